@@ -1,0 +1,50 @@
+"""Socket.IO for every ASGI framework: gevent-socketio's programming model on asyncio."""
+
+from asocketio.adapter import Adapter, Target
+from asocketio.adapters.memory import MemoryAdapter
+from asocketio.app import SocketIOApp, of
+from asocketio.audience import Audience
+from asocketio.config import Config
+from asocketio.errors import (
+    AckTimeout,
+    ConnectionRefused,
+    Disconnected,
+    HandshakeError,
+    Overflow,
+    ProtocolError,
+    SocketIOError,
+    UsageError,
+)
+from asocketio.handlers import event
+from asocketio.manage import socketio_manage
+from asocketio.mixins import BroadcastMixin, RoomsMixin
+from asocketio.namespace import BaseNamespace
+from asocketio.packet import Packet, PacketType
+from asocketio.socket import Socket, default_error_handler
+
+__all__ = [
+    "AckTimeout",
+    "Adapter",
+    "Audience",
+    "BaseNamespace",
+    "BroadcastMixin",
+    "Config",
+    "ConnectionRefused",
+    "Disconnected",
+    "HandshakeError",
+    "MemoryAdapter",
+    "Overflow",
+    "Packet",
+    "PacketType",
+    "ProtocolError",
+    "RoomsMixin",
+    "Socket",
+    "SocketIOApp",
+    "SocketIOError",
+    "Target",
+    "UsageError",
+    "default_error_handler",
+    "event",
+    "of",
+    "socketio_manage",
+]

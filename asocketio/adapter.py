@@ -1,0 +1,65 @@
+"""SEAM. Adapter, Target: who is in which room, and how a broadcast reaches them.
+
+What plugs in lives in ``adapters/``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass
+
+from asocketio.member import Member
+from asocketio.packet import Packet
+
+__all__ = ["Adapter", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a broadcast reaches: members of any of ``rooms``, without those of any of ``excluded``.
+
+    A member's ``sid`` counts as the name of a room with just this member in it.
+    """
+
+    endpoint: str
+    rooms: frozenset[str] | None = None
+    """None: everybody in the namespace."""
+    excluded: frozenset[str] = frozenset()
+    local: bool = False
+    """Only clients of this process."""
+
+
+class Adapter(ABC):
+    """Keeps members in rooms and delivers broadcasts to them. All methods but the awaiting of a broadcast are instant."""
+
+    @abstractmethod
+    def add(self, member: Member) -> None:
+        """The member has entered its namespace."""
+
+    @abstractmethod
+    def remove(self, member: Member) -> None:
+        """The member has left its namespace, and all its rooms."""
+
+    @abstractmethod
+    def join(self, member: Member, room: str) -> None:
+        """Put the member into ``room``."""
+
+    @abstractmethod
+    def leave(self, member: Member, room: str) -> None:
+        """Take the member out of ``room``; not an error where it was not in it."""
+
+    @abstractmethod
+    def members(self, target: Target) -> Collection[Member]:
+        """The members in this process that ``target`` means, each once."""
+
+    @abstractmethod
+    def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
+        """Queue ``packet`` for all that ``target`` means, now and in this order.
+
+        What it returns may be awaited; that never waits for recipients. With ``volatile`` those
+        that do not keep up are left out.
+
+        Raises:
+            UsageError: the packet has no wire form.
+        """

@@ -1,0 +1,1 @@
+"""Adapters: rooms and broadcasts in one process, or over several."""

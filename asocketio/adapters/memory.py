@@ -1,0 +1,81 @@
+"""MemoryAdapter: the rooms of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection
+
+from asocketio.adapter import Adapter, Target
+from asocketio.member import Member
+from asocketio.packet import Packet
+from asocketio.protocol import Encoded, Protocol
+from asocketio.stepper import DONE
+
+__all__ = ["MemoryAdapter"]
+
+Members = dict[Member, None]  # a set that remembers the order of joining
+
+
+class MemoryAdapter(Adapter):
+    """Rooms are tables of members; an empty room is no room."""
+
+    def __init__(self) -> None:
+        self._namespaces: dict[str, dict[str, Member]] = {}
+        self._rooms: dict[tuple[str, str], Members] = {}
+
+    def add(self, member: Member) -> None:
+        self._namespaces.setdefault(member.endpoint, {})[member.sid] = member
+
+    def remove(self, member: Member) -> None:
+        for room in list(member.rooms or ()):
+            self.leave(member, room)
+        namespace = self._namespaces.get(member.endpoint, {})
+        namespace.pop(member.sid, None)
+        if not namespace:
+            self._namespaces.pop(member.endpoint, None)
+
+    def join(self, member: Member, room: str) -> None:
+        if member.rooms is None:
+            member.rooms = set()
+        member.rooms.add(room)
+        self._rooms.setdefault((member.endpoint, room), {})[member] = None
+
+    def leave(self, member: Member, room: str) -> None:
+        if not member.rooms or room not in member.rooms:
+            return
+        member.rooms.discard(room)
+        key = member.endpoint, room
+        members = self._rooms[key]
+        del members[member]
+        if not members:
+            del self._rooms[key]
+
+    def members(self, target: Target) -> Collection[Member]:
+        if target.rooms is None:
+            found: Collection[Member] = self._namespaces.get(target.endpoint, {}).values()
+        elif len(target.rooms) == 1:
+            found = self._room(target.endpoint, *target.rooms)
+        else:
+            found = {member: None for room in target.rooms for member in self._room(target.endpoint, room)}
+        if not target.excluded:
+            return list(found)
+        excluded = {member for room in target.excluded for member in self._room(target.endpoint, room)}
+        return [member for member in found if member not in excluded]
+
+    def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
+        spellings: dict[Protocol, Encoded] = {}
+        for member in self.members(target):
+            socket = member.socket
+            if volatile and not socket.keeps_up:
+                continue
+            encoded = spellings.get(socket.protocol)
+            if encoded is None:
+                encoded = spellings[socket.protocol] = socket.protocol.encode(packet)
+            member.post(encoded)
+        return DONE
+
+    def _room(self, endpoint: str, room: str) -> Collection[Member]:
+        members = self._rooms.get((endpoint, room))
+        alone = self._namespaces.get(endpoint, {}).get(room)  # a sid is a room of one
+        if alone is None:
+            return members or ()
+        return {alone: None} | (members or {})

@@ -1,0 +1,246 @@
+"""SocketIOApp: the ASGI application, middleware and mount. It reads a request and hands it to who serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from asocketio.adapters.memory import MemoryAdapter
+from asocketio.audience import Audience
+from asocketio.clock import Clock
+from asocketio.config import Config
+from asocketio.errors import BadRequest, HandshakeError, Unavailable, UsageError
+from asocketio.http import Headers, answer, check_origin, cors_headers, error_body, preflight_headers
+from asocketio.log import log
+from asocketio.manage import check_namespaces, socketio_manage
+from asocketio.namespace import BaseNamespace
+from asocketio.opening import View, http_scope
+from asocketio.protocol import Protocol
+from asocketio.registry import Registry
+from asocketio.shutdown import chain_signals
+from asocketio.socket import Socket
+from asocketio.transport import ASGIApp, Opening, Receive, Scope, Send
+from asocketio.transports.polling import Poll, PollingOpening, Post
+from asocketio.transports.websocket import Upgrade, WebSocketOpening, deny
+from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
+
+__all__ = ["SocketIOApp", "of"]
+
+_apps: weakref.WeakKeyDictionary[Any, SocketIOApp] = weakref.WeakKeyDictionary()
+
+
+class SocketIOApp:
+    """Serves Socket.IO; gives everything else to ``app``.
+
+    With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
+    once, as an HTTP GET, and a view in it awaits `socketio_manage`. ``settings`` are the fields
+    of `Config`.
+
+    Raises:
+        UsageError: an argument is wrong; the message says what was expected.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp | None = None,
+        *,
+        namespaces: Mapping[str, type[BaseNamespace]] | None = None,
+        path: str = "socket.io",
+        **settings: Any,
+    ) -> None:
+        self.app = app
+        self.config = Config.of(settings)
+        self.path = "/" + path.strip("/")
+        if self.path == "/":
+            raise UsageError("path='/' would take every request: give SocketIOApp a path of its own")
+        if app is None and namespaces is None:
+            raise UsageError(
+                "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, or the app whose view awaits socketio_manage"
+            )
+        self.namespaces = None if namespaces is None else check_namespaces(namespaces)
+        self.registry = Registry(self.config, MemoryAdapter())
+        self._protocols: dict[str, Protocol] = {version: cls() for version, cls in GENERATIONS.items()}
+        self._closing = False
+        self._closer: asyncio.Task[None] | None = None
+        self._introduce(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        scope["asocketio"] = self
+        if scope["type"] in ("http", "websocket") and path_below(scope, self.path) == "/":
+            await self._serve(scope, receive, send)
+        elif self.app is not None:
+            await self.app(scope, receive, send)
+        else:
+            await self._not_found(scope, receive, send)
+
+    def of(self, namespace: str) -> Audience:
+        """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
+        if self.namespaces is not None and namespace.rstrip("/") not in self.namespaces:
+            raise UsageError(f"there is no namespace {namespace!r}; declared are {[n or '/' for n in self.namespaces]}")
+        return Audience(self.registry, "" if namespace == "/" else namespace)
+
+    async def close(self) -> None:
+        """End every socket and take no new ones. Returns when their handlers and views have ended.
+
+        Clients are not told to stay away: they will reconnect, to the process that comes after this one.
+        """
+        self._closing = True
+        for socket in list(self.registry.sockets.values()):
+            socket.close("server shutting down")
+        if self.registry.loop is None:
+            return
+        with self.registry.clock.deadline(4 * self.config.close_grace) as scope:
+            await self.registry.wait_idle()
+        if scope.cancelled_caught:
+            log.error("%d sockets did not end within four times close_grace", self.registry.lives)
+
+    def begin_close(self) -> None:
+        """Do `close` without being awaited; the task is awaited by the application's shutdown."""
+        if self._closer is None:
+            self._closer = asyncio.get_running_loop().create_task(self.close())
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass it on; sockets end before the application shuts down."""
+        self._closing, self._closer = False, None
+        self._introduce(scope.get("app"))
+
+        async def hear() -> Any:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self.close()
+            return message
+
+        if self.app is not None:
+            await self.app(scope, hear, send)
+            return
+        while True:
+            message = await hear()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    def _introduce(self, app: Any) -> None:
+        """Remember whose middleware this is, for `of`."""
+        if app is not None:
+            try:
+                _apps[app] = self
+            except TypeError:
+                pass  # not to be referred to weakly: then it cannot be looked up
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request to our path."""
+        headers: Headers = []
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect: comes before any answer
+        try:
+            origin = check_origin(scope, self.config)
+            headers = cors_headers(origin, self.config)
+            if scope.get("method") == "OPTIONS":
+                await answer(send, 204, b"", preflight_headers(scope, origin, self.config))
+                return
+            clock = _test_clock(scope)
+            self.registry.bind(clock)
+            if clock is None:
+                chain_signals(self)
+            visit = read_visit(scope, self.config, self._protocols)
+            if visit.sid:
+                await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
+            elif self._closing:
+                raise Unavailable("a new socket while the server is closing")
+            else:
+                await self._open(visit, scope, receive, send, headers)
+        except HandshakeError as error:
+            self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error)
+            await self._refuse(error, scope, receive, send, headers)
+
+    async def _refuse(self, error: HandshakeError, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        if scope["type"] == "websocket":
+            headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
+            await deny(scope, send, error.status, error.message.encode(), headers)
+        else:
+            await answer(send, error.status, error_body(error), [*headers, (b"content-type", b"application/json")])
+
+    async def _revisit(
+        self, visit: Visit, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """A request of a session that is open."""
+        if visit.transport == "websocket":
+            await Upgrade(receive, send).carry(socket)
+        elif socket.transport_name != "polling":
+            raise BadRequest("polling on a session that has a websocket")
+        elif scope["method"] == "GET":
+            await Poll(receive, send, headers).carry(socket)
+        elif scope["method"] == "POST":
+            await Post(scope, receive, send, headers).carry(socket)
+        else:
+            raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
+
+    async def _open(self, visit: Visit, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        """A new socket: its whole life is in here."""
+        opening: Opening
+        answer_headers: Headers = []
+        if visit.transport == "websocket":
+            opening = WebSocketOpening(scope, receive, send, answer_headers)
+        else:
+            answer_headers += headers
+            opening = PollingOpening(send, answer_headers)
+        socket = self.registry.create(visit.protocol, opening)
+        if self.config.cookie is not None:
+            cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax"
+            answer_headers.append((b"set-cookie", cookie.encode()))
+        try:
+            if self.namespaces is not None:
+                await socketio_manage(http_scope(scope, socket), self.namespaces)
+            elif self.app is not None:
+                await self._call_view(self.app, View(scope, receive, opening, socket, headers), opening)
+        finally:
+            self.registry.ended(socket)
+
+    async def _call_view(self, app: ASGIApp, view: View, opening: Opening) -> None:
+        """Let the program decide, by ``connect_timeout``."""
+        in_time = await view.run(app)
+        if opening.answered:
+            return
+        if not in_time:
+            raise Unavailable(
+                f"the view at {view.scope['path']!r} had neither awaited socketio_manage nor answered within connect_timeout"
+            )
+        log.error(
+            "the view at %r returned without awaiting socketio_manage and without a response", view.scope["path"]
+        )
+        await opening.reject({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+        await opening.reject({"type": "http.response.body", "body": b""})
+
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.registry.complaints.warning(
+            "path", "404: the path is %r%s, Socket.IO is at %r: give clients and SocketIOApp(path=...) the same path",
+            scope["path"][:200], f" below {scope['root_path']!r}" if scope.get("root_path") else "", self.path + "/",
+        )  # fmt: skip
+        if scope["type"] == "websocket":
+            await receive()
+            await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])
+        else:
+            await answer(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
+
+
+def of(app: Any, namespace: str) -> Audience:
+    """Everybody in a namespace of the `SocketIOApp` that wraps ``app``, or was added to it as middleware.
+
+    Raises:
+        UsageError: there is none, or the application has not started yet.
+    """
+    found = app if isinstance(app, SocketIOApp) else _apps.get(app)
+    if found is None:
+        raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
+    return found.of(namespace)
+
+
+def _test_clock(scope: Scope) -> Clock | None:
+    """The clock of `asocketio.testing`. No server puts Python objects into a scope's extensions by a client's will."""
+    clock = (scope.get("extensions") or {}).get("asocketio.clock")
+    return clock if isinstance(clock, Clock) else None

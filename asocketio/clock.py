@@ -1,0 +1,44 @@
+"""Clock: the only source of time. Tests pass one that they advance by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import anyio
+
+__all__ = ["Clock", "Timer"]
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Forget it."""
+
+
+class Clock:
+    """The time of the running event loop."""
+
+    def now(self) -> float:
+        """Seconds; only differences mean something."""
+        return asyncio.get_running_loop().time()
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call ``callback(*args)`` in ``delay`` seconds."""
+        return asyncio.get_running_loop().call_later(delay, callback, *args)
+
+    @contextmanager
+    def deadline(self, seconds: float, *, shield: bool = False) -> Iterator[anyio.CancelScope]:
+        """Cancel what runs inside after ``seconds``; ``scope.cancelled_caught`` tells if that happened.
+
+        With ``shield`` the cancellations of outer anyio scopes wait until it ends.
+        """
+        with anyio.CancelScope(shield=shield) as scope:
+            timer = self.call_later(seconds, scope.cancel)
+            try:
+                yield scope
+            finally:
+                timer.cancel()

@@ -1,0 +1,187 @@
+"""JSON text <-> values, with binary values taken out to travel beside the text.
+
+Standard JSON decides what is legal: NaN, Infinity and nesting over `MAX_DEPTH` are refused both
+ways, and text that is not valid Unicode (a lone surrogate, which JavaScript may send) goes out escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from asocketio.errors import MalformedPacket, UsageError
+
+__all__ = ["MAX_DEPTH", "CustomJson", "Json", "StdJson", "restore"]
+
+MAX_DEPTH = 100
+"""Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""
+
+Binary = bytes | bytearray | memoryview
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+class Json(ABC):
+    """Reads and writes the JSON of packets."""
+
+    @abstractmethod
+    def loads(self, text: str) -> Any:
+        """The value of ``text``.
+
+        Raises:
+            MalformedPacket: it is not JSON, or nested deeper than `MAX_DEPTH`.
+        """
+
+    @abstractmethod
+    def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        """The compact text of ``value``, and the binary values that were in it, in order.
+
+        In the text each of them is ``{"_placeholder":true,"num":<index>}``
+        (Socket.IO protocol, "Packet encoding / Binary packets").
+
+        Raises:
+            UsageError: something in ``value`` has no JSON form.
+        """
+
+
+class StdJson(Json):
+    """The standard library's JSON: the reference."""
+
+    def __init__(self) -> None:
+        self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+        self._utf8 = _Encoder(ensure_ascii=False)
+        self._ascii = _Encoder(ensure_ascii=True)
+
+    def loads(self, text: str) -> Any:
+        refuse_depth(text)
+        try:
+            return self._decode(text)
+        except ValueError as error:
+            raise MalformedPacket(f"not JSON ({error}): {text[:40]!r}") from None
+
+    def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        encoder = self._utf8
+        text = encoder.write(value)
+        if not text.isascii() and not _is_unicode(text):
+            encoder = self._ascii
+            text = encoder.write(value)
+        return text, encoder.attachments
+
+
+class CustomJson(Json):
+    """The ``json_loads`` and ``json_dumps`` given to ``socketio_manage``; what is missing is standard."""
+
+    def __init__(self, loads: Callable[[str], Any] | None, dumps: Callable[[Any], str | bytes] | None) -> None:
+        std = json.JSONDecoder(parse_constant=_refuse_constant).decode
+        self._loads = loads or std
+        self._dumps = dumps or _Encoder(ensure_ascii=False).encode
+
+    def loads(self, text: str) -> Any:
+        refuse_depth(text)
+        try:
+            return self._loads(text)
+        except Exception as error:  # the user's function
+            raise MalformedPacket(f"json_loads failed ({error!r}) on {text[:40]!r}") from error
+
+    def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        attachments: list[bytes] = []
+        try:
+            text = self._dumps(_take_out(value, attachments, 0))
+        except UsageError:
+            raise
+        except Exception as error:  # the user's function
+            raise UsageError(f"json_dumps failed: {error!r}") from error
+        if isinstance(text, bytes):
+            text = text.decode()
+        return text, attachments
+
+
+class _Encoder(json.JSONEncoder):
+    """A JSON encoder that meets binary values by itself: no second walk over the arguments."""
+
+    def __init__(self, *, ensure_ascii: bool) -> None:
+        super().__init__(ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+        self.attachments: list[bytes] = []
+
+    def write(self, value: Any) -> str:
+        self.attachments = []
+        try:
+            text = self.encode(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"cannot be sent as JSON: {error}") from error
+        if _too_deep(text):
+            raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
+        return text
+
+    def default(self, o: Any) -> Any:
+        if isinstance(o, Binary):
+            self.attachments.append(bytes(o))
+            return {"_placeholder": True, "num": len(self.attachments) - 1}
+        raise TypeError(
+            f"{type(o).__name__} {str(o)[:40]!r} is no str, number, bool, None, bytes, list or dict; convert it first"
+        )
+
+
+def restore(value: Any, attachments: list[bytes]) -> Any:
+    """``value`` with its placeholders replaced by the attachments they number.
+
+    Raises:
+        MalformedPacket: a placeholder numbers an attachment that is not there.
+    """
+    if isinstance(value, list):
+        return [restore(item, attachments) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("_placeholder") is not True:
+        return {key: restore(item, attachments) for key, item in value.items()}
+    number = value.get("num")
+    if type(number) is not int or not 0 <= number < len(attachments):
+        raise MalformedPacket(f"placeholder {number!r}, expected 0 to {len(attachments) - 1}")
+    return attachments[number]
+
+
+def refuse_depth(text: str) -> None:
+    """Raise `MalformedPacket` where brackets nest deeper than `MAX_DEPTH`."""
+    if _too_deep(text):
+        raise MalformedPacket(f"JSON nested deeper than {MAX_DEPTH}")
+
+
+def _too_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] in "]}":
+            depth -= 1
+    return False
+
+
+def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Binary):
+        attachments.append(bytes(value))
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, list | tuple):
+        return [_take_out(item, attachments, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {key: _take_out(item, attachments, depth + 1) for key, item in value.items()}
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,118 @@
+"""Config: every limit and interval of a server, checked once at its start."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from asocketio.errors import UsageError
+
+__all__ = ["Config"]
+
+Transports = Sequence[Literal["polling", "websocket"]]
+_TRANSPORTS = ("polling", "websocket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of a `SocketIOApp`. Times are in seconds, sizes in bytes."""
+
+    ping_interval: float = 25.0
+    """From an answered ping to the next."""
+    ping_timeout: float = 20.0
+    """A ping not answered for this long ends the socket."""
+    connect_timeout: float = 45.0
+    """A view must have called ``socketio_manage``, and a client have joined a namespace, by then."""
+    upgrade_timeout: float = 10.0
+    """A websocket that has not taken over from polling by then is closed; polling goes on."""
+    max_payload: int = 1_000_000
+    """The largest polling body or websocket message taken from a client."""
+    max_attachments: int = 10
+    """Binary values in one packet."""
+    max_backlog: int = 1_000_000
+    """Bytes of a client's packets that may wait to be handled."""
+    max_backlog_packets: int = 1000
+    """Packets of a client that may wait to be handled."""
+    max_outbox: int = 4_000_000
+    """Bytes queued for one client before it counts as too slow and is closed."""
+    max_pending_acks: int = 1000
+    """Answers awaited from one client at a time."""
+    send_timeout: float = 30.0
+    """The longest wait for room to send, and for a POST to be taken in."""
+    close_grace: float = 5.0
+    """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
+    transports: Transports = _TRANSPORTS
+    concurrency: int = 1
+    """Handlers of one socket that may run at a time. 1 keeps its events in strict order."""
+    cors_allowed_origins: Sequence[str] | str | None = None
+    """Origins of other sites whose pages may connect; ``"*"`` for all; ``None``: the same origin only."""
+    cors_allowed_headers: Sequence[str] | None = None
+    """Request headers those pages may send; ``None``: whatever they ask for."""
+    cookie: str | None = None
+    """Name of a cookie that carries the session id, for load balancers that stick to it."""
+
+    def __post_init__(self) -> None:
+        for name in _DURATIONS:
+            _check(name, getattr(self, name), float, "a number of seconds above 0", "25.0")
+        for name in _COUNTS:
+            _check(name, getattr(self, name), int, "a whole number above 0", "1000")
+        if isinstance(self.transports, str) or not self.transports or set(self.transports) - set(_TRANSPORTS):
+            raise UsageError(
+                f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, for example transports=('websocket',)"
+            )
+        _check_origins(self.cors_allowed_origins)
+        if isinstance(self.cors_allowed_headers, str):
+            raise UsageError(
+                f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
+            )
+        if self.cookie is not None and not (isinstance(self.cookie, str) and self.cookie.isidentifier()):
+            raise UsageError(f"cookie={self.cookie!r}: expected a plain name such as 'io', or None")
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Config:
+        """The Config of keyword arguments.
+
+        Raises:
+            UsageError: a name or value is wrong; it says which, and what was expected.
+        """
+        names = [f.name for f in fields(cls)]
+        for name in settings:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+                raise UsageError(f"SocketIOApp has no setting {name!r}: {hint}")
+        return cls(**settings)
+
+
+_DURATIONS = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "send_timeout", "close_grace")
+_COUNTS = (
+    "max_payload",
+    "max_attachments",
+    "max_backlog",
+    "max_backlog_packets",
+    "max_outbox",
+    "max_pending_acks",
+    "concurrency",
+)
+
+
+def _check(name: str, value: Any, kind: type, expected: str, example: str) -> None:
+    number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    if not number or not 0 < value < float("inf"):
+        raise UsageError(f"{name}={value!r}: expected {expected}, for example {name}={example}")
+
+
+def _check_origins(origins: Any) -> None:
+    if origins is None or origins == "*":
+        return
+    example = "for example ['https://example.com'], or '*' for all"
+    if isinstance(origins, str) or not isinstance(origins, Sequence):
+        raise UsageError(f"cors_allowed_origins={origins!r}: expected a list, {example}")
+    for origin in origins:
+        scheme, _, rest = str(origin).partition("://")
+        if origin not in ("*", "null") and (not scheme or not rest or "/" in rest):
+            raise UsageError(
+                f"cors_allowed_origins has {origin!r}: an origin is scheme://host[:port] without a path, {example}"
+            )

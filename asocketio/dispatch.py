@@ -1,0 +1,377 @@
+"""Dispatcher: takes a client's packets to its namespaces, in order.
+
+There is one way: an idle socket's packet is handled at once, in place; while a handler runs (or
+``concurrency`` of them), packets wait in the backlog. Connects and disconnects run alone, so no
+event meets a namespace that is half there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from time import perf_counter
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, UnexpectedPacket, UsageError
+from asocketio.log import log
+from asocketio.member import Member, MemberState
+from asocketio.packet import Packet, PacketType
+from asocketio.socket import Socket, SocketState
+
+if TYPE_CHECKING:
+    from asocketio.namespace import BaseNamespace
+
+__all__ = ["Dispatcher", "error_answer"]
+
+Namespaces = Mapping[str, "type[BaseNamespace]"]
+
+BLOCKED = 0.1
+"""Seconds of the event loop that one step of a handler may take before a warning names it."""
+
+INTERNAL_ERROR = "Internal server error"
+
+
+def error_answer(name: str, message: str) -> dict[str, Any]:
+    """What an awaited ack carries when the handler could not answer."""
+    return {"error": {"name": name, "message": message}}
+
+
+class Work:
+    """One packet that is being handled. Calling it tells that it is done (`asocketio.stepper.Finished`)."""
+
+    __slots__ = ("alone", "dispatcher", "packet", "task")
+
+    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool) -> None:
+        self.dispatcher = dispatcher
+        self.packet = packet
+        self.alone = alone
+        self.task: asyncio.Task[None] | None = None
+
+    def __str__(self) -> str:
+        """For log lines: who, and the event as the client named it."""
+        packet = self.packet
+        cls = self.dispatcher.namespaces.get(packet.endpoint)
+        name = packet.endpoint if cls is None else cls.__name__
+        return f"{self.dispatcher.sid_in(packet.endpoint)}: the handler of {packet.type.value} {packet.name!r} in {name}"
+
+    def complain(self) -> None:
+        """It has been running for long."""
+        log.warning("%s is still running; this client's other events wait for it (concurrency=1 keeps order)", self)
+
+    def __call__(self, result: Any, error: BaseException | None) -> None:
+        self.dispatcher.finished(self, result, error)
+
+
+class Dispatcher:
+    """The packets of one socket, on their way to its namespaces."""
+
+    __slots__ = ("_alone", "_backlog", "_context", "_idle", "_pumping", "_size", "_socket", "_suspended", "namespaces", "running")
+
+    def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
+        self.namespaces = namespaces
+        self.running = 0
+        """Handlers that have started and not ended."""
+        self._socket = socket
+        self._context = context
+        self._backlog: deque[tuple[Packet, int]] = deque()
+        self._size = 0
+        self._alone = False
+        self._pumping = False
+        self._suspended: set[Work] | None = None
+        self._idle: asyncio.Future[None] | None = None
+
+    def sid_in(self, endpoint: str) -> str:
+        """See `Socket.sid_in`."""
+        return self._socket.sid_in(endpoint)
+
+    @property
+    def full(self) -> bool:
+        """Over 1/16 of what may wait is waiting: transports should stop reading."""
+        config = self._socket.config
+        return self._size > config.max_backlog // 16 or len(self._backlog) > config.max_backlog_packets // 16
+
+    def submit(self, packet: Packet, size: int = 0) -> None:
+        """Handle a packet when its turn has come: now, if nothing else is being handled.
+
+        Raises:
+            ProtocolError: its turn was now, and it is not allowed.
+        """
+        if not self._backlog and self._may_start(packet):
+            self._start(packet)
+            return
+        self._backlog.append((packet, size))
+        self._size += size
+        config = self._socket.config
+        if size and (self._size > config.max_backlog or len(self._backlog) > config.max_backlog_packets):
+            self._drop_backlog()
+            self._socket.flooded()
+
+    def _may_start(self, packet: Packet) -> bool:
+        if self._alone:
+            return False
+        if packet.type in _ALONE:
+            return self.running == 0
+        return self.running < self._socket.config.concurrency
+
+    def _start(self, packet: Packet) -> None:
+        alone = packet.type in _ALONE
+        if alone:
+            handler: Any = self._connect if packet.type is PacketType.CONNECT else self._disconnect
+        else:
+            member = self._member(packet)
+            if member is None:
+                return
+            handler = member.namespace.process_packet
+        work = Work(self, packet, alone)
+        self.running += 1
+        self._alone = alone
+        started = perf_counter()
+        work.task = self._socket.server.stepper.start(self._context.copy(), work, handler, packet)
+        if perf_counter() - started > BLOCKED:
+            log.warning("%s blocked the event loop for %.2f s: all clients waited", work, perf_counter() - started)
+        if work.task is not None:
+            self._watch(work)
+
+    def _member(self, packet: Packet) -> Member | None:
+        """Who the packet is for; None if it comes too late: the client has left, or was refused."""
+        member = self._socket.members.get(packet.endpoint)
+        if member is not None and not member.leaving and member.state is not MemberState.LEFT:
+            return member
+        if member is None and packet.endpoint not in self._socket.left:
+            raise UnexpectedPacket(f"an {packet.type.value} for the namespace {packet.endpoint or '/'!r}, which it never joined")
+        return None
+
+    def _watch(self, work: Work) -> None:
+        if self._suspended is None:
+            self._suspended = set()
+        self._suspended.add(work)
+        self._socket.server.watch(work)
+
+    def finished(self, work: Work, result: Any, error: BaseException | None) -> None:
+        """A handler has ended: answer its ack, and start what waits."""
+        if work.packet.type is not PacketType.ACK:
+            self.running -= 1
+        if work.alone:
+            self._alone = False
+        if work.task is not None and self._suspended is not None:
+            self._suspended.discard(work)
+            self._socket.server.unwatch(work)
+        if error is not None:
+            self._failed(work.packet, error)
+        elif work.packet.ack == "data":
+            self._acknowledge(work.packet, result)
+        if self._backlog and not self._pumping:
+            self._pump()
+        if self._idle is not None and not self._idle.done() and not self._busy:
+            self._idle.set_result(None)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.running or self._backlog or self._suspended)
+
+    def _pump(self) -> None:
+        """Start what waits, as far as it may."""
+        self._pumping = True
+        try:
+            while self._backlog and self._may_start(self._backlog[0][0]):
+                packet, size = self._backlog.popleft()
+                self._size -= size
+                self._start(packet)
+        except ProtocolError as error:
+            self._drop_backlog()
+            self._socket.refuse(error)
+        finally:
+            self._pumping = False
+        if not self.full:
+            self._socket.resume()
+
+    def _acknowledge(self, packet: Packet, result: Any) -> None:
+        if packet.endpoint not in self._socket.members:
+            return
+        args = list(result) if type(result) is tuple else [] if result is None else [result]
+        try:
+            self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=args, id=packet.id))
+        except UsageError as error:
+            self._failed(packet, error)
+
+    def _failed(self, packet: Packet, error: BaseException) -> None:
+        """A handler raised: log it, tell the client something it can act on, and go on."""
+        socket = self._socket
+        if isinstance(error, ProtocolError):
+            socket.refuse(error)
+            return
+        where = packet.endpoint or "/"
+        if isinstance(error, asyncio.CancelledError) or (
+            isinstance(error, Disconnected) and (socket.state is SocketState.CLOSED or packet.endpoint in socket.left)
+        ):
+            log.debug("%s %s: %r ended with its client: %r", socket.sid_in(packet.endpoint), where, packet.name, error)
+            return
+        log.error(
+            "%s %s: the handler of %s %r raised %r",
+            socket.sid_in(packet.endpoint), where, packet.type.value, packet.name, error, exc_info=error,
+        )  # fmt: skip
+        wanted = packet.ack == "data"
+        message = f"The handler of {packet.name!r} failed" if packet.name else "The handler failed"
+        self.report(packet.endpoint, "handler_error", message, packet.id, quiet=wanted)
+        if wanted:
+            answer = [error_answer("handler_error", message)]
+            socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+
+    def report(self, endpoint: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
+        """Tell the program's error handler; if that fails too, log it."""
+        try:
+            self._socket.error(name, message, endpoint, msg_id, quiet)
+        except Exception:  # the user's function
+            log.exception("%s: the error_handler itself failed on %s", self._socket.sid_in(endpoint), name)
+
+    def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
+        """Run a callback of the program past the queue; its exceptions are logged."""
+        work = Work(self, Packet(PacketType.ACK, endpoint, name=name), alone=False)
+        work.task = self._socket.server.stepper.start(self._context.copy(), work, function, *args)
+        if work.task is not None:
+            self._watch(work)
+
+    # Namespaces come and go.
+
+    async def _connect(self, packet: Packet) -> None:
+        socket, endpoint = self._socket, packet.endpoint
+        if socket.state is not SocketState.OPEN:
+            return
+        cls = self.namespaces.get(endpoint)
+        if cls is None:
+            self._unknown(endpoint)
+            return
+        if endpoint in socket.members:
+            raise UnexpectedPacket(f"a second connect to the namespace {endpoint or '/'!r}")
+        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint))
+        member.connector = asyncio.current_task()
+        socket.members[endpoint] = member
+        socket.server.adapter.add(member)
+        try:
+            member.namespace = cls(socket.environ, endpoint, socket.request)
+            _initialize(member.namespace)
+            await member.namespace.process_packet(packet)
+        except BaseException as error:
+            await self._refused(member, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            socket.server.joined(socket)
+            member.accept()
+
+    def _unknown(self, endpoint: str) -> None:
+        socket = self._socket
+        socket.server.complaints.warning(
+            "namespace", "%s: refused the namespace %r; declared are %s",
+            socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in self.namespaces],
+        )  # fmt: skip
+        data = {"message": "Invalid namespace"}
+        socket.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
+
+    async def _refused(self, member: Member, error: BaseException) -> None:
+        socket = self._socket
+        data: dict[str, Any] = {"message": INTERNAL_ERROR}
+        if isinstance(error, ConnectionRefused):
+            log.info("%s %s: refused: %r", member.sid, member.endpoint or "/", error.message)
+            data["message"] = error.message
+            if error.data is not None:
+                data["data"] = error.data
+        elif not isinstance(error, asyncio.CancelledError):
+            log.error("%s %s: recv_connect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
+            self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
+        await self._remove(member, "refused")
+        try:
+            answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data=data))
+        except UsageError as unencodable:
+            log.error("%s %s: the data of a refusal %s", member.sid, member.endpoint or "/", unencodable)
+            answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data={"message": data["message"]}))
+        socket.post(answer)
+
+    async def _disconnect(self, packet: Packet) -> None:
+        member = self._socket.members.get(packet.endpoint)
+        if member is None:
+            self._member(packet)
+        else:
+            await self.end(member, packet.data or "client namespace disconnect")
+
+    async def end(self, member: Member, reason: str) -> None:
+        """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
+        socket = self._socket
+        member.ended = True
+        member.leave(reason)
+        packet = Packet(PacketType.DISCONNECT, member.endpoint, data=reason)
+        try:
+            with socket.server.clock.deadline(socket.config.close_grace, shield=True) as scope:
+                await member.namespace.process_packet(packet)
+            if scope.cancelled_caught:
+                log.error("%s %s: recv_disconnect was cancelled after close_grace", member.sid, member.endpoint or "/")
+        except Exception as error:  # the user's function
+            log.error("%s %s: recv_disconnect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
+            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+        finally:
+            await self._remove(member, reason)
+
+    async def _remove(self, member: Member, reason: str) -> None:
+        socket = self._socket
+        socket.fail_acks(member.endpoint, reason)
+        member.leave(reason)
+        await self._stop_jobs(member)
+        socket.server.adapter.remove(member)
+        socket.left.add(member.endpoint)
+        del socket.members[member.endpoint]
+
+    async def _stop_jobs(self, member: Member) -> None:
+        jobs = {job for job in member.jobs or () if job is not asyncio.current_task()}
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            with self._socket.server.clock.deadline(self._socket.config.close_grace, shield=True):
+                await asyncio.wait(jobs)
+        for job in jobs:
+            if not job.done():
+                log.error("%s %s: job %s does not end when cancelled", member.sid, member.endpoint or "/", job.get_name())
+
+    # The end of the socket.
+
+    async def finish(self) -> None:
+        """What follows the end of a connection: handlers run out, then each namespace ends."""
+        grace = self._socket.config.close_grace
+        clock = self._socket.server.clock
+        with clock.deadline(grace, shield=True):
+            await self._run_out()
+        if self._busy:
+            self._drop_backlog()
+            for work in list(self._suspended or ()):
+                log.warning("%s was still running after close_grace: cancelled", work)
+                if work.task is not None:
+                    work.task.cancel()
+            with clock.deadline(grace, shield=True):
+                await self._run_out()
+        for work in self._suspended or ():
+            log.error("%s does not end when cancelled", work)
+        for member in list(self._socket.members.values()):
+            if member.state is not MemberState.CONNECTING and not member.ended:
+                await self.end(member, self._socket.reason)
+
+    async def _run_out(self) -> None:
+        while self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _drop_backlog(self) -> None:
+        self._backlog.clear()
+        self._size = 0
+
+
+_ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})
+
+
+def _initialize(namespace: BaseNamespace) -> None:
+    """Call ``initialize`` of every class that has its own, as gevent-socketio does: no super() needed."""
+    for cls in type(namespace).__mro__:
+        function = vars(cls).get("initialize")
+        if isinstance(function, FunctionType):
+            function(namespace)

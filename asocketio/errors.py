@@ -1,0 +1,186 @@
+"""Every exception of the package.
+
+::
+
+    SocketIOError
+    ├─ ProtocolError          the peer broke the rules: its connection ends
+    │   ├─ MalformedPacket    a packet that cannot be read
+    │   ├─ MalformedPayload   a polling body that cannot be read
+    │   ├─ PayloadTooLarge    more bytes than ``max_payload``
+    │   └─ UnexpectedPacket   readable, but not allowed now
+    ├─ HandshakeError         refused before there is a socket
+    │   ├─ UnknownTransport · UnknownSession · BadMethod · BadRequest
+    │   └─ Forbidden · UnsupportedVersion · Unavailable
+    ├─ ConnectionRefused      raise it in ``recv_connect``
+    ├─ Disconnected           what sending, or awaiting an ack, meets after the end
+    ├─ AckTimeout             also a ``TimeoutError``
+    ├─ Overflow               a client that floods, or does not keep up
+    └─ UsageError             a mistake of the program that uses this package
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "AckTimeout",
+    "BadMethod",
+    "BadRequest",
+    "ConnectionRefused",
+    "Disconnected",
+    "Forbidden",
+    "HandshakeError",
+    "MalformedPacket",
+    "MalformedPayload",
+    "Overflow",
+    "PayloadTooLarge",
+    "ProtocolError",
+    "SocketIOError",
+    "Unavailable",
+    "UnexpectedPacket",
+    "UnknownSession",
+    "UnknownTransport",
+    "UnsupportedVersion",
+    "UsageError",
+]
+
+
+class SocketIOError(Exception):
+    """The root of all exceptions of this package."""
+
+
+class ProtocolError(SocketIOError):
+    """The peer broke the rules of the protocol; its connection ends, nobody else's.
+
+    ``status`` is the HTTP status of the answer when it happened in a request.
+    """
+
+    status: ClassVar[int] = 400
+
+
+class MalformedPacket(ProtocolError):
+    """A packet that cannot be read."""
+
+
+class MalformedPayload(ProtocolError):
+    """A polling body that cannot be split into packets."""
+
+
+class PayloadTooLarge(ProtocolError):
+    """More bytes than ``max_payload`` in one request or message."""
+
+    status: ClassVar[int] = 413
+
+
+class UnexpectedPacket(ProtocolError):
+    """A readable packet at a moment when the protocol does not allow it."""
+
+
+class HandshakeError(SocketIOError):
+    """A request refused before it reached a socket.
+
+    ``status``, ``code`` and ``message`` are what Engine.IO clients know
+    (Engine.IO protocol, "Handshake"); ``str(error)`` is for the log.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[int] = 3
+    message: ClassVar[str] = "Bad request"
+
+
+class UnknownTransport(HandshakeError):
+    """``transport=`` is missing, unknown or switched off."""
+
+    code = 0
+    message = "Transport unknown"
+
+
+class UnknownSession(HandshakeError):
+    """No living session has this sid, or it belongs to another generation."""
+
+    code = 1
+    message = "Session ID unknown"
+
+
+class BadMethod(HandshakeError):
+    """A handshake that is not a GET."""
+
+    code = 2
+    message = "Bad handshake method"
+
+
+class BadRequest(HandshakeError):
+    """The request does not fit the session or the transport."""
+
+
+class Forbidden(HandshakeError):
+    """The origin of the page is not allowed."""
+
+    status = 403
+    code = 4
+    message = "Forbidden"
+
+
+class UnsupportedVersion(HandshakeError):
+    """``EIO=`` is missing, unknown or switched off."""
+
+    code = 5
+    message = "Unsupported protocol version"
+
+
+class Unavailable(HandshakeError):
+    """The server takes no new sockets: it is closing, or its view did not decide in time."""
+
+    status = 503
+    code = 4
+    message = "Service unavailable"
+
+
+class ConnectionRefused(SocketIOError):
+    """Raise it in ``recv_connect`` to refuse the client.
+
+    ``message`` and ``data`` (any JSON value, left out when ``None``) reach the client's
+    ``connect_error`` handler as ``error.message`` and ``error.data``.
+    """
+
+    def __init__(self, message: str = "Connection refused", data: Any = None) -> None:
+        super().__init__(message, data)
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Disconnected(SocketIOError):
+    """The client is gone: nothing can be sent to it, no answer will come from it.
+
+    ``reason`` is the one that ``recv_disconnect`` receives.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the client is disconnected: {reason}")
+        self.reason = reason
+
+
+class AckTimeout(SocketIOError, TimeoutError):
+    """The client did not acknowledge in time.
+
+    ``answers`` holds what other clients had answered until then, when several were asked.
+    """
+
+    def __init__(self, message: str, answers: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.answers = [] if answers is None else answers
+
+
+class Overflow(SocketIOError):
+    """A bound was reached: ``side`` is ``"in"`` (the client floods) or ``"out"`` (it does not keep up)."""
+
+    def __init__(self, message: str, side: str) -> None:
+        super().__init__(message)
+        self.side = side
+
+
+class UsageError(SocketIOError):
+    """A mistake of the program that uses this package; the message says what to write instead."""

@@ -1,0 +1,125 @@
+"""Which methods of a namespace class handle what; read once, when the class is created."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from asocketio.errors import UsageError
+
+__all__ = ["Handler", "Handlers", "event"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__asocketio_events__"
+_HOOKS = frozenset({"recv_connect", "recv_disconnect", "recv_message", "recv_json", "recv_error"})
+
+
+def event(*names: str) -> Callable[[F], F]:
+    """Make a method the handler of events by any name: ``@event("file:chunk")``.
+
+    ``@event("*")`` catches what nothing else handles; it is called with the event's name first.
+    """
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UsageError('event takes the names of events: @event("file:chunk")')
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, (*getattr(function, _MARK, ()), *names))
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How a method wants to be called."""
+
+    name: str
+    least: int
+    most: int | None
+    """None: any number."""
+    wants_packet: bool
+    """Its sole argument is named ``packet``: it gets the whole packet."""
+    is_hook: bool
+    """A ``recv_*`` method: it may leave arguments out that it has no use for."""
+
+    def fit(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The arguments to call it with; None when they do not fit."""
+        if self.is_hook and self.most is not None:
+            args = args[: self.most]
+        if len(args) < self.least or (self.most is not None and len(args) > self.most):
+            return None
+        return args
+
+    @property
+    def takes(self) -> str:
+        """For error messages: ``"1 argument"``, ``"2 to 3 arguments"``."""
+        if self.most is None:
+            return f"at least {self.least} arguments"
+        if self.least == self.most:
+            return f"{self.least} argument{'' if self.least == 1 else 's'}"
+        return f"{self.least} to {self.most} arguments"
+
+
+class Handlers:
+    """The handlers of one class: methods by name, and events that were given to methods by `event`."""
+
+    __slots__ = ("by_event", "by_name", "catch_all", "decorated", "message")
+
+    def __init__(self, cls: type) -> None:
+        self.by_name: dict[str, Handler] = {}
+        self.by_event: dict[str, str] = {}
+        self.decorated = hasattr(cls, "exception_handler_decorator")
+        for name in dir(cls):
+            function = inspect.getattr_static(cls, name)
+            names: tuple[str, ...] = getattr(function, _MARK, ())
+            if names or name.startswith("on_") or name in _HOOKS:
+                self._add(cls, name, function, names)
+        self.catch_all = self.by_event.pop("*", None)
+        self.message = self._message_handler(cls)
+
+    def find(self, name: str) -> str | None:
+        """The method that handles an event, or None."""
+        method = self.by_event.get(name)
+        if method is not None:
+            return method
+        method = "on_" + name.replace(" ", "_")
+        if method in self.by_name:
+            return method
+        return self.message if name == "message" else None
+
+    def _add(self, cls: type, name: str, function: Any, events: tuple[str, ...]) -> None:
+        if isinstance(function, staticmethod | classmethod):
+            raise UsageError(f"{cls.__name__}.{name} is a {type(function).__name__}: handlers are plain methods")
+        if not callable(function):
+            return  # a value that happens to be called on_...
+        self.by_name[name] = _read(cls, name, function)
+        for each in events:
+            other = self.by_event.setdefault(each, name)
+            if other != name:
+                raise UsageError(f"{cls.__name__}: both {other} and {name} handle the event {each!r}")
+
+    def _message_handler(self, cls: type) -> str | None:
+        """``recv_message`` hears what clients ``send()``, unless it is the one that does nothing."""
+        own = getattr(cls, "recv_message", None)
+        return "recv_message" if own is not None and own.__module__ != "asocketio.namespace" else None
+
+
+def _read(cls: type, name: str, function: Any) -> Handler:
+    parameters = list(inspect.signature(function).parameters.values())[1:]  # without self
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if required:
+        raise UsageError(
+            f"{cls.__name__}.{name} needs the keyword argument {required[0]!r}; a client can send only positional ones"
+        )
+    many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return Handler(
+        name=name,
+        least=sum(p.default is p.empty for p in positional),
+        most=None if many else len(positional),
+        wants_packet=len(parameters) == 1 and parameters[0].name == "packet",
+        is_hook=name in _HOOKS,
+    )

@@ -1,0 +1,142 @@
+"""Plain HTTP over ASGI: answers, bounded bodies, and the origins of pages (CORS)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from asocketio.config import Config
+from asocketio.errors import Disconnected, Forbidden, HandshakeError, PayloadTooLarge
+from asocketio.transport import Message, Receive, Scope, Send
+
+__all__ = [
+    "Headers",
+    "answer",
+    "check_origin",
+    "cors_headers",
+    "error_body",
+    "header",
+    "preflight_headers",
+    "read_body",
+    "replace_cors",
+]
+
+Headers = list[tuple[bytes, bytes]]
+
+TEXT = b"text/plain; charset=UTF-8"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The last value of a request header, or ``""``. ``name`` is in lower case."""
+    value = b""
+    for key, found in scope["headers"]:
+        if key == name:
+            value = found
+    return value.decode("latin-1")
+
+
+async def answer(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Send a whole response."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_body(error: HandshakeError) -> bytes:
+    """The JSON that Engine.IO clients know: ``{"code":1,"message":"Session ID unknown"}``."""
+    return json.dumps({"code": error.code, "message": error.message}, separators=(",", ":")).encode()
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body of a request, refused while it arrives if it is too large.
+
+    Raises:
+        PayloadTooLarge: it has, or announces, more than ``limit`` bytes.
+        Disconnected: the peer went away in the middle.
+    """
+    announced = header(scope, b"content-length")
+    if announced.isascii() and announced.isdigit() and int(announced[:18]) > limit:
+        raise PayloadTooLarge(f"a body of {announced[:18]} bytes, at most {limit} are taken (max_payload)")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected("transport error")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(f"a body of over {limit} bytes (max_payload)")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def check_origin(scope: Scope, config: Config) -> str | None:
+    """The origin of the page that asks, if it is another site's; None for the same site and for programs.
+
+    Raises:
+        Forbidden: the page may not connect; the message says both values and what to write.
+    """
+    origin = header(scope, b"origin")
+    if not origin:
+        return None
+    host = header(scope, b"host")
+    if _is_same(origin, host):
+        return None
+    allowed = config.cors_allowed_origins
+    if allowed is not None and (allowed == "*" or "*" in allowed or origin in allowed):
+        return origin
+    raise Forbidden(
+        f"refused a page of another origin: Origin is {origin[:200]!r}, Host is {host[:200]!r}. To allow it write "
+        f"SocketIOApp(..., cors_allowed_origins=[{origin[:200]!r}]); if both are your own site, "
+        "a proxy changes Host: let it pass the original one on"
+    )
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether a browser's Origin names the host it sent the request to. The scheme may have ended at a proxy."""
+    scheme, separator, netloc = origin.lower().partition("://")
+    if not separator or not netloc:
+        return False  # "null": a sandboxed frame, a file
+    port = _DEFAULT_PORTS.get(scheme, "")
+    return netloc.removesuffix(port) == host.lower().removesuffix(port)
+
+
+def cors_headers(origin: str | None, config: Config) -> Headers:
+    """What lets the page at ``origin`` read the answer; it has passed `check_origin`."""
+    allowed = config.cors_allowed_origins
+    if origin is None or allowed is None:
+        return []
+    if allowed == "*" or "*" in allowed:
+        return [(b"access-control-allow-origin", b"*")]
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def preflight_headers(scope: Scope, origin: str | None, config: Config) -> Headers:
+    """The answer to OPTIONS: the methods, and the headers that the page may send."""
+    headers = cors_headers(origin, config)
+    if origin is None:
+        return headers
+    asked = header(scope, b"access-control-request-headers").split(",")
+    tokens = [token.strip() for token in asked if _TOKEN.fullmatch(token.strip())]
+    if config.cors_allowed_headers is not None:
+        allowed = {name.lower() for name in config.cors_allowed_headers}
+        tokens = [token for token in tokens if token.lower() in allowed]
+    headers.append((b"access-control-allow-methods", b"GET, POST, OPTIONS"))
+    if tokens:
+        headers.append((b"access-control-allow-headers", ", ".join(tokens).encode("latin-1")))
+    return headers
+
+
+def replace_cors(headers: Sequence[tuple[bytes, bytes]], ours: Headers) -> Headers:
+    """``headers`` of a framework with its CORS headers, if any, replaced by ours."""
+    kept = [(name, value) for name, value in headers if not name.lower().startswith(b"access-control-")]
+    return [*kept, *ours]

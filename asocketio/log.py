@@ -1,0 +1,37 @@
+"""The package's logger, and lines that a client can cause: those come with a count, not one by one."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+__all__ = ["Throttle", "log"]
+
+log = logging.getLogger("asocketio")
+
+WINDOW = 10.0
+"""Seconds in which one kind of complaint is written once."""
+
+
+class Throttle:
+    """Writes the first line of a kind at once, then at most one each `WINDOW` seconds, with the number left out.
+
+    ``kind`` is one of the package's own words, never a client's: the table cannot grow.
+    """
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def warning(self, kind: str, message: str, *args: object) -> None:
+        """Log ``message % args``. Text that came from a client belongs in ``%r``, so that it cannot forge lines."""
+        now = monotonic()
+        since, left_out = self._kinds.get(kind, (now - WINDOW, 0))
+        if now - since < WINDOW:
+            self._kinds[kind] = since, left_out + 1
+            return
+        self._kinds[kind] = now, 0
+        if left_out:
+            message += f" (and {left_out} more like it in the last {now - since:.0f} s)"
+        log.warning(message, *args)

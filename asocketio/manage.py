@@ -1,0 +1,90 @@
+"""socketio_manage: the life of one socket, from the answer to its handshake to the last clean-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from typing import Any
+
+from asocketio.codec import CustomJson
+from asocketio.dispatch import Dispatcher
+from asocketio.errors import UsageError
+from asocketio.namespace import BaseNamespace
+from asocketio.packet import Packet, PacketType
+from asocketio.socket import ErrorHandler, Socket, SocketState
+from asocketio.transport import Scope
+
+__all__ = ["check_namespaces", "socketio_manage"]
+
+_NO_SOCKET = (
+    "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
+    "(app = SocketIOApp(app)) or add the middleware (add_middleware(SocketIOApp)), and see that the view's URL "
+    "is SocketIOApp's path, /socket.io/"
+)
+
+
+async def socketio_manage(
+    scope: Scope,
+    namespaces: Mapping[str, type[BaseNamespace]],
+    request: Any = None,
+    error_handler: ErrorHandler | None = None,
+    json_loads: Callable[[str], Any] | None = None,
+    json_dumps: Callable[[Any], str | bytes] | None = None,
+) -> None:
+    """Open the socket that this request asks for, and serve it until it is gone.
+
+    Await it from a view, once per socket. ``scope`` is the request's ASGI scope and becomes
+    ``self.environ``; ``namespaces`` maps names (``""`` or ``"/"`` is the global one) to classes;
+    ``request`` becomes ``self.request``. When it returns, every ``recv_disconnect`` has run;
+    the view's response then goes nowhere.
+
+    Raises:
+        UsageError: the scope has no socket, the socket is managed already, or an argument is wrong.
+    """
+    socket = scope.get("socketio")
+    if not isinstance(socket, Socket):
+        raise UsageError(_NO_SOCKET)
+    table = check_namespaces(namespaces)
+    opening = socket.opening
+    if opening is None or socket.state is not SocketState.OPENING:
+        raise UsageError("this socket is managed already, or refused: await socketio_manage once per request")
+    socket.opening = None
+    if socket.view is not None:
+        socket.view.claim()
+        socket.view = None
+    if json_loads is not None or json_dumps is not None:
+        socket.speak(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
+    socket.environ, socket.request = scope, request
+    if error_handler is not None:
+        socket.error_handler = error_handler
+    socket.dispatcher = Dispatcher(socket, table, copy_context())
+    try:
+        socket.server.opened(socket)
+        await opening.open(socket)
+        if socket.protocol.opens_global:
+            socket.dispatcher.submit(Packet(PacketType.CONNECT))
+        await opening.carry(socket)
+        await socket.wait_closed()
+    finally:
+        socket.close("forced server close")  # does nothing unless the view was cancelled
+        await socket.dispatcher.finish()
+
+
+def check_namespaces(namespaces: Mapping[str, type[BaseNamespace]]) -> dict[str, type[BaseNamespace]]:
+    """The table of namespaces under the names used inside.
+
+    Raises:
+        UsageError: a name does not begin with a slash, or a value is no class of namespaces.
+    """
+    table: dict[str, type[BaseNamespace]] = {}
+    for name, cls in namespaces.items():
+        if name in ("", "/"):
+            name = Socket.GLOBAL_NS
+        elif not name.startswith("/") or "," in name or "?" in name:
+            raise UsageError(f"namespace {name!r}: a name begins with '/' and has no ',' or '?', for example '/chat'")
+        if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
+        if name in table:
+            raise UsageError("namespaces '' and '/' are the same: give one of them")
+        table[name] = cls
+    return table

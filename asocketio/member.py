@@ -1,0 +1,132 @@
+"""Member: one client's place in one namespace. Adapters keep members in rooms; broadcasts are posted to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from asocketio.errors import Disconnected
+from asocketio.packet import Packet, PacketType
+from asocketio.protocol import Encoded
+
+if TYPE_CHECKING:
+    from asocketio.namespace import BaseNamespace
+    from asocketio.socket import Socket
+
+__all__ = ["Gone", "Member", "MemberState"]
+
+
+class MemberState(Enum):
+    """Where a member is in its life."""
+
+    CONNECTING = "connecting"  # recv_connect runs; what is sent to it is held back
+    JOINED = "joined"
+    LEFT = "left"
+
+
+class Member:
+    """Made when a client asks for a namespace; gone when it has left it.
+
+    ``sid`` is what that client calls ``socket.id``; ``rooms`` belongs to the adapter.
+    """
+
+    __slots__ = (
+        "_held",
+        "_held_size",
+        "connector",
+        "ended",
+        "endpoint",
+        "jobs",
+        "leaving",
+        "namespace",
+        "reason",
+        "rooms",
+        "sid",
+        "socket",
+        "state",
+    )
+
+    namespace: BaseNamespace
+
+    def __init__(self, socket: Socket, endpoint: str, sid: str) -> None:
+        self.socket = socket
+        self.endpoint = endpoint
+        self.sid = sid
+        self.state = MemberState.CONNECTING
+        self.reason = ""
+        """Why it left."""
+        self.leaving = False
+        """``disconnect`` was called: what the client still sends is dropped."""
+        self.ended = False
+        """``recv_disconnect`` has been started."""
+        self.rooms: set[str] | None = None
+        self.jobs: set[asyncio.Task[None]] | None = None
+        self.connector: asyncio.Task[None] | None = None
+        """The task in which ``recv_connect`` runs."""
+        self._held: list[Encoded] = []
+        self._held_size = 0
+
+    def post(self, encoded: Encoded) -> None:
+        """Queue a packet for the client; while it is connecting, hold it back."""
+        if self.state is MemberState.JOINED:
+            self.socket.post(encoded)
+        elif self.state is MemberState.CONNECTING:
+            self._held.append(encoded)
+            self._held_size += encoded.size
+            if self._held_size > self.socket.config.max_outbox:
+                self.socket.too_slow()
+
+    def send(self, packet: Packet) -> None:
+        """Encode a packet in the client's generation and post it."""
+        self.post(self.socket.protocol.encode(packet))
+
+    def accept(self) -> None:
+        """The client is in: tell it, then send what was held back."""
+        self.state = MemberState.JOINED
+        self.connector = None
+        answer = Packet(PacketType.CONNECT, self.endpoint, data={"sid": self.sid})
+        self.socket.post(self.socket.protocol.encode(answer))
+        held, self._held = self._held, []
+        for encoded in held:
+            self.socket.post(encoded)
+        if self.leaving:
+            self.state = MemberState.LEFT
+
+    def disconnect(self, reason: str, *, silent: bool) -> None:
+        """Tell the client that it is out of this namespace; after that nothing more goes to it from here."""
+        if self.leaving or self.state is MemberState.LEFT:
+            return
+        self.leaving = True
+        self.reason = reason
+        if not silent:
+            self.send(Packet(PacketType.DISCONNECT, self.endpoint))
+        self.socket.fail_acks(self.endpoint, reason)
+        if self.state is MemberState.JOINED:
+            self.state = MemberState.LEFT
+
+    def leave(self, reason: str) -> None:
+        """The client is out, or was refused: nothing more goes to it from here."""
+        self.state = MemberState.LEFT
+        self.reason = self.reason or reason
+        self._held = []
+
+    def flow(self) -> Awaitable[None]:
+        """What a sending verb returns, see `Socket.flow`."""
+        if self.state is MemberState.LEFT:
+            return Gone(self.reason)
+        return self.socket.flow()
+
+
+class Gone:
+    """Awaiting it raises `Disconnected`; ignoring it is fine."""
+
+    __slots__ = ("_reason",)
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise Disconnected(self._reason)
+        yield

@@ -1,0 +1,65 @@
+"""RoomsMixin and BroadcastMixin: gevent-socketio's ways to talk to others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, cast
+
+from asocketio.audience import Audience
+from asocketio.errors import Disconnected, UsageError
+from asocketio.member import MemberState
+from asocketio.namespace import BaseNamespace
+
+__all__ = ["BroadcastMixin", "RoomsMixin"]
+
+
+class RoomsMixin:
+    """Rooms of a namespace: ``class Chat(BaseNamespace, RoomsMixin)``."""
+
+    def join(self, room: str) -> None:
+        """Enter a room; it comes into being with its first member.
+
+        Raises:
+            Disconnected: the client has left the namespace.
+        """
+        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
+        member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
+        if member.state is MemberState.LEFT:
+            raise Disconnected(member.reason)
+        member.socket.server.adapter.join(member, room)
+
+    def leave(self, room: str) -> None:
+        """Leave a room; not an error where the client was not in it."""
+        member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
+        member.socket.server.adapter.leave(member, room)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that this client is in, in this namespace."""
+        return frozenset(_of(self)._member.rooms or ())  # pyright: ignore[reportPrivateUsage]
+
+    def emit_to_room(self, room: str, event: str, *args: Any) -> Awaitable[None]:
+        """Send an event to the others in a room."""
+        return _of(self).to(room).emit(event, *args)
+
+
+class BroadcastMixin:
+    """Broadcasts to a namespace: ``class Chat(BaseNamespace, BroadcastMixin)``."""
+
+    def broadcast_event(self, event: str, *args: Any) -> Awaitable[None]:
+        """Send an event to everybody in this namespace, this client included."""
+        me = _of(self)
+        return Audience(me.socket.server, me.ns_name).emit(event, *args)
+
+    def broadcast_event_not_me(self, event: str, *args: Any) -> Awaitable[None]:
+        """Send an event to everybody else in this namespace."""
+        me = _of(self)
+        return me.except_().emit(event, *args)
+
+
+def _of(mixin: object) -> BaseNamespace:
+    """The namespace that a mixin is part of."""
+    if not isinstance(mixin, BaseNamespace):
+        raise UsageError(f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)")
+    return cast(BaseNamespace, mixin)

@@ -1,0 +1,344 @@
+"""BaseNamespace: what programs subclass. One object is one client in one namespace.
+
+The names and hooks are gevent-socketio's. The way of an event: `process_packet` ->
+`process_event` -> `call_method_with_acl` -> `call_method` -> ``on_...``. Each returns something
+to await, and each may be overridden, by a plain method or an ``async def``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from types import CoroutineType
+from typing import Any, ClassVar
+
+from asocketio.acks import unpack
+from asocketio.audience import Audience
+from asocketio.dispatch import error_answer
+from asocketio.errors import AckTimeout, Disconnected, UsageError
+from asocketio.handlers import Handlers
+from asocketio.log import log
+from asocketio.member import MemberState
+from asocketio.packet import Packet, PacketType
+from asocketio.socket import Socket
+from asocketio.stepper import Value
+from asocketio.transport import Scope
+
+__all__ = ["BaseNamespace"]
+
+CALL_TIMEOUT = 60.0
+"""Seconds that `BaseNamespace.call` waits for an answer when it is given no ``timeout``."""
+
+
+class BaseNamespace:
+    """One client in one namespace; subclass it and write ``on_<event>`` methods.
+
+    A handler may be ``async def`` or plain (short ones: they run on the event loop). What it
+    returns answers the client's ack: a tuple is several arguments, None is none, anything else
+    is one. A handler whose sole argument is named ``packet`` gets the whole `Packet`.
+    """
+
+    _handlers: ClassVar[Handlers]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handlers = Handlers(cls)
+
+    def __init__(self, environ: Scope, ns_name: str, request: Any = None) -> None:
+        self.environ = environ
+        self.socket: Socket = environ["socketio"]
+        self.request = request
+        self.ns_name = ns_name
+        self.allowed_methods: set[str] | None = None
+        self._member = self.socket.members[ns_name]
+        self.reset_acl()
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.ns_name or '/'} {self.sid}>"
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """A dict for the program's own use, shared by all namespaces of this client."""
+        return self.socket.session
+
+    @property
+    def sid(self) -> str:
+        """What this client calls ``socket.id``. ``app.of(ns).to(sid)`` reaches it."""
+        return self._member.sid
+
+    # Hooks to override.
+
+    def initialize(self) -> None:
+        """Set things up, before ``recv_connect``. Called on every class of the MRO that has its own."""
+
+    def recv_connect(self, auth: Any) -> Any:
+        """The client wants in, with this ``auth`` (a dict); raise `ConnectionRefused` to keep it out.
+
+        Fires once, on the global namespace too. What is emitted to the client here is sent
+        after it is in. The argument may be left out.
+        """
+
+    def recv_disconnect(self, reason: str) -> Any:
+        """The client has left, however it ended. Called exactly once, its rooms still there. The argument may be left out."""
+
+    def recv_message(self, data: Any) -> Any:
+        """A message sent by the client's ``send()``, where there is no ``on_message``."""
+        return data
+
+    def recv_json(self, data: Any) -> Any:
+        """A JSON message of a 0.9 client."""
+        return data
+
+    def recv_error(self, packet: Packet) -> Any:
+        """An error packet of the client."""
+
+    # Dispatch.
+
+    def process_packet(self, packet: Packet) -> Awaitable[Any]:
+        """Take a packet of this namespace to its method. Override it to replace all dispatch."""
+        kind = packet.type
+        if kind is PacketType.EVENT:
+            return self.process_event(packet)
+        if kind is PacketType.CONNECT:
+            return self.call_method("recv_connect", packet, packet.data)
+        if kind is PacketType.DISCONNECT:
+            return self.call_method("recv_disconnect", packet, packet.data)
+        if kind is PacketType.ERROR:
+            return self.call_method_with_acl("recv_error", packet, packet)
+        method = "recv_json" if kind is PacketType.JSON else "recv_message"
+        return self.call_method_with_acl(method, packet, packet.data)
+
+    def process_event(self, packet: Packet) -> Awaitable[Any]:
+        """Find the method of an event: by `event`, then ``on_<name>`` (spaces become underscores), then ``event("*")``."""
+        method = self._handlers.find(packet.name)
+        if method is not None:
+            return self.call_method_with_acl(method, packet, *packet.args)
+        if self._handlers.catch_all is not None:
+            return self.call_method_with_acl(self._handlers.catch_all, packet, packet.name, *packet.args)
+        return self._complain("no_such_method", f"There is no handler for the event {packet.name[:100]!r}", packet)
+
+    def call_method_with_acl(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
+        """Call a handler if the client has access to it."""
+        if not self.is_method_allowed(method_name):
+            return self._complain("method_access_denied", f'You do not have access to method "{method_name}"', packet)
+        return self.call_method(method_name, packet, *args)
+
+    def call_method(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
+        """Call a handler with ``args``, or with the packet if that is what it asks for."""
+        handler = self._handlers.by_name.get(method_name)
+        if handler is None:
+            return self._complain("no_such_method", f'The method "{method_name}" was not found', packet)
+        fitting = (packet,) if handler.wants_packet else handler.fit(args)
+        if fitting is None:
+            message = f'The method "{method_name}" takes {handler.takes}, {len(args)} given'
+            return self._complain("invalid_arguments", message, packet)
+        method = getattr(self, method_name)
+        if self._handlers.decorated:
+            method = self.exception_handler_decorator(method)  # type: ignore[attr-defined]  # the user's own
+        result = method(*fitting)
+        if type(result) is CoroutineType or hasattr(result, "__await__"):
+            return result  # type: ignore[no-any-return]
+        return Value(result)
+
+    def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
+        """An event that cannot be handled: tell the error handler, and the client by its ack if it wants one."""
+        wanted = packet.ack == "data"
+        self.error(name, message, packet.id, quiet=wanted)
+        return Value(error_answer(name, message) if wanted else None)
+
+    def error(self, error_name: str, error_message: str, msg_id: int | None = None, quiet: bool = False) -> Any:
+        """Tell the error handler of the socket; the default one logs it and, unless ``quiet``, tells the client."""
+        return self.socket.error(error_name, error_message, self.ns_name, msg_id, quiet)
+
+    # Access control.
+
+    def get_initial_acl(self) -> Iterable[str] | None:
+        """The names of the methods that a client may reach at first; None for all."""
+        return None
+
+    def reset_acl(self) -> None:
+        """Back to `get_initial_acl`."""
+        allowed = self.get_initial_acl()
+        if isinstance(allowed, str):
+            raise UsageError(f"get_initial_acl returned {allowed!r}: expected a list of method names, or None for all")
+        self.allowed_methods = None if allowed is None else set(allowed)
+
+    def is_method_allowed(self, method_name: str) -> bool:
+        """Whether the client may reach the method. ``recv_connect`` and ``recv_disconnect`` are never asked for."""
+        return self.allowed_methods is None or method_name in self.allowed_methods
+
+    def add_acl_method(self, method_name: str) -> None:
+        """Allow a method. The first one on an unrestricted namespace restricts it to that one."""
+        if self.allowed_methods is None:
+            self.allowed_methods = set()
+        self.allowed_methods.add(method_name)
+
+    def del_acl_method(self, method_name: str) -> None:
+        """Forbid a method that was allowed.
+
+        Raises:
+            ValueError: nothing is restricted, so there is nothing to take away.
+            KeyError: the method was not allowed.
+        """
+        if self.allowed_methods is None:
+            raise ValueError(f"no ACL restrictions yet: {method_name!r} cannot be taken from them; write get_initial_acl")
+        self.allowed_methods.remove(method_name)
+
+    def lift_acl_restrictions(self) -> None:
+        """Allow all methods."""
+        self.allowed_methods = None
+
+    # Talking to this client.
+
+    def emit(self, event: str, *args: Any, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
+        """Send an event: queued at the call, in order. Awaiting it waits for room in the queue.
+
+        ``callback`` is called with the arguments of the client's ack. bytes travel as binary.
+
+        Raises:
+            UsageError: an argument has no JSON form, or the name is reserved.
+            Overflow: with ``callback``: the client owes too many answers already.
+            Disconnected: the client is gone; only when awaited, or with ``callback``.
+        """
+        packet = Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args))
+        return self._send(packet, callback)
+
+    def send(self, message: Any, json: bool = False, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
+        """Send a message: text, or a JSON value with ``json=True``. Clients from 1.0 on get an event ``message``."""
+        if not json and not isinstance(message, str):
+            raise UsageError(f"send() takes text, not {type(message).__name__}: write send(..., json=True), or emit")
+        kind = PacketType.JSON if json else PacketType.MESSAGE
+        return self._send(Packet(kind, self.ns_name, data=message), callback)
+
+    def _send(self, packet: Packet, callback: Callable[..., Any] | None) -> Awaitable[None]:
+        member = self._member
+        if callback is not None and member.state is not MemberState.LEFT and member.socket.connected:
+            packet.id = member.socket.expect(self.ns_name, self._answered_by(callback))
+            packet.ack = "data"
+        member.send(packet)
+        return member.flow()
+
+    def _answered_by(self, callback: Callable[..., Any]) -> Callable[[list[Any] | None, BaseException | None], None]:
+        def answered(args: list[Any] | None, error: BaseException | None) -> None:
+            if args is not None:
+                self._member.socket.dispatcher.run(self.ns_name, f"callback {callback!r}", callback, *args)
+
+        return answered
+
+    async def call(self, event: str, *args: Any, timeout: float = CALL_TIMEOUT) -> Any:
+        """Send an event and wait for the client's ack: none is None, one argument is itself, more are a tuple.
+
+        Raises:
+            AckTimeout: no answer within ``timeout`` seconds.
+            Disconnected: the client is gone, or goes before it answers.
+            UsageError: called in ``recv_connect``, where the client cannot answer yet.
+        """
+        member, socket = self._member, self.socket
+        if member.state is MemberState.LEFT:
+            raise Disconnected(member.reason)
+        if member.state is MemberState.CONNECTING and asyncio.current_task() is member.connector:
+            raise UsageError(
+                f"call({event!r}) in recv_connect can never be answered: the client is not in yet; "
+                "spawn a job that calls it"
+            )
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(got: list[Any] | None, error: BaseException | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(unpack(got or []))
+
+        number = socket.expect(self.ns_name, answered)
+        timer = socket.server.clock.call_later(
+            timeout, answered, None, AckTimeout(f"no answer to {event!r} within {timeout} s")
+        )
+        socket.begin_waiting()
+        try:
+            member.send(Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
+            return await answer
+        finally:
+            socket.end_waiting()
+            timer.cancel()
+            socket.forget(number)
+
+    # Talking to others. Each returns an Audience: finish with emit or call.
+
+    def to(self, *rooms: str) -> Audience:
+        """The others in any of these rooms (a sid is a room of one)."""
+        return self._others().to(*rooms)
+
+    def except_(self, *rooms: str) -> Audience:
+        """The others in this namespace who are in none of these rooms."""
+        return self._others().except_(*rooms)
+
+    @property
+    def local(self) -> Audience:
+        """The others in this namespace whom this process serves."""
+        return self._others().local
+
+    @property
+    def volatile(self) -> Audience:
+        """This client, if it keeps up: what it could not take now is dropped. ``.volatile.to(...)`` for others."""
+        return Audience(self.socket.server, self.ns_name, member=self._member).volatile
+
+    def timeout(self, seconds: float) -> Audience:
+        """This client, with another time-out for ``call``. ``.timeout(5).to(...)`` for others."""
+        return Audience(self.socket.server, self.ns_name, member=self._member).timeout(seconds)
+
+    def _others(self) -> Audience:
+        return Audience(self.socket.server, self.ns_name, sender=self._member)
+
+    # Jobs and the end.
+
+    def spawn(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Task[None]:
+        """Run ``fn`` as a job of this namespace: cancelled when the client leaves it. Returns its task.
+
+        ``fn`` may be a coroutine function or a plain one. Its exceptions are logged.
+        """
+        member = self._member
+        if self._handlers.decorated:
+            fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
+        if member.state is MemberState.LEFT:
+            raise Disconnected(member.reason)
+        name = getattr(fn, "__qualname__", repr(fn))
+        job = asyncio.get_running_loop().create_task(self._run_job(name, fn(*args, **kwargs)), name=name)
+        if member.jobs is None:
+            member.jobs = set()
+        member.jobs.add(job)
+        job.add_done_callback(member.jobs.discard)
+        return job
+
+    async def _run_job(self, name: str, work: Coroutine[Any, Any, Any] | Any) -> None:
+        try:
+            if hasattr(work, "__await__"):
+                await work
+        except Disconnected as error:
+            log.debug("%s %s: job %s ended with its client: %r", self.sid, self.ns_name or "/", name, error)
+        except Exception as error:  # the user's function
+            log.error("%s %s: job %s raised %r", self.sid, self.ns_name or "/", name, error, exc_info=error)
+            self._member.socket.dispatcher.report(self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
+
+    def kill_local_jobs(self) -> None:
+        """Cancel all jobs of this namespace."""
+        for job in list(self._member.jobs or ()):
+            job.cancel()
+
+    def disconnect(self, silent: bool = False) -> Awaitable[None]:
+        """Throw the client out of this namespace. With ``silent`` it is not told.
+
+        Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
+        ``self.socket.disconnect()`` throws it out altogether.
+        """
+        member = self._member
+        if not member.leaving and member.state is not MemberState.LEFT:
+            member.disconnect("server namespace disconnect", silent=silent)
+            goodbye = Packet(PacketType.DISCONNECT, self.ns_name, data="server namespace disconnect")
+            self.socket.dispatcher.submit(goodbye)
+        return Value(None)
+
+
+BaseNamespace._handlers = Handlers(BaseNamespace)

@@ -1,0 +1,69 @@
+"""Outbox: what waits to be sent to one client, and who waits for room in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from asocketio.protocol import Encoded
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """A queue of encoded packets that knows its size.
+
+    It is *full* above 1/16 of its limit: then awaiting senders wait until it has fallen to half
+    of that. Senders that do not wait may fill it to the limit.
+    """
+
+    __slots__ = ("_queue", "_waiters", "high", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.high = max(limit // 16, 1)
+        self.size = 0
+        self._queue: deque[Encoded] = deque()
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, encoded: Encoded) -> bool:
+        """Queue a packet; False when that takes it over its limit."""
+        self._queue.append(encoded)
+        self.size += encoded.size
+        return self.size <= self.limit
+
+    def take(self) -> Encoded:
+        """The oldest packet."""
+        encoded = self._queue.popleft()
+        self.size -= encoded.size
+        if self._waiters is not None and self.size <= self.high // 2:
+            self._wake()
+        return encoded
+
+    @property
+    def full(self) -> bool:
+        """Awaiting senders should wait."""
+        return self.size > self.high
+
+    async def room(self) -> None:
+        """Wait until it is no longer full, or cleared."""
+        waiter = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        await waiter
+
+    def clear(self) -> None:
+        """Drop everything and wake those who wait."""
+        self._queue.clear()
+        self.size = 0
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)

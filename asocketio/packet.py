@@ -1,0 +1,80 @@
+"""Packet and PacketType: what all generations mean, not how they spell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal
+
+__all__ = ["GLOBAL_NS", "Packet", "PacketType"]
+
+GLOBAL_NS = ""
+"""The endpoint of the global namespace. Clients and users may write ``"/"``; inside it is ``""``."""
+
+
+class PacketType(StrEnum):
+    """The kinds of packets. The second group belongs to the connection itself."""
+
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    EVENT = "event"
+    MESSAGE = "message"
+    JSON = "json"
+    ACK = "ack"
+    ERROR = "error"
+
+    PING = "ping"
+    PONG = "pong"
+    NOOP = "noop"
+    OPEN = "open"
+    CLOSE = "close"
+    UPGRADE = "upgrade"
+
+
+@dataclass(slots=True)
+class Packet:
+    """One packet, whatever generation spells it.
+
+    It also answers ``packet["type"]``, ``"ack" in packet`` and ``packet.get("id")``, as
+    handlers written for gevent-socketio expect: a key is "in" a packet when it has a value.
+    """
+
+    type: PacketType
+    endpoint: str = GLOBAL_NS
+    name: str = ""
+    """The event's name."""
+    args: list[Any] = field(default_factory=list)
+    """The arguments of an event or an ack."""
+    data: Any = None
+    """A message's text, a JSON value, the auth of a connect, the reason of an error or of a ping."""
+    id: int | None = None
+    """The sender wants an ack under this number; on an ack, the number it answers."""
+    ack: Literal[None, True, "data"] = None
+    """Who acknowledges: ``"data"``, the handler; ``True``, the receipt itself (0.9 only)."""
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise KeyError(key)
+        return self.args if key == "args" else getattr(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        if key == "args":
+            return self.type in (PacketType.EVENT, PacketType.ACK)
+        if key in ("type", "endpoint"):
+            return True
+        return key in _KEYS and getattr(self, str(key)) not in (None, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in _KEYS if key in self)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value under ``key``, or ``default`` where the packet has none."""
+        return self[key] if key in self else default
+
+    def keys(self) -> list[str]:
+        """The names of all values the packet has: ``dict(packet)`` works."""
+        return list(self)
+
+
+_KEYS = tuple(f.name for f in fields(Packet))

@@ -1,0 +1,1 @@
+"""The generations of the protocol. Nothing here knows asyncio or a clock."""

@@ -1,0 +1,177 @@
+"""Socket.IO packets as text, for protocol 5 and its elders: ``<type>[<n>-][<namespace>,][<id>][<JSON>]``.
+
+Engine.IO's own packet types, payloads and who pings are the business of the modules beside this one.
+Source: Socket.IO protocol, "Packet encoding".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from asocketio.codec import Json, restore
+from asocketio.config import Config
+from asocketio.errors import MalformedPacket, UnexpectedPacket, UsageError
+from asocketio.packet import Packet, PacketType
+
+__all__ = ["RESERVED_EVENTS", "Assembler", "write"]
+
+RESERVED_EVENTS = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
+"""Names that clients use for their own life; a packet that carries one is refused, as in Node's parser."""
+
+# One match finds the four optional parts. Ids are at most 16 digits: what JavaScript counts exactly.
+_HEAD = re.compile(r"([0-6])(?:([0-9]{1,6})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,16})?")
+_EVENT = "2"
+_ACK = "3"
+_TYPES = {
+    "0": PacketType.CONNECT,
+    "1": PacketType.DISCONNECT,
+    "2": PacketType.EVENT,
+    "3": PacketType.ACK,
+    "4": PacketType.ERROR,
+    "5": PacketType.EVENT,
+    "6": PacketType.ACK,
+}
+
+
+def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
+    """The text of a packet and its attachments.
+
+    Raises:
+        UsageError: the event's name is reserved, or an argument has no JSON form.
+    """
+    kind = packet.type
+    where = f"{packet.endpoint}," if packet.endpoint else ""
+    number = "" if packet.id is None else packet.id
+    if kind is PacketType.EVENT:
+        if packet.name in RESERVED_EVENTS:
+            raise UsageError(f"{packet.name!r} is reserved for the client's own life: choose another event name")
+        text, attachments = json.dumps([packet.name, *packet.args])
+        digit = _EVENT
+    elif kind is PacketType.ACK:
+        text, attachments = json.dumps(packet.args)
+        digit = _ACK
+    elif kind in (PacketType.MESSAGE, PacketType.JSON):
+        text, attachments = json.dumps(["message", packet.data])
+        digit = _EVENT
+    else:
+        return _write_state(packet, where, json), []
+    if attachments:
+        return f"{int(digit) + 3}{len(attachments)}-{where}{number}{text}", attachments
+    return f"{digit}{where}{number}{text}", attachments
+
+
+def _write_state(packet: Packet, where: str, json: Json) -> str:
+    digits = {PacketType.CONNECT: "0", PacketType.DISCONNECT: "1", PacketType.ERROR: "4"}
+    if packet.type not in digits:
+        raise UsageError(f"a packet of type {packet.type} cannot be sent to this client")
+    text = ""
+    if packet.data is not None:
+        text, attachments = json.dumps(packet.data)
+        if attachments:
+            raise UsageError(f"a packet of type {packet.type} cannot carry binary data")
+    return f"{digits[packet.type]}{where}{text}"
+
+
+class Assembler:
+    """Reads packets, and joins those that have attachments with them."""
+
+    __slots__ = ("_attachments", "_due", "_json", "_limit", "_packet")
+
+    def __init__(self, json: Json, config: Config) -> None:
+        self._json = json
+        self._limit = config.max_attachments
+        self._packet: Packet | None = None
+        self._attachments: list[bytes] = []
+        self._due = 0
+
+    def text(self, text: str) -> Packet | None:
+        """The packet of ``text``, or None when its attachments are still to come."""
+        if self._packet is not None:
+            raise UnexpectedPacket(f"text {text[:20]!r} while {self._due} attachments are due")
+        head = _HEAD.match(text)
+        if head is None:
+            raise MalformedPacket(f"packet {text[:20]!r}, expected a type from 0 to 6")
+        digit, count, endpoint, number = head.groups()
+        packet = Packet(
+            _TYPES[digit],
+            endpoint="" if endpoint is None or endpoint == "/" else endpoint,
+            id=None if number is None else int(number),
+        )
+        payload = text[head.end() :]
+        _PARSERS[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
+        if (digit in "56") != (count is not None):
+            raise MalformedPacket(f"packet {text[:20]!r}: attachments are announced by binary packets, and only by them")
+        if not count or int(count) == 0:
+            return packet
+        if int(count) > self._limit:
+            raise MalformedPacket(f"{count} attachments, at most {self._limit} are allowed (max_attachments)")
+        self._packet, self._due = packet, int(count)
+        return None
+
+    def binary(self, data: bytes) -> Packet | None:
+        """The packet that ``data`` completes, or None while more attachments are due."""
+        packet = self._packet
+        if packet is None:
+            raise UnexpectedPacket(f"{len(data)} bytes of binary without a packet that announces them")
+        self._attachments.append(data)
+        self._due -= 1
+        if self._due:
+            return None
+        attachments, self._attachments, self._packet = self._attachments, [], None
+        packet.args = restore(packet.args, attachments)
+        return packet
+
+
+_NOTHING: Any = object()
+
+
+def _parse_event(packet: Packet, payload: Any) -> None:
+    if type(payload) is not list or not payload:
+        raise MalformedPacket("an event is a JSON array that begins with its name")
+    name = cast("list[Any]", payload)[0]
+    if type(name) is not str:
+        if type(name) not in (int, float):
+            raise MalformedPacket(f"an event's name is text, not {type(name).__name__}")
+        name = str(name)  # JavaScript accepts emit(1)
+    elif name in RESERVED_EVENTS:
+        raise MalformedPacket(f"the event name {name!r} is reserved")
+    packet.name = name
+    packet.args = payload[1:]
+    if packet.id is not None:
+        packet.ack = "data"
+
+
+def _parse_ack(packet: Packet, payload: Any) -> None:
+    if type(payload) is not list or packet.id is None:
+        raise MalformedPacket("an ack has a number and a JSON array")
+    packet.args = cast("list[Any]", payload)
+
+
+def _parse_connect(packet: Packet, payload: Any) -> None:
+    if payload is _NOTHING:
+        packet.data = {}
+    elif type(payload) is dict:
+        packet.data = cast("dict[str, Any]", payload)
+    else:
+        raise MalformedPacket("the auth of a connect is a JSON object")
+
+
+def _parse_disconnect(packet: Packet, payload: Any) -> None:
+    if payload is not _NOTHING:
+        raise MalformedPacket("a disconnect has no payload")
+
+
+def _parse_error(packet: Packet, payload: Any) -> None:
+    if type(payload) not in (str, dict):
+        raise MalformedPacket("the payload of an error is a JSON object or text")
+    packet.data = payload
+
+
+_PARSERS = {
+    PacketType.CONNECT: _parse_connect,
+    PacketType.DISCONNECT: _parse_disconnect,
+    PacketType.EVENT: _parse_event,
+    PacketType.ACK: _parse_ack,
+    PacketType.ERROR: _parse_error,
+}

@@ -1,0 +1,213 @@
+"""Registry: the sockets of one server, and what they share. It is ``socket.server``."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import threading
+import typing
+
+from asocketio.adapter import Adapter
+from asocketio.clock import Clock
+from asocketio.config import Config
+from asocketio.deadlines import Deadlines, Line
+from asocketio.errors import UnknownSession
+from asocketio.log import Throttle, log
+from asocketio.packet import Packet, PacketType
+from asocketio.protocol import Protocol
+from asocketio.socket import Socket, SocketState
+from asocketio.stepper import Stepper
+from asocketio.transport import Opening
+
+__all__ = ["Registry"]
+
+LINGER = 30.0
+"""Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
+_TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
+
+SLOW = 5.0
+"""Seconds after which a handler that holds up its client is named in the log."""
+
+
+class Watched(typing.Protocol):
+    """What is running, and can say so."""
+
+    def complain(self) -> None:
+        """Log that it has been running for long."""
+
+
+class Registry:
+    """Finds sockets by session id; owns the timer, the stepper and the adapter that they share.
+
+    It belongs to the event loop in which the first socket opens. When an app is used in another
+    loop later (each test has its own), it starts anew there.
+    """
+
+    def __init__(self, config: Config, adapter: Adapter) -> None:
+        self.config = config
+        self.adapter = adapter
+        self.clock = Clock()
+        self.complaints = Throttle()
+        self.sockets: dict[str, Socket] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
+        self.stepper: Stepper
+        self._numbers = itertools.count(1)
+        self._dirty: list[Socket] = []
+        self._lives = 0
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def lives(self) -> int:
+        """Sockets whose life has not ended: their handlers, views and clean-up count."""
+        return self._lives
+
+    def bind(self, clock: Clock | None = None) -> None:
+        """Belong to the running event loop, and to ``clock`` if one is given."""
+        loop = asyncio.get_running_loop()
+        if self.loop is loop and (clock is None or clock is self.clock):
+            return
+        if self.loop is not loop:
+            self.sockets = {}
+            self._dirty = []
+            self._lives = 0
+            self.stepper = Stepper(loop)
+        self.loop = loop
+        self.thread = threading.get_ident()
+        self.clock = clock or Clock()
+        self._set_lines()
+
+    def _set_lines(self) -> None:
+        config = self.config
+        self._deadlines = Deadlines(self.clock)
+        line = self._deadlines.line
+        self._pings: Line[Socket] = line(config.ping_interval, self._ping_due)
+        self._pongs: Line[Socket] = line(config.ping_timeout, self._pong_missing)
+        self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
+        self._lingering: Line[Socket] = line(LINGER, self._linger_over)
+        self._slow: Line[Watched] = line(SLOW, self._handler_slow)
+
+    # The life of a socket.
+
+    def create(self, protocol: Protocol, opening: Opening) -> Socket:
+        """A new socket with an unguessable id of 120 random bits."""
+        if self.stepper.closed:
+            self.stepper = Stepper(asyncio.get_running_loop())
+        socket = Socket(self, secrets.token_urlsafe(15), protocol, opening)
+        self.sockets[socket.sessid] = socket
+        self._connects.set(socket, self.clock.now())
+        self._lives += 1
+        return socket
+
+    def get(self, sessid: str, protocol: Protocol) -> Socket:
+        """The socket of a session.
+
+        Raises:
+            UnknownSession: there is none, it is over, or it speaks another generation.
+        """
+        self._deadlines.ring()  # a request must not find a session whose time was up before it came
+        socket = self.sockets.get(sessid)
+        if socket is None or socket.state is SocketState.OPENING or socket.protocol.generation != protocol.generation:
+            raise UnknownSession(f"no session {sessid[:6]!r}…: it has ended, or it lives in another process")
+        return socket
+
+    def opened(self, socket: Socket) -> None:
+        """The handshake is about to be answered."""
+        socket.state = SocketState.OPEN
+        now = self.clock.now()
+        self._connects.set(socket, now)
+        if socket.protocol.server_pings:
+            self._pings.set(socket, now)
+
+    def joined(self, socket: Socket) -> None:
+        """The client is in a namespace: it is no idle connection."""
+        self._connects.drop(socket)
+
+    def alive(self, socket: Socket) -> None:
+        """The awaited pong has come."""
+        if self._pongs.drop(socket):
+            self._pings.set(socket, self.clock.now())
+
+    def closed(self, socket: Socket) -> None:
+        """The connection is over. A polling client that still has to be told so can poll once more."""
+        for line in (self._pings, self._pongs, self._connects):
+            line.drop(socket)
+        if socket.transport_name == "polling" and socket.transport is None and socket.reason in _TOLD_LATER:
+            self._lingering.set(socket, self.clock.now())
+        else:
+            self.sockets.pop(socket.sessid, None)
+
+    def forget(self, socket: Socket) -> None:
+        """Nothing can reach this socket any more."""
+        self.sockets.pop(socket.sessid, None)
+        self._lingering.drop(socket)
+
+    def ended(self, socket: Socket) -> None:
+        """Its life is over: handlers, view and clean-up are done."""
+        if socket.state is SocketState.OPENING:
+            self.sockets.pop(socket.sessid, None)
+            self._connects.drop(socket)
+        self._lives -= 1
+        if self._lives == 0:
+            self._deadlines.stop_if_idle()
+            self.stepper.close()
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+
+    async def wait_idle(self) -> None:
+        """Wait until no socket lives."""
+        if self._lives:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    # What sockets share.
+
+    def next_ack(self) -> int:
+        """A number no other ack of this server has."""
+        return next(self._numbers)
+
+    def flush_soon(self, socket: Socket) -> None:
+        """Flush the socket at the end of this turn of the event loop, with all others that have something to send."""
+        if not self._dirty and self.loop is not None:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(socket)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for socket in dirty:
+            socket.flush()
+
+    # Deadlines.
+
+    def _ping_due(self, socket: Socket, due: float) -> None:
+        socket.post(socket.protocol.encode(Packet(PacketType.PING)))
+        self._pongs.set(socket, due)
+
+    def _pong_missing(self, socket: Socket, due: float) -> None:
+        if socket.paused:
+            self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
+        else:
+            socket.close("ping timeout")
+
+    def _connect_missing(self, socket: Socket, due: float) -> None:
+        if socket.state is SocketState.OPENING:
+            if socket.view is not None:
+                socket.view.give_up()
+            return
+        log.info("%s: closed, no namespace joined within connect_timeout", socket.sid_in(""))
+        socket.close("forced close")
+
+    def watch(self, handler: Watched) -> None:
+        """Complain about a handler if it runs for over `SLOW` seconds."""
+        self._slow.set(handler, self.clock.now())
+
+    def unwatch(self, handler: Watched) -> None:
+        """The handler has ended."""
+        self._slow.drop(handler)
+
+    def _handler_slow(self, handler: Watched, due: float) -> None:
+        handler.complain()
+
+    def _linger_over(self, socket: Socket, due: float) -> None:
+        self.sockets.pop(socket.sessid, None)

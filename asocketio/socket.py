@@ -1,0 +1,443 @@
+"""Socket: one client, whatever generation it speaks and whatever carries it.
+
+Transports hand it frames (`Socket.receive`) and take what is in its outbox. It knows which
+packets concern the connection itself; all others go to its dispatcher. It starts no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import typing
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asocketio.acks import Acks, Answer
+from asocketio.config import Config
+from asocketio.errors import Disconnected, MalformedPacket, MalformedPayload, PayloadTooLarge, ProtocolError, UnexpectedPacket
+from asocketio.log import log
+from asocketio.member import Gone, Member, MemberState
+from asocketio.outbox import Outbox
+from asocketio.packet import GLOBAL_NS, Packet, PacketType
+from asocketio.protocol import Encoded, Frame, Protocol
+from asocketio.stepper import DONE
+from asocketio.transport import Opening, Scope, Transport
+
+if TYPE_CHECKING:
+    from asocketio.dispatch import Dispatcher
+    from asocketio.namespace import BaseNamespace
+    from asocketio.registry import Registry
+    from asocketio.transports.polling import Inlet
+    from asocketio.transports.websocket import Upgrade
+
+__all__ = ["ErrorHandler", "Socket", "SocketState", "default_error_handler"]
+
+ErrorHandler = Callable[["Socket", str, str, str, int | None, bool], object]
+"""``error_handler(socket, error_name, error_message, endpoint, msg_id, quiet)``."""
+
+_REASONS = {MalformedPacket: "parse error", MalformedPayload: "parse error", PayloadTooLarge: "transport error"}
+
+
+class Undecided(typing.Protocol):
+    """A view that has neither opened the socket nor refused it."""
+
+    def claim(self) -> None:
+        """The socket opens."""
+
+    def give_up(self) -> None:
+        """Too late."""
+
+
+class SocketState(Enum):
+    """Where a socket is in its life."""
+
+    OPENING = "opening"  # the handshake is not answered yet
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+def default_error_handler(
+    socket: Socket, error_name: str, error_message: str, endpoint: str, msg_id: int | None, quiet: bool
+) -> None:
+    """Log the error, and tell the client by an event ``error`` (name, message) unless ``quiet``."""
+    if error_name != "handler_error":  # that one is in the log already, with its traceback
+        socket.server.complaints.warning(
+            error_name, "%s %s: %s: %s", socket.sid_in(endpoint), endpoint or "/", error_name, error_message
+        )
+    if not quiet:
+        socket.send_packet(Packet(PacketType.EVENT, endpoint, name="error", args=[error_name, error_message]))
+
+
+class Socket:
+    """One client. ``socket["/chat"]`` is its namespace object; ``session`` is a dict for the program's use.
+
+    ``sessid`` is a bearer secret: whoever knows it can speak for this client. Never log or show
+    it; ``self.sid`` of a namespace is the name for others to use.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_acks",
+        "_closed",
+        "_decoder",
+        "_paused",
+        "_session",
+        "_waiting",
+        "config",
+        "dirty",
+        "dispatcher",
+        "environ",
+        "error_handler",
+        "left",
+        "members",
+        "opening",
+        "outbox",
+        "posting",
+        "protocol",
+        "reason",
+        "request",
+        "server",
+        "sessid",
+        "state",
+        "transport",
+        "transport_name",
+        "upgrade",
+        "view",
+    )
+
+    GLOBAL_NS: ClassVar[str] = GLOBAL_NS
+    dispatcher: Dispatcher
+
+    def __init__(self, server: Registry, sessid: str, protocol: Protocol, opening: Opening) -> None:
+        self.server = server
+        self.config: Config = server.config
+        self.sessid = sessid
+        self.protocol = protocol
+        self.opening: Opening | None = opening
+        self.view: Undecided | None = None
+        """The view's call, until it has decided."""
+        self.transport: Transport | None = None
+        """What carries it now; None between two polls."""
+        self.transport_name = opening.name
+        self.upgrade: Upgrade | None = None
+        """A websocket that is about to take over from polling."""
+        self.posting: Inlet | None = None
+        """A polling body on its way in."""
+        self.state = SocketState.OPENING
+        self.reason = ""
+        """Why it closed, in Node's words."""
+        self.environ: Scope = {}
+        self.request: Any = None
+        self.error_handler: ErrorHandler = default_error_handler
+        self.members: dict[str, Member] = {}
+        self.left: set[str] = set()
+        """Namespaces that the client was in, or was refused by, on this connection."""
+        self.outbox = Outbox(self.config.max_outbox)
+        self.dirty = False
+        """A flush is on its way."""
+        self._decoder = protocol.decoder(self.config)
+        self._session: dict[str, Any] | None = None
+        self._acks: Acks | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._paused: asyncio.Future[None] | None = None
+        self._waiting = 0
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.sessid[:6]}… {self.state.value}, generation {self.protocol.generation}>"
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """A dict for the program's own use, shared by all namespaces of this client."""
+        if self._session is None:
+            self._session = {}
+        return self._session
+
+    @property
+    def connected(self) -> bool:
+        """The client is there."""
+        return self.state is SocketState.OPEN
+
+    @property
+    def active_ns(self) -> dict[str, BaseNamespace]:
+        """The namespaces that this client is in, by name."""
+        return {name: m.namespace for name, m in self.members.items() if m.state is MemberState.JOINED}
+
+    def __getitem__(self, ns_name: str) -> BaseNamespace:
+        member = self.members.get("" if ns_name == "/" else ns_name)
+        if member is None or member.state is not MemberState.JOINED:
+            raise KeyError(f"this client is not in the namespace {ns_name!r}; it is in {list(self.active_ns)}")
+        return member.namespace
+
+    def __contains__(self, ns_name: object) -> bool:
+        return ("" if ns_name == "/" else ns_name) in self.active_ns
+
+    def sid_in(self, endpoint: str) -> str:
+        """A name for log lines: the sid in ``endpoint``, or the beginning of the session's id."""
+        member = self.members.get(endpoint)
+        return self.sessid[:6] + "…" if member is None else member.sid
+
+    def speak(self, protocol: Protocol) -> None:
+        """Use another instance of the same generation, with its own JSON, before anything was said."""
+        self.protocol = protocol
+        self._decoder = protocol.decoder(self.config)
+
+    # In: called by transports.
+
+    def receive(self, frame: Frame) -> bool:
+        """Take a frame in. False: enough for now; await `readable` before the next one.
+
+        Errors of the client end this socket; none is raised.
+        """
+        if self.state is not SocketState.OPEN:
+            return True
+        try:
+            if len(frame) > self.config.max_payload:
+                raise PayloadTooLarge(f"a message of {len(frame)} bytes, at most {self.config.max_payload} are taken")
+            packet = self._decoder.feed(frame)
+            if packet is not None:
+                self._handle(packet, len(frame))
+        except ProtocolError as error:
+            self.refuse(error)
+        return self._waiting > 0 or not self.dispatcher.full
+
+    def _handle(self, packet: Packet, size: int) -> None:
+        kind = packet.type
+        if kind is PacketType.EVENT or kind is PacketType.CONNECT:
+            self.dispatcher.submit(packet, size)
+        elif kind is PacketType.ACK:
+            self._answered(packet)
+        elif kind is PacketType.PONG or kind is PacketType.PING:
+            self._beat(packet)
+        elif kind is PacketType.CLOSE:
+            self.close("transport close")
+        elif kind is PacketType.DISCONNECT:
+            if self._acks is not None:
+                self._acks.fail(Disconnected("client namespace disconnect"), packet.endpoint)
+            self.dispatcher.submit(packet, size)
+        elif kind not in (PacketType.NOOP, PacketType.UPGRADE, PacketType.OPEN):
+            self.dispatcher.submit(packet, size)
+
+    def _beat(self, packet: Packet) -> None:
+        if (packet.type is PacketType.PONG) is not self.protocol.server_pings:
+            raise UnexpectedPacket("a ping or pong in the wrong direction")
+        if packet.type is PacketType.PONG:
+            self.server.alive(self)
+        else:
+            self.post(self.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
+
+    def _answered(self, packet: Packet) -> None:
+        member = self.members.get(packet.endpoint)
+        if member is None and packet.endpoint not in self.left:
+            raise UnexpectedPacket(f"an ack for the namespace {packet.endpoint!r}, which was never joined")
+        if self._acks is not None:
+            self._acks.resolve(packet.id, packet.endpoint, packet.args)
+
+    def refuse(self, error: ProtocolError) -> None:
+        """The client broke the rules: one log line, and the end of its connection."""
+        self.server.complaints.warning(type(error).__name__, "%s: closed, the client sent %s", self.sid_in(""), error)
+        self.close(_REASONS.get(type(error), "forced close"))
+
+    def flooded(self) -> None:
+        """More of its packets wait than ``max_backlog``: give it up."""
+        self.server.complaints.warning(
+            "flooded", "%s: closed, it floods: over %d bytes or %d packets wait to be handled (max_backlog)",
+            self.sid_in(""), self.config.max_backlog, self.config.max_backlog_packets,
+        )  # fmt: skip
+        self.close("forced close")
+
+    async def readable(self) -> None:
+        """Wait until frames may come again."""
+        while self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full:
+            self._paused = asyncio.get_running_loop().create_future()
+            try:
+                await self._paused
+            finally:
+                self._paused = None
+
+    @property
+    def paused(self) -> bool:
+        """A transport has stopped reading because this side is slow: silence is not the client's fault."""
+        return self._paused is not None
+
+    def resume(self) -> None:
+        """Let paused transports look again."""
+        if self._paused is not None and not self._paused.done():
+            self._paused.set_result(None)
+
+    def begin_waiting(self) -> None:
+        """A handler waits for this client: reading must go on, or both would wait for ever."""
+        self._waiting += 1
+        self.resume()
+
+    def end_waiting(self) -> None:
+        """The handler has what it waited for."""
+        self._waiting -= 1
+
+    # Out.
+
+    def send_packet(self, packet: Packet | MutableMapping[str, Any]) -> None:
+        """Queue a packet. A dict with the keys of `Packet` will do, as in gevent-socketio.
+
+        Raises:
+            UsageError: an argument has no wire form.
+        """
+        if not isinstance(packet, Packet):
+            fields = {key: value for key, value in packet.items() if key in Packet.__slots__}
+            packet = Packet(**{**fields, "type": PacketType(fields["type"]), "args": list(fields.get("args", ()))})
+        member = self.members.get(packet.endpoint)
+        encoded = self.protocol.encode(packet)
+        if member is None:
+            self.post(encoded)
+        else:
+            member.post(encoded)
+
+    def post(self, encoded: Encoded) -> None:
+        """Queue an encoded packet; what a broadcast calls for each recipient."""
+        if self.state is not SocketState.OPEN:
+            return
+        if not self.outbox.put(encoded):
+            self.too_slow()
+        elif not self.dirty:
+            self.dirty = True
+            self.server.flush_soon(self)
+
+    def too_slow(self) -> None:
+        """More waits for this client than ``max_outbox``: give it up."""
+        self.server.complaints.warning(
+            "too slow", "%s: closed, it does not keep up: over %d bytes wait for it (max_outbox)",
+            self.sid_in(""), self.config.max_outbox,
+        )  # fmt: skip
+        self.outbox.clear()
+        self.close("transport error")
+
+    @property
+    def keeps_up(self) -> bool:
+        """Nothing waits for this client that its transport could not take. Volatile packets ask."""
+        return not self.outbox or (self.transport is not None and self.transport.ready)
+
+    def flow(self) -> Awaitable[None]:
+        """What a sending verb returns: awaiting it waits for room in the outbox."""
+        if self.state is SocketState.CLOSED:
+            return Gone(self.reason)
+        return _Room(self) if self.outbox.full and self.state is SocketState.OPEN else DONE
+
+    async def room(self) -> None:
+        """Wait for room in the outbox, at most ``send_timeout``; a client that takes longer is closed.
+
+        Raises:
+            Disconnected: the client is gone.
+        """
+        self.begin_waiting()
+        try:
+            with self.server.clock.deadline(self.config.send_timeout) as scope:
+                await self.outbox.room()
+        finally:
+            self.end_waiting()
+        if scope.cancelled_caught:
+            self.too_slow()
+        if self.state is SocketState.CLOSED:
+            raise Disconnected(self.reason)
+
+    def expect(self, endpoint: str, answer: Answer) -> int:
+        """A number for an ack of the client; ``answer`` is called with it, or with what came instead.
+
+        Raises:
+            Disconnected: the client is gone.
+            Overflow: it owes too many answers already.
+        """
+        if self.state is SocketState.CLOSED:
+            raise Disconnected(self.reason)
+        if self._acks is None:
+            self._acks = Acks(self.config.max_pending_acks)
+        number = self.server.next_ack()
+        self._acks.expect(number, endpoint, answer)
+        return number
+
+    def expect_number(self, number: int, endpoint: str, answer: Answer) -> None:
+        """As `expect`, under a number that several sockets share: one packet asks them all."""
+        if self._acks is None:
+            self._acks = Acks(self.config.max_pending_acks)
+        self._acks.expect(number, endpoint, answer)
+
+    def forget(self, number: int) -> None:
+        """The answer to ``number`` is no longer awaited."""
+        if self._acks is not None:
+            self._acks.forget(number)
+
+    def fail_acks(self, endpoint: str, reason: str) -> None:
+        """Who awaits an answer from ``endpoint`` gets `Disconnected`."""
+        if self._acks is not None:
+            self._acks.fail(Disconnected(reason), endpoint)
+
+    def error(
+        self, error_name: str, error_message: str, endpoint: str = GLOBAL_NS, msg_id: int | None = None, quiet: bool = False
+    ) -> object:
+        """Tell the error handler of this socket."""
+        return self.error_handler(self, error_name, error_message, endpoint, msg_id, quiet)
+
+    # Transports and the end.
+
+    def attach(self, transport: Transport) -> None:
+        """``transport`` carries this socket from now on."""
+        self.transport = transport
+        self.transport_name = transport.name
+        if self.outbox and not self.dirty:
+            self.dirty = True
+            self.server.flush_soon(self)
+
+    def detach(self, transport: Transport) -> None:
+        """``transport`` has stopped carrying."""
+        if self.transport is transport:
+            self.transport = None
+
+    def flush(self) -> None:
+        """Let the transport send what is queued."""
+        self.dirty = False
+        if self.transport is not None and self.outbox:
+            self.transport.flush()
+
+    def disconnect(self) -> Awaitable[None]:
+        """Throw the whole client out: it leaves every namespace, is told so, and will not reconnect by itself.
+
+        Returns once it is queued; ``recv_disconnect`` runs after the handlers that are running.
+        """
+        for member in self.members.values():
+            if not member.leaving and member.state is not MemberState.LEFT:
+                self.post(self.protocol.encode(Packet(PacketType.DISCONNECT, member.endpoint)))
+        self.close("server namespace disconnect")
+        return DONE
+
+    def close(self, reason: str) -> None:
+        """The end of the connection. ``reason`` reaches every ``recv_disconnect``. Only the first call counts."""
+        if self.state is SocketState.CLOSED:
+            return
+        self.state = SocketState.CLOSED
+        self.reason = reason
+        self.server.closed(self)
+        if self._acks is not None:
+            self._acks.fail(Disconnected(reason))
+        if self.transport is not None:
+            self.transport.end()
+        if self.upgrade is not None:
+            self.upgrade.end()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        self.resume()
+
+    async def wait_closed(self) -> None:
+        """Wait for the end of the connection."""
+        if self.state is not SocketState.CLOSED:
+            self._closed = asyncio.get_running_loop().create_future()
+            await self._closed
+
+
+class _Room:
+    """Awaiting it waits for room; ignoring it is fine."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._socket.room().__await__()

@@ -1,0 +1,1 @@
+"""Transports: HTTP long-polling and websocket, over ASGI."""

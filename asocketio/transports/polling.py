@@ -1,0 +1,225 @@
+"""HTTP long-polling over ASGI: a GET takes what is in the outbox, a POST brings frames.
+
+Source: Engine.IO protocol, "HTTP long-polling". One GET and one POST at a time; who breaks that
+rule ends the session.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from asocketio.clock import Timer
+from asocketio.errors import Disconnected, MalformedPayload, PayloadTooLarge, ProtocolError
+from asocketio.http import TEXT, Headers, answer, header, read_body
+from asocketio.packet import Packet, PacketType
+from asocketio.protocol import Frame
+from asocketio.socket import Socket, SocketState
+from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
+
+__all__ = ["Poll", "PollingOpening", "Post"]
+
+RELEASE_AFTER = 0.1
+"""Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
+
+_CLOSE = Packet(PacketType.CLOSE)
+_NOOP = Packet(PacketType.NOOP)
+
+
+class PollingOpening(Opening):
+    """The GET that asks for a session."""
+
+    name = "polling"
+
+    def __init__(self, send: Send, headers: Headers) -> None:
+        self._send = send
+        self._headers = headers
+        self.answered = False
+
+    async def open(self, socket: Socket) -> None:
+        self.answered = True
+        upgrades = [name for name in socket.config.transports if name == "websocket"]
+        frame = socket.protocol.handshake(socket.sessid, socket.config, upgrades)
+        await _answer(self._send, socket.protocol.join([frame]), self._headers)
+
+    async def carry(self, socket: Socket) -> None:
+        """Nothing: polls carry it from here."""
+
+    async def reject(self, message: Message) -> None:
+        self.answered = True
+        await self._send(message)
+
+    def flush(self) -> None:
+        """Never attached."""
+
+    def end(self) -> None:
+        """Never attached."""
+
+    @property
+    def ready(self) -> bool:
+        return False
+
+
+class Poll(Transport):
+    """A GET of an open session: waits for packets, and takes them."""
+
+    name = "polling"
+
+    def __init__(self, receive: Receive, send: Send, headers: Headers) -> None:
+        self._receive = receive
+        self._send = send
+        self._headers = headers
+        self._waiting: anyio.CancelScope | None = None
+
+    async def carry(self, socket: Socket) -> None:
+        """Answer with what the outbox holds, as soon as it holds something."""
+        if isinstance(socket.transport, Poll):
+            socket.server.complaints.warning("second GET", "%s: closed, a second GET while one waits", socket.sid_in(""))
+            socket.close("transport error")
+            await _refuse(self._send, 400, self._headers)
+            return
+        frames = await self._frames(socket)
+        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP)), self._headers)
+
+    async def _frames(self, socket: Socket) -> list[Frame]:
+        if socket.state is SocketState.OPEN:
+            socket.attach(self)
+            try:
+                if not socket.outbox:
+                    await self._wait(socket)
+                if socket.transport is not self:
+                    return []  # a websocket has taken over: the outbox is its business now
+            finally:
+                socket.detach(self)
+        frames = self._take(socket)
+        if socket.state is SocketState.CLOSED and not socket.outbox:
+            frames += _spell(socket, _NOOP if socket.reason == "transport close" else _CLOSE)
+            socket.server.forget(socket)
+        return frames
+
+    async def _wait(self, socket: Socket) -> None:
+        """Wait for `flush`, `end` or `release`; a peer that hangs up meanwhile ends the session."""
+        timer: Timer | None = None
+        with anyio.CancelScope() as self._waiting:
+            if socket.upgrade is not None and socket.upgrade.probed:
+                timer = socket.server.clock.call_later(RELEASE_AFTER, self.release)
+            try:
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+            finally:
+                if timer is not None:
+                    timer.cancel()
+            socket.close("transport error")
+
+    def _take(self, socket: Socket) -> list[Frame]:
+        """As many packets as fit in ``max_payload``, at least one."""
+        frames: list[Frame] = []
+        size = 0
+        outbox = socket.outbox
+        while outbox and (not frames or size < socket.config.max_payload):
+            encoded = outbox.take()
+            size += encoded.size
+            frames += encoded.frames
+        return frames
+
+    def flush(self) -> None:
+        self.release()
+
+    def end(self) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Answer now, with a noop if there is nothing else."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    @property
+    def ready(self) -> bool:
+        return self._waiting is not None and not self._waiting.cancel_called
+
+
+class Post:
+    """A POST of an open session: brings frames."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = headers
+
+    async def carry(self, socket: Socket) -> None:
+        """Take the body in, then answer.
+
+        While the client's packets fill its backlog the answer waits, at most ``send_timeout``;
+        what is left of the body then still goes in before the next POST is read.
+        """
+        if socket.posting is not None and not await self._wait_for_former(socket):
+            await _refuse(self._send, 400, self._headers)
+            return
+        inlet = socket.posting = Inlet()
+        try:
+            await self._take_in(socket, inlet)
+        except PayloadTooLarge as error:
+            socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error)
+            await _refuse(self._send, error.status, self._headers)
+        except ProtocolError as error:
+            socket.refuse(error)
+            await _refuse(self._send, error.status, self._headers)
+        except Disconnected as error:
+            socket.close(error.reason)
+        finally:
+            socket.posting = None
+            inlet.done.set()
+
+    async def _wait_for_former(self, socket: Socket) -> bool:
+        former = socket.posting
+        if former is None or not former.answered:
+            socket.server.complaints.warning("second POST", "%s: closed, a second POST while one is read", socket.sid_in(""))
+            socket.close("transport error")
+            return False
+        with socket.server.clock.deadline(socket.config.send_timeout):
+            await former.done.wait()
+            return socket.posting is None
+        socket.flooded()
+        return False
+
+    async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
+        if header(self._scope, b"content-type").partition(";")[0].strip() == "application/octet-stream":
+            raise MalformedPayload("a binary body; this generation sends text")
+        body = await read_body(self._scope, self._receive, socket.config.max_payload)
+        frames = socket.protocol.split(body)
+        frames.reverse()
+        with socket.server.clock.deadline(socket.config.send_timeout):
+            await _feed(socket, frames)
+        if socket.reason in ("parse error", "forced close", "transport error"):
+            await _refuse(self._send, 400, self._headers)
+            return
+        inlet.answered = True
+        await _answer(self._send, socket.protocol.post_answer, self._headers, b"text/html")
+        await _feed(socket, frames)
+
+
+class Inlet:
+    """The body of a POST on its way in. ``answered``: the client may send the next."""
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.done = anyio.Event()
+
+
+async def _feed(socket: Socket, frames: list[Frame]) -> None:
+    """Hand the frames over, the last first, and wait while the backlog is full."""
+    while frames and socket.state is SocketState.OPEN:
+        if not socket.receive(frames.pop()):
+            await socket.readable()
+
+
+async def _answer(send: Send, body: bytes, headers: Headers, kind: bytes = TEXT) -> None:
+    await answer(send, 200, body, [(b"content-type", kind), (b"cache-control", b"no-store"), *headers])
+
+
+async def _refuse(send: Send, status: int, headers: Headers) -> None:
+    await answer(send, status, b"", [(b"cache-control", b"no-store"), *headers])
+
+
+def _spell(socket: Socket, packet: Packet) -> list[Frame]:
+    return list(socket.protocol.encode(packet).frames)

@@ -1,0 +1,221 @@
+"""Websocket over ASGI: one message is one frame. Also the upgrade of a polling session to it.
+
+Sending needs no task: a flush steps the ASGI ``send`` in place and leaves it to a parked task only
+when the peer is slow. Source: Engine.IO protocol, "WebSocket" and "Upgrade".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import Any
+
+import anyio
+
+from asocketio.errors import ProtocolError
+from asocketio.http import Headers
+from asocketio.log import log
+from asocketio.packet import Packet, PacketType
+from asocketio.protocol import Frame
+from asocketio.socket import Socket, SocketState
+from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
+from asocketio.transports.polling import RELEASE_AFTER, Poll
+
+__all__ = ["Upgrade", "WebSocket", "WebSocketOpening", "deny"]
+
+
+class WebSocket(Transport):
+    """An accepted websocket: reads until it or the socket ends, then says goodbye."""
+
+    name = "websocket"
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._context = copy_context()
+        self._socket: Socket
+        self._reading: anyio.CancelScope | None = None
+        self._writing = False
+        self._writer: asyncio.Task[None] | None = None
+        self._written_out: anyio.Event | None = None
+        self._gone = False
+
+    async def _run(self, socket: Socket) -> None:
+        """Read; when the socket or the peer is gone, send what is left and close."""
+        try:
+            await self._read(socket)
+        finally:
+            await self._finish(socket)
+
+    async def _read(self, socket: Socket) -> None:
+        with anyio.CancelScope() as self._reading:
+            while socket.state is SocketState.OPEN:
+                frame = await self._frame()
+                if frame is None:
+                    socket.close("transport close")
+                elif not socket.receive(frame):
+                    await socket.readable()
+
+    async def _frame(self) -> Frame | None:
+        """The next frame, or None when the peer has gone."""
+        message = await self._receive()
+        if message["type"] != "websocket.receive":
+            self._gone = True
+            return None
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    def flush(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self._writer = self._socket.server.stepper.start(self._context, self._written, self._drain)
+
+    async def _drain(self) -> None:
+        outbox = self._socket.outbox
+        while outbox:
+            for frame in outbox.take().frames:
+                await self._send_frame(frame)
+
+    async def _send_frame(self, frame: Frame) -> None:
+        kind = "text" if isinstance(frame, str) else "bytes"
+        await self._send({"type": "websocket.send", kind: frame})
+
+    def _written(self, result: Any, error: BaseException | None) -> None:
+        self._writing = False
+        self._writer = None
+        if self._written_out is not None:
+            self._written_out.set()
+        if error is not None:  # the server's way to say that the peer has gone
+            log.debug("%s: websocket lost: %r", self._socket.sid_in(""), error)
+            self._gone = True
+            self._socket.close("transport close")
+
+    def end(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+    @property
+    def ready(self) -> bool:
+        return not self._writing
+
+    async def _finish(self, socket: Socket) -> None:
+        """Send what is left and close, within ``close_grace``."""
+        with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+            if self._writing:
+                self._written_out = anyio.Event()
+                await self._written_out.wait()
+            if not self._gone:
+                self._writing = True
+                await self._goodbye()
+        if self._writer is not None:
+            self._writer.cancel()
+        socket.detach(self)
+        socket.outbox.clear()
+
+    async def _goodbye(self) -> None:
+        try:
+            await self._drain()
+            await self._send({"type": "websocket.close", "code": 1000})
+        except Exception as error:  # whatever the server raises when the peer is faster
+            log.debug("%s: websocket lost while closing: %r", self._socket.sid_in(""), error)
+
+
+class WebSocketOpening(WebSocket, Opening):
+    """The websocket that asks for a session, and carries it to its end."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        super().__init__(receive, send)
+        self._headers = headers
+        self._can_deny = "websocket.http.response" in scope.get("extensions", {})
+        self.answered = False
+
+    async def open(self, socket: Socket) -> None:
+        self.answered = True
+        self._socket = socket
+        await self._send({"type": "websocket.accept", "headers": self._headers})
+        await self._send_frame(socket.protocol.handshake(socket.sessid, socket.config, []))
+        socket.attach(self)
+
+    async def carry(self, socket: Socket) -> None:
+        await self._run(socket)
+
+    async def reject(self, message: Message) -> None:
+        started, self.answered = self.answered, True
+        if self._can_deny:
+            if message["type"] in ("http.response.start", "http.response.body"):
+                await self._send({**message, "type": f"websocket.{message['type']}"})
+        elif not started:
+            await self._send({"type": "websocket.close", "code": 1008})
+
+
+class Upgrade(WebSocket):
+    """A websocket that takes a polling session over: probe, then upgrade.
+
+    Until the client's upgrade packet everything goes by polling; on any fault the websocket
+    closes and polling goes on.
+    """
+
+    probed = False
+    """The client knows that the websocket works: waiting polls are released, so that it can stop polling."""
+
+    async def carry(self, socket: Socket) -> None:
+        """Prove this websocket, take over, and read until the end."""
+        self._socket = socket
+        await self._send({"type": "websocket.accept"})
+        if socket.upgrade is not None or socket.transport_name != "polling":
+            # Refused with a status, clients would take the session for lost.
+            await self._send({"type": "websocket.close", "code": 1000})
+            return
+        socket.upgrade = self
+        try:
+            proven = await self._prove(socket)
+        finally:
+            socket.upgrade = None
+        if proven and socket.state is SocketState.OPEN:
+            self._take_over(socket)
+            await self._run(socket)
+        elif not self._gone:
+            await self._send({"type": "websocket.close", "code": 1000})
+
+    async def _prove(self, socket: Socket) -> bool:
+        """Whether the client asked for the upgrade, in time and by the rules."""
+        decoder = socket.protocol.decoder(socket.config)
+        with socket.server.clock.deadline(socket.config.upgrade_timeout) as self._reading:
+            while True:
+                frame = await self._frame()
+                try:
+                    packet = None if frame is None else decoder.feed(frame)
+                except ProtocolError:
+                    return False
+                if packet is not None and packet.type is PacketType.UPGRADE:
+                    if socket.posting is not None:
+                        await socket.posting.done.wait()  # what came by polling comes first
+                    return True
+                if packet is None or packet.type is not PacketType.PING or packet.data != "probe":
+                    return False
+                await self._answer_probe(socket)
+        return False
+
+    async def _answer_probe(self, socket: Socket) -> None:
+        pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
+        for frame in pong.frames:
+            await self._send_frame(frame)
+        self.probed = True
+        if isinstance(socket.transport, Poll):
+            socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
+
+    def _take_over(self, socket: Socket) -> None:
+        poll = socket.transport
+        socket.attach(self)
+        if isinstance(poll, Poll):
+            poll.release()
+
+
+async def deny(scope: Scope, send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Refuse a websocket with an HTTP response, or with a close where the server has no such extension."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "websocket.http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "websocket.http.response.body", "body": body})

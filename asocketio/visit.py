@@ -1,0 +1,72 @@
+"""Visit: what a request to a Socket.IO URL wants: which generation, transport and session.
+
+The table of generations and the one of transports are here; a new one is a line in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+from urllib.parse import parse_qsl
+
+from asocketio.config import Config
+from asocketio.errors import BadMethod, BadRequest, UnknownTransport, UnsupportedVersion
+from asocketio.protocol import Protocol
+from asocketio.protocols.engineio4 import EngineIO4
+from asocketio.transport import Scope
+
+__all__ = ["GENERATIONS", "Visit", "path_below", "read_visit"]
+
+GENERATIONS: dict[str, type[Protocol]] = {"4": EngineIO4}
+"""The value of ``EIO=`` -> the protocol it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A well-formed request of a client. ``sid`` is empty when it asks for a new session."""
+
+    protocol: Protocol
+    transport: Literal["polling", "websocket"]
+    sid: str
+
+
+def path_below(scope: Scope, path: str) -> str | None:
+    """What follows ours in the URL's path: ``"/"``, or None where the request is not for us.
+
+    Ours is ``/<path>/``; or ``/`` where the app is mounted at a ``root_path`` that ends in
+    ``/<path>``. Some servers leave ``root_path`` in the path (as the ASGI specification says), some do not.
+    """
+    root = scope.get("root_path", "").rstrip("/")
+    here = scope["path"]
+    if root and (here == root or here.startswith(root + "/")):
+        here = here[len(root) :]
+    if here == path or here.startswith(path + "/"):
+        return here[len(path) :] or "/"
+    if root.endswith(path):
+        return here or "/"
+    return None
+
+
+def read_visit(scope: Scope, config: Config, protocols: dict[str, Protocol]) -> Visit:
+    """What the request asks for.
+
+    Raises:
+        HandshakeError: it is not one that any client of ours makes.
+    """
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200))
+    version = query.get("EIO", "")
+    sid = query.get("sid", "")
+    transport = query.get("transport", "")
+    protocol = protocols.get(version)
+    if protocol is None:
+        raise UnsupportedVersion(f"EIO={version[:20]!r}, expected one of {', '.join(protocols)}")
+    if transport not in config.transports:
+        raise UnknownTransport(f"transport={transport[:20]!r}, expected one of {', '.join(config.transports)}")
+    if scope["type"] == "websocket":
+        if transport != "websocket":
+            raise BadRequest(f"a websocket with transport={transport!r}")
+    elif transport == "websocket":
+        raise BadRequest("transport=websocket without an upgrade to websocket; a proxy may have dropped the header")
+    elif not sid and scope["method"] != "GET":
+        raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
+    return Visit(protocol, cast("Literal['polling', 'websocket']", transport), sid)
