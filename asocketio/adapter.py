@@ -31,7 +31,7 @@ class Target:
 
 
 class Adapter(ABC):
-    """Keeps members in rooms and delivers broadcasts to them. All methods but the awaiting of a broadcast are instant."""
+    """Keeps members in rooms and delivers broadcasts to them. No method waits; awaiting a broadcast may."""
 
     @abstractmethod
     def add(self, member: Member) -> None:

@@ -57,7 +57,8 @@ class SocketIOApp:
             raise UsageError("path='/' would take every request: give SocketIOApp a path of its own")
         if app is None and namespaces is None:
             raise UsageError(
-                "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, or the app whose view awaits socketio_manage"
+                "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
+                "or the app whose view awaits socketio_manage"
             )
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
         self.registry = Registry(self.config, MemoryAdapter())
@@ -158,7 +159,9 @@ class SocketIOApp:
             self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error)
             await self._refuse(error, scope, receive, send, headers)
 
-    async def _refuse(self, error: HandshakeError, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _refuse(
+        self, error: HandshakeError, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
         if scope["type"] == "websocket":
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
             await deny(scope, send, error.status, error.message.encode(), headers)
@@ -188,7 +191,7 @@ class SocketIOApp:
             opening = WebSocketOpening(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
-            opening = PollingOpening(send, answer_headers)
+            opening = PollingOpening(receive, send, answer_headers)
         socket = self.registry.create(visit.protocol, opening)
         if self.config.cookie is not None:
             cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax"
@@ -197,8 +200,9 @@ class SocketIOApp:
             if self.namespaces is not None:
                 await socketio_manage(http_scope(scope, socket), self.namespaces)
             elif self.app is not None:
-                await self._call_view(self.app, View(scope, receive, opening, socket, headers), opening)
+                await self._call_view(self.app, View(scope, opening, socket, headers), opening)
         finally:
+            opening.drop()
             self.registry.ended(socket)
 
     async def _call_view(self, app: ASGIApp, view: View, opening: Opening) -> None:
@@ -208,11 +212,10 @@ class SocketIOApp:
             return
         if not in_time:
             raise Unavailable(
-                f"the view at {view.scope['path']!r} had neither awaited socketio_manage nor answered within connect_timeout"
+                f"the view at {view.scope['path']!r} neither awaited socketio_manage nor answered "
+                f"within connect_timeout ({self.config.connect_timeout} s)"
             )
-        log.error(
-            "the view at %r returned without awaiting socketio_manage and without a response", view.scope["path"]
-        )
+        log.error("the view at %r returned without awaiting socketio_manage and without a response", view.scope["path"])
         await opening.reject({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
         await opening.reject({"type": "http.response.body", "body": b""})
 

@@ -141,7 +141,12 @@ class Audience:
             member.send(packet)
         if not asked:
             return answers
-        timer = self.server.clock.call_later(seconds, lambda: done.done() or done.set_result(None))
+
+        def give_up() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        timer = self.server.clock.call_later(seconds, give_up)
         try:
             await done
         finally:

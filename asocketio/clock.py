@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ class Clock:
         return asyncio.get_running_loop().call_later(delay, callback, *args)
 
     @contextmanager
-    def deadline(self, seconds: float, *, shield: bool = False) -> Iterator[anyio.CancelScope]:
+    def deadline(self, seconds: float, *, shield: bool = False) -> Generator[anyio.CancelScope]:
         """Cancel what runs inside after ``seconds``; ``scope.cancelled_caught`` tells if that happened.
 
         With ``shield`` the cancellations of outer anyio scopes wait until it ends.

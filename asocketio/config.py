@@ -43,7 +43,7 @@ class Config:
     """The longest wait for room to send, and for a POST to be taken in."""
     close_grace: float = 5.0
     """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
-    transports: Transports = _TRANSPORTS
+    transports: Transports = ("polling", "websocket")
     concurrency: int = 1
     """Handlers of one socket that may run at a time. 1 keeps its events in strict order."""
     cors_allowed_origins: Sequence[str] | str | None = None
@@ -60,14 +60,15 @@ class Config:
             _check(name, getattr(self, name), int, "a whole number above 0", "1000")
         if isinstance(self.transports, str) or not self.transports or set(self.transports) - set(_TRANSPORTS):
             raise UsageError(
-                f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, for example transports=('websocket',)"
+                f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, "
+                "for example transports=('websocket',)"
             )
         _check_origins(self.cors_allowed_origins)
         if isinstance(self.cors_allowed_headers, str):
             raise UsageError(
                 f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
             )
-        if self.cookie is not None and not (isinstance(self.cookie, str) and self.cookie.isidentifier()):
+        if self.cookie is not None and not (_is_name(self.cookie)):
             raise UsageError(f"cookie={self.cookie!r}: expected a plain name such as 'io', or None")
 
     @classmethod
@@ -96,6 +97,10 @@ _COUNTS = (
     "max_pending_acks",
     "concurrency",
 )
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isidentifier()
 
 
 def _check(name: str, value: Any, kind: type, expected: str, example: str) -> None:

@@ -55,7 +55,9 @@ class Work:
         packet = self.packet
         cls = self.dispatcher.namespaces.get(packet.endpoint)
         name = packet.endpoint if cls is None else cls.__name__
-        return f"{self.dispatcher.sid_in(packet.endpoint)}: the handler of {packet.type.value} {packet.name!r} in {name}"
+        return (
+            f"{self.dispatcher.sid_in(packet.endpoint)}: the handler of {packet.type.value} {packet.name!r} in {name}"
+        )
 
     def complain(self) -> None:
         """It has been running for long."""
@@ -68,7 +70,18 @@ class Work:
 class Dispatcher:
     """The packets of one socket, on their way to its namespaces."""
 
-    __slots__ = ("_alone", "_backlog", "_context", "_idle", "_pumping", "_size", "_socket", "_suspended", "namespaces", "running")
+    __slots__ = (
+        "_alone",
+        "_backlog",
+        "_context",
+        "_idle",
+        "_pumping",
+        "_size",
+        "_socket",
+        "_suspended",
+        "namespaces",
+        "running",
+    )
 
     def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
         self.namespaces = namespaces
@@ -141,7 +154,9 @@ class Dispatcher:
         if member is not None and not member.leaving and member.state is not MemberState.LEFT:
             return member
         if member is None and packet.endpoint not in self._socket.left:
-            raise UnexpectedPacket(f"an {packet.type.value} for the namespace {packet.endpoint or '/'!r}, which it never joined")
+            raise UnexpectedPacket(
+                f"an {packet.type.value} for the namespace {packet.endpoint or '/'!r}, which it never joined"
+            )
         return None
 
     def _watch(self, work: Work) -> None:
@@ -287,7 +302,9 @@ class Dispatcher:
             answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data=data))
         except UsageError as unencodable:
             log.error("%s %s: the data of a refusal %s", member.sid, member.endpoint or "/", unencodable)
-            answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data={"message": data["message"]}))
+            answer = socket.protocol.encode(
+                Packet(PacketType.ERROR, member.endpoint, data={"message": data["message"]})
+            )
         socket.post(answer)
 
     async def _disconnect(self, packet: Packet) -> None:
@@ -332,7 +349,9 @@ class Dispatcher:
                 await asyncio.wait(jobs)
         for job in jobs:
             if not job.done():
-                log.error("%s %s: job %s does not end when cancelled", member.sid, member.endpoint or "/", job.get_name())
+                log.error(
+                    "%s %s: job %s does not end when cancelled", member.sid, member.endpoint or "/", job.get_name()
+                )
 
     # The end of the socket.
 

@@ -22,7 +22,7 @@ def event(*names: str) -> Callable[[F], F]:
 
     ``@event("*")`` catches what nothing else handles; it is called with the event's name first.
     """
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names or not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError('event takes the names of events: @event("file:chunk")')
 
     def mark(function: F) -> F:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, cast
+from typing import Any
 
 from asocketio.audience import Audience
 from asocketio.errors import Disconnected, UsageError
@@ -61,5 +61,7 @@ class BroadcastMixin:
 def _of(mixin: object) -> BaseNamespace:
     """The namespace that a mixin is part of."""
     if not isinstance(mixin, BaseNamespace):
-        raise UsageError(f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)")
-    return cast(BaseNamespace, mixin)
+        raise UsageError(
+            f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)"
+        )
+    return mixin

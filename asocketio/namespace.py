@@ -18,7 +18,7 @@ from asocketio.dispatch import error_answer
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.handlers import Handlers
 from asocketio.log import log
-from asocketio.member import MemberState
+from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket
 from asocketio.stepper import Value
@@ -50,7 +50,7 @@ class BaseNamespace:
         self.request = request
         self.ns_name = ns_name
         self.allowed_methods: set[str] | None = None
-        self._member = self.socket.members[ns_name]
+        self._member: Member = self.socket.members[ns_name]
         self.reset_acl()
         super().__init__()
 
@@ -72,15 +72,22 @@ class BaseNamespace:
     def initialize(self) -> None:
         """Set things up, before ``recv_connect``. Called on every class of the MRO that has its own."""
 
-    def recv_connect(self, auth: Any) -> Any:
-        """The client wants in, with this ``auth`` (a dict); raise `ConnectionRefused` to keep it out.
+    # These two accept anything, so that type checkers allow overrides with and without the argument.
 
-        Fires once, on the global namespace too. What is emitted to the client here is sent
-        after it is in. The argument may be left out.
+    def recv_connect(self, *args: Any, **kwargs: Any) -> Any:
+        """``recv_connect(self, auth)`` or ``recv_connect(self)``: the client wants in.
+
+        ``auth`` is a dict, empty if the client gave none. Raise `ConnectionRefused` to keep the
+        client out. Fires once, on the global namespace too; what is emitted to the client here is
+        sent after it is in.
         """
 
-    def recv_disconnect(self, reason: str) -> Any:
-        """The client has left, however it ended. Called exactly once, its rooms still there. The argument may be left out."""
+    def recv_disconnect(self, *args: Any, **kwargs: Any) -> Any:
+        """``recv_disconnect(self, reason)`` or ``recv_disconnect(self)``: the client has left.
+
+        Called exactly once for every client that was let in, however it ended, its rooms still
+        there. ``reason`` is one of Node's: ``"transport close"``, ``"ping timeout"``, ...
+        """
 
     def recv_message(self, data: Any) -> Any:
         """A message sent by the client's ``send()``, where there is no ``on_message``."""
@@ -110,7 +117,7 @@ class BaseNamespace:
         return self.call_method_with_acl(method, packet, packet.data)
 
     def process_event(self, packet: Packet) -> Awaitable[Any]:
-        """Find the method of an event: by `event`, then ``on_<name>`` (spaces become underscores), then ``event("*")``."""
+        """Find an event's method: by `event`, then ``on_<name>`` (a space is an underscore), then ``event("*")``."""
         method = self._handlers.find(packet.name)
         if method is not None:
             return self.call_method_with_acl(method, packet, *packet.args)
@@ -182,7 +189,9 @@ class BaseNamespace:
             KeyError: the method was not allowed.
         """
         if self.allowed_methods is None:
-            raise ValueError(f"no ACL restrictions yet: {method_name!r} cannot be taken from them; write get_initial_acl")
+            raise ValueError(
+                f"no ACL restrictions yet: {method_name!r} cannot be taken from them; write get_initial_acl"
+            )
         self.allowed_methods.remove(method_name)
 
     def lift_acl_restrictions(self) -> None:
@@ -341,4 +350,4 @@ class BaseNamespace:
         return Value(None)
 
 
-BaseNamespace._handlers = Handlers(BaseNamespace)
+BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPrivateUsage]

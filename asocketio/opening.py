@@ -6,12 +6,14 @@ it sends before the socket is open refuses the client; later ones have nobody to
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 
 from asocketio.http import Headers, replace_cors
 from asocketio.log import log
 from asocketio.socket import Socket, SocketState
-from asocketio.transport import ASGIApp, Message, Opening, Receive, Scope
+from asocketio.transport import ASGIApp, Message, Opening, Scope
 
 __all__ = ["View"]
 
@@ -21,9 +23,8 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 class View:
     """The scope, ``receive`` and ``send`` of the view's call."""
 
-    def __init__(self, scope: Scope, receive: Receive, transport: Opening, socket: Socket, headers: Headers) -> None:
+    def __init__(self, scope: Scope, transport: Opening, socket: Socket, headers: Headers) -> None:
         self.scope = http_scope(scope, socket)
-        self._receive = receive
         self._transport = transport
         self._socket = socket
         self._headers = headers
@@ -35,9 +36,10 @@ class View:
 
     async def run(self, app: ASGIApp) -> bool:
         """Call the view; False when it was given up."""
-        with anyio.CancelScope() as self._deciding:
+        with anyio.CancelScope() as deciding:
+            self._deciding = deciding
             await app(self.scope, self.receive, self.send)
-        return not self._deciding.cancelled_caught
+        return not deciding.cancelled_caught
 
     def give_up(self) -> None:
         """It has not decided in time."""
@@ -55,8 +57,7 @@ class View:
             return {"type": "http.request", "body": b"", "more_body": False}
         if self._socket.state is SocketState.OPENING and not self._transport.answered:
             with anyio.CancelScope() as self._listening:
-                while (await self._receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-                    pass
+                await self._transport.left()
                 return {"type": "http.disconnect"}
         await self._responded.wait()
         return {"type": "http.disconnect"}
@@ -87,7 +88,7 @@ class View:
 def http_scope(scope: Scope, socket: Socket) -> Scope:
     """The scope of a GET of the same URL, with the socket in it."""
     path: str = scope["path"]
-    view = {
+    view: dict[str, Any] = {
         **scope,
         "type": "http",
         "method": "GET",

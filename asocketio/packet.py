@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal
@@ -53,6 +53,14 @@ class Packet:
     ack: Literal[None, True, "data"] = None
     """Who acknowledges: ``"data"``, the handler; ``True``, the receipt itself (0.9 only)."""
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Packet:
+        """The packet that a dict describes, as gevent-socketio writes them; unknown keys are ignored."""
+        known = {key: value for key, value in fields.items() if key in _KEYS}
+        known["type"] = PacketType(known["type"])
+        known["args"] = list(known.get("args", ()))
+        return cls(**known)
+
     def __getitem__(self, key: str) -> Any:
         if key not in self:
             raise KeyError(key)
@@ -70,7 +78,7 @@ class Packet:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under ``key``, or ``default`` where the packet has none."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401  (this is the get)
 
     def keys(self) -> list[str]:
         """The names of all values the packet has: ``dict(packet)`` works."""

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from asocketio.acks import Acks, Answer
 from asocketio.config import Config
-from asocketio.errors import Disconnected, MalformedPacket, MalformedPayload, PayloadTooLarge, ProtocolError, UnexpectedPacket
-from asocketio.log import log
+from asocketio.errors import (
+    Disconnected,
+    MalformedPacket,
+    MalformedPayload,
+    PayloadTooLarge,
+    ProtocolError,
+    UnexpectedPacket,
+)
 from asocketio.member import Gone, Member, MemberState
 from asocketio.outbox import Outbox
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
@@ -35,7 +41,11 @@ __all__ = ["ErrorHandler", "Socket", "SocketState", "default_error_handler"]
 ErrorHandler = Callable[["Socket", str, str, str, int | None, bool], object]
 """``error_handler(socket, error_name, error_message, endpoint, msg_id, quiet)``."""
 
-_REASONS = {MalformedPacket: "parse error", MalformedPayload: "parse error", PayloadTooLarge: "transport error"}
+_REASONS: dict[type[ProtocolError], str] = {
+    MalformedPacket: "parse error",
+    MalformedPayload: "parse error",
+    PayloadTooLarge: "transport error",
+}
 
 
 class Undecided(typing.Protocol):
@@ -282,8 +292,7 @@ class Socket:
             UsageError: an argument has no wire form.
         """
         if not isinstance(packet, Packet):
-            fields = {key: value for key, value in packet.items() if key in Packet.__slots__}
-            packet = Packet(**{**fields, "type": PacketType(fields["type"]), "args": list(fields.get("args", ()))})
+            packet = Packet.of(packet)
         member = self.members.get(packet.endpoint)
         encoded = self.protocol.encode(packet)
         if member is None:
@@ -370,7 +379,12 @@ class Socket:
             self._acks.fail(Disconnected(reason), endpoint)
 
     def error(
-        self, error_name: str, error_message: str, endpoint: str = GLOBAL_NS, msg_id: int | None = None, quiet: bool = False
+        self,
+        error_name: str,
+        error_message: str,
+        endpoint: str = GLOBAL_NS,
+        msg_id: int | None = None,
+        quiet: bool = False,
     ) -> object:
         """Tell the error handler of this socket."""
         return self.error_handler(self, error_name, error_message, endpoint, msg_id, quiet)

@@ -26,7 +26,6 @@ Finished = Callable[[Any, BaseException | None], None]
 """Called once with the result, or with None and the exception. It must not raise."""
 
 
-
 class Value:
     """A result that is already there and may be awaited all the same."""
 
@@ -117,7 +116,18 @@ class Runner(Coroutine[Any, Any, None]):
     before the task's own first step.
     """
 
-    __slots__ = ("_context", "_coro", "_error", "_finished", "_result", "_stepper", "_stopped", "_wake", "_yielded", "task")
+    __slots__ = (
+        "_context",
+        "_coro",
+        "_error",
+        "_finished",
+        "_result",
+        "_stepper",
+        "_stopped",
+        "_wake",
+        "_yielded",
+        "task",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stepper: Stepper) -> None:
         self._stepper = stepper
@@ -231,10 +241,8 @@ class Runner(Coroutine[Any, Any, None]):
         if self._stopped:
             raise StopIteration
         wake = self._wake = self.task.get_loop().create_future()
-        return next(iter(wake.__await__()))  # type: ignore[return-value]  # marks the future as awaited
+        return next(iter(wake.__await__()))  # marks the future as awaited, and is the future
 
 
 async def _await(awaitable: Any) -> Any:
     return await awaitable
-
-

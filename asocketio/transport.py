@@ -58,5 +58,12 @@ class Opening(Transport):
         """Move frames until this call has nothing more to carry."""
 
     @abstractmethod
+    async def left(self) -> None:
+        """Wait until the peer leaves before it was answered. Cancelling it loses nothing that the peer sends."""
+
+    def drop(self) -> None:
+        """The call is about to end, whether or not the socket was opened."""
+
+    @abstractmethod
     async def reject(self, message: Message) -> None:
         """Pass an ``http.response.*`` message on as the handshake's answer."""

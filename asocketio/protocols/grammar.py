@@ -7,7 +7,7 @@ Source: Socket.IO protocol, "Packet encoding".
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 from asocketio.codec import Json, restore
 from asocketio.config import Config
@@ -101,7 +101,9 @@ class Assembler:
         payload = text[head.end() :]
         _PARSERS[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
         if (digit in "56") != (count is not None):
-            raise MalformedPacket(f"packet {text[:20]!r}: attachments are announced by binary packets, and only by them")
+            raise MalformedPacket(
+                f"packet {text[:20]!r}: attachments are announced by binary packets, and only by them"
+            )
         if not count or int(count) == 0:
             return packet
         if int(count) > self._limit:
@@ -129,7 +131,7 @@ _NOTHING: Any = object()
 def _parse_event(packet: Packet, payload: Any) -> None:
     if type(payload) is not list or not payload:
         raise MalformedPacket("an event is a JSON array that begins with its name")
-    name = cast("list[Any]", payload)[0]
+    name = payload[0]
     if type(name) is not str:
         if type(name) not in (int, float):
             raise MalformedPacket(f"an event's name is text, not {type(name).__name__}")
@@ -145,14 +147,14 @@ def _parse_event(packet: Packet, payload: Any) -> None:
 def _parse_ack(packet: Packet, payload: Any) -> None:
     if type(payload) is not list or packet.id is None:
         raise MalformedPacket("an ack has a number and a JSON array")
-    packet.args = cast("list[Any]", payload)
+    packet.args = payload
 
 
 def _parse_connect(packet: Packet, payload: Any) -> None:
     if payload is _NOTHING:
         packet.data = {}
     elif type(payload) is dict:
-        packet.data = cast("dict[str, Any]", payload)
+        packet.data = payload
     else:
         raise MalformedPacket("the auth of a connect is a JSON object")
 

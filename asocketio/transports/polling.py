@@ -30,7 +30,8 @@ class PollingOpening(Opening):
 
     name = "polling"
 
-    def __init__(self, send: Send, headers: Headers) -> None:
+    def __init__(self, receive: Receive, send: Send, headers: Headers) -> None:
+        self._receive = receive
         self._send = send
         self._headers = headers
         self.answered = False
@@ -43,6 +44,10 @@ class PollingOpening(Opening):
 
     async def carry(self, socket: Socket) -> None:
         """Nothing: polls carry it from here."""
+
+    async def left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def reject(self, message: Message) -> None:
         self.answered = True
@@ -73,8 +78,7 @@ class Poll(Transport):
     async def carry(self, socket: Socket) -> None:
         """Answer with what the outbox holds, as soon as it holds something."""
         if isinstance(socket.transport, Poll):
-            socket.server.complaints.warning("second GET", "%s: closed, a second GET while one waits", socket.sid_in(""))
-            socket.close("transport error")
+            _broke_in(socket, "GET")
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
@@ -173,8 +177,7 @@ class Post:
     async def _wait_for_former(self, socket: Socket) -> bool:
         former = socket.posting
         if former is None or not former.answered:
-            socket.server.complaints.warning("second POST", "%s: closed, a second POST while one is read", socket.sid_in(""))
-            socket.close("transport error")
+            _broke_in(socket, "POST")
             return False
         with socket.server.clock.deadline(socket.config.send_timeout):
             await former.done.wait()
@@ -219,6 +222,12 @@ async def _answer(send: Send, body: bytes, headers: Headers, kind: bytes = TEXT)
 
 async def _refuse(send: Send, status: int, headers: Headers) -> None:
     await answer(send, status, b"", [(b"cache-control", b"no-store"), *headers])
+
+
+def _broke_in(socket: Socket, method: str) -> None:
+    """A second request of a kind of which there may be one at a time: the session is over."""
+    socket.server.complaints.warning(method, "%s: closed, a second %s while one is served", socket.sid_in(""), method)
+    socket.close("transport error")
 
 
 def _spell(socket: Socket, packet: Packet) -> list[Frame]:

@@ -58,7 +58,9 @@ class WebSocket(Transport):
 
     async def _frame(self) -> Frame | None:
         """The next frame, or None when the peer has gone."""
-        message = await self._receive()
+        return self._frame_of(await self._receive())
+
+    def _frame_of(self, message: Message) -> Frame | None:
         if message["type"] != "websocket.receive":
             self._gone = True
             return None
@@ -102,8 +104,8 @@ class WebSocket(Transport):
         """Send what is left and close, within ``close_grace``."""
         with socket.server.clock.deadline(socket.config.close_grace, shield=True):
             if self._writing:
-                self._written_out = anyio.Event()
-                await self._written_out.wait()
+                written_out = self._written_out = anyio.Event()
+                await written_out.wait()
             if not self._gone:
                 self._writing = True
                 await self._goodbye()
@@ -126,6 +128,7 @@ class WebSocketOpening(WebSocket, Opening):
     def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         super().__init__(receive, send)
         self._headers = headers
+        self._peeked: asyncio.Task[Message] | None = None
         self._can_deny = "websocket.http.response" in scope.get("extensions", {})
         self.answered = False
 
@@ -138,6 +141,27 @@ class WebSocketOpening(WebSocket, Opening):
 
     async def carry(self, socket: Socket) -> None:
         await self._run(socket)
+
+    async def left(self) -> None:
+        # The pending ``receive`` is kept for `_frame`: granian loses a frame when it is cancelled.
+        if self._peeked is None:
+            self._peeked = asyncio.ensure_future(self._message())
+        await asyncio.wait([self._peeked])
+        if self._peeked.result()["type"] != "websocket.disconnect":
+            await anyio.sleep_forever()
+
+    async def _message(self) -> Message:
+        return await self._receive()
+
+    async def _frame(self) -> Frame | None:
+        if self._peeked is None:
+            return await super()._frame()
+        peeked, self._peeked = self._peeked, None
+        return self._frame_of(await peeked)
+
+    def drop(self) -> None:
+        if self._peeked is not None:
+            self._peeked.cancel()
 
     async def reject(self, message: Message) -> None:
         started, self.answered = self.answered, True
