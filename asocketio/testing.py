@@ -138,7 +138,7 @@ class TestClient:
         self._decoder = self.protocol.decoder(Config(max_attachments=1000))
         self._carrier: _Carrier | None = None
         self._numbers = itertools.count()
-        self._acks: dict[int, asyncio.Future[list[Any]]] = {}
+        self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
         self._world: _World
 
     @property
@@ -176,8 +176,10 @@ class TestClient:
             await carrier.open()
         self._carrier = carrier
 
-    async def connect(self, namespace: str = "/", auth: Any = None) -> ClientNamespace:
-        """Join a namespace.
+    async def connect(
+        self, namespace: str = "/", auth: Any = None, *, on: Mapping[str, Callable[..., Any]] | None = None
+    ) -> ClientNamespace:
+        """Join a namespace. ``on`` gives events that may come at once their handlers, see `ClientNamespace.on`.
 
         Raises:
             ConnectionRefused: it was refused, with this message and data.
@@ -187,6 +189,8 @@ class TestClient:
         await self.open()
         endpoint = "" if namespace == "/" else namespace
         joined = self.namespaces[endpoint] = ClientNamespace(self, endpoint)
+        for event, handler in (on or {}).items():
+            joined.on(event, handler)
         await self.post(Packet(PacketType.CONNECT, endpoint, data=auth))
         async with self._in_time(f"the answer to the connect to {namespace}"):
             await joined.joined
@@ -219,11 +223,11 @@ class TestClient:
     async def ask(self, packet: Packet) -> list[Any]:
         """Send an event that wants an ack; the ack's arguments, under ``deadline``."""
         packet.id, packet.ack = next(self._numbers), "data"
-        answer = self._acks[packet.id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._acks[packet.id] = packet.endpoint, answer
         await self.post(packet)
         async with self._in_time(f"the ack of {packet.name!r}"):
-            args: list[Any] = await answer
-        return args
+            return await answer
 
     # Called by the carriers.
 
@@ -250,7 +254,7 @@ class TestClient:
         if packet.type is PacketType.PING:
             return Packet(PacketType.PONG, data=packet.data) if self.answers_pings else None
         if packet.type is PacketType.ACK and packet.id is not None:
-            answer = self._acks.pop(packet.id, None)
+            _, answer = self._acks.pop(packet.id, ("", None))
             if answer is not None and not answer.done():
                 answer.set_result(packet.args)
             return None
@@ -263,10 +267,14 @@ class TestClient:
         """The connection is over."""
         for namespace in self.namespaces.values():
             namespace.end(reason)
-        for answer in self._acks.values():
-            if not answer.done():
-                answer.set_exception(Disconnected(reason))
-        self._acks.clear()
+
+    def fail_acks(self, endpoint: str, reason: str) -> None:
+        """Who waits for an ack from a namespace that the client has left gets `Disconnected`."""
+        for number, (where, answer) in list(self._acks.items()):
+            if where == endpoint:
+                del self._acks[number]
+                if not answer.done():
+                    answer.set_exception(Disconnected(reason))
 
     def _in_time(self, what: str) -> _InTime:
         return _InTime(self.deadline, what)
@@ -365,6 +373,7 @@ class ClientNamespace:
         """The client is out."""
         if self.reason is None:
             self.reason = reason
+            self.client.fail_acks(self.endpoint, reason)
         if not self.joined.done():
             self.joined.set_exception(Disconnected(reason))
             self.joined.exception()  # whoever waits gets it; nobody has to

@@ -93,8 +93,10 @@ class WebSocket(Transport):
             self._socket.close("transport close")
 
     def end(self) -> None:
+        # Not now: the reading task may be the one that steps the handler that closes the socket, and
+        # a task that is cancelled while it runs would carry that on to whatever it awaits next.
         if self._reading is not None:
-            self._reading.cancel()
+            asyncio.get_running_loop().call_soon(self._reading.cancel)
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,69 @@
+"""Small apps that several tests use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Literal, TypeVar
+
+from asocketio import BaseNamespace, SocketIOApp
+from asocketio.testing import TestClient
+
+Transport = Literal["websocket", "polling"]
+T = TypeVar("T", bound="Recorder")
+
+
+class Recorder(BaseNamespace):
+    """Echoes, and remembers how it ended. ``last`` is the newest object of each class."""
+
+    last: ClassVar[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        type(self).last = self
+        self.reasons: list[str] = []
+
+    async def on_echo(self, *args: Any) -> Any:
+        return args
+
+    async def recv_disconnect(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@asynccontextmanager
+async def serve(
+    cls: type[BaseNamespace],
+    *,
+    transport: Transport = "websocket",
+    name: str = "/",
+    also: dict[str, type[BaseNamespace]] | None = None,
+    **settings: Any,
+) -> AsyncIterator[TestClient]:
+    """A client of an app that serves ``cls``."""
+    app = SocketIOApp(namespaces={name: cls, **(also or {})}, **settings)
+    async with TestClient(app, transport=transport) as client:
+        yield client
+
+
+async def call_of(app: Any, path: str, method: str = "GET", **scope: Any) -> tuple[int, bytes]:
+    """Status and body of the answer to a plain HTTP request."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"testserver")]
+    given = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "root_path": ""}
+    await app({**given, **scope}, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    """Wait until ``condition()`` holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.001)
