@@ -23,23 +23,27 @@ GRACE = 10
 def arguments(given: Sequence[str]) -> list[str]:
     """The command line for uvicorn: ours where the user said nothing.
 
-    Pings are Socket.IO's own business, compression costs memory and CPU per socket, and messages
-    over the app's ``max_payload`` are refused while they arrive.
+    Pings are Socket.IO's own business, compression costs memory and CPU per socket, messages
+    over the app's ``max_payload`` are refused while they arrive, and the lines of an access log
+    would hold session ids.
     """
-    ours: dict[str, str | None] = {
+    options = _options(given)
+    ours = {
         "--ws": "websockets-sansio",
         "--ws-ping-interval": "86400",
         "--ws-per-message-deflate": "false",
         "--timeout-graceful-shutdown": str(GRACE),
     }
-    if "--ws-max-size" not in _options(given):
+    if "--ws-max-size" not in options:
         limit = _max_payload(given)
         if limit is not None:
             ours["--ws-max-size"] = str(limit)
     line = list(given)
     for option, value in ours.items():
-        if option not in _options(given):
-            line += [option] if value is None else [option, value]
+        if option not in options:
+            line += [option, value]
+    if "--access-log" not in options:
+        line.append("--no-access-log")
     return line
 
 

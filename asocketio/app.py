@@ -63,6 +63,7 @@ class SocketIOApp:
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
         self.registry = Registry(self.config, MemoryAdapter())
         self._protocols: dict[str, Protocol] = {version: cls() for version, cls in GENERATIONS.items()}
+        self._limits_compared = False
         self._closing = False
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
@@ -188,6 +189,7 @@ class SocketIOApp:
         opening: Opening
         answer_headers: Headers = []
         if visit.transport == "websocket":
+            self._compare_limits(receive)
             opening = WebSocketOpening(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
@@ -204,6 +206,20 @@ class SocketIOApp:
         finally:
             opening.drop()
             self.registry.ended(socket)
+
+    def _compare_limits(self, receive: Receive) -> None:
+        """Warn, once, where the server takes larger websocket messages than we do: it buffers them whole."""
+        if self._limits_compared:
+            return
+        self._limits_compared = True
+        server = getattr(receive, "__self__", None)  # uvicorn hands out a method of its connection
+        limit = getattr(getattr(server, "config", None), "ws_max_size", None)
+        if isinstance(limit, int) and limit > self.config.max_payload:
+            log.warning(
+                "uvicorn takes websocket messages of up to %d bytes before max_payload=%d can refuse them: "
+                "run it with --ws-max-size %d, or by the asocketio command",
+                limit, self.config.max_payload, self.config.max_payload,
+            )  # fmt: skip
 
     async def _call_view(self, app: ASGIApp, view: View, opening: Opening) -> None:
         """Let the program decide, by ``connect_timeout``."""
