@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 
+from asocketio.codec import StdJson
 from asocketio.member import Member
 from asocketio.packet import Packet
 
-__all__ = ["Adapter", "Target"]
+__all__ = ["Adapter", "Target", "check"]
+
+json = StdJson()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Target:
     excluded: frozenset[str] = frozenset()
     local: bool = False
     """Only clients of this process."""
+
+
+def check(packet: Packet) -> None:
+    """Raise `UsageError` for a packet with no wire form, also where nobody is there to receive it."""
+    json.dumps(packet.args)
 
 
 class Adapter(ABC):

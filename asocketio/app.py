@@ -93,7 +93,10 @@ class SocketIOApp:
         """
         self._closing = True
         for socket in list(self.registry.sockets.values()):
-            socket.close("server shutting down")
+            if socket.view is not None:
+                socket.view.give_up()  # undecided: it is refused
+            else:
+                socket.close("server shutting down")
         if self.registry.loop is None:
             return
         with self.registry.clock.deadline(4 * self.config.close_grace) as scope:
@@ -102,7 +105,7 @@ class SocketIOApp:
             log.error("%d sockets did not end within four times close_grace", self.registry.lives)
 
     def begin_close(self) -> None:
-        """Do `close` without being awaited; the task is awaited by the application's shutdown."""
+        """Do `close` in a task of this app. Whoever calls `close` later waits for the same end."""
         if self._closer is None:
             self._closer = asyncio.get_running_loop().create_task(self.close())
 
@@ -226,6 +229,8 @@ class SocketIOApp:
         in_time = await view.run(app)
         if opening.answered:
             return
+        if not in_time and self._closing:
+            raise Unavailable("a new socket while the server is closing")
         if not in_time:
             raise Unavailable(
                 f"the view at {view.scope['path']!r} neither awaited socketio_manage nor answered "

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asocketio.acks import unpack
-from asocketio.adapter import Target
-from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
-from asocketio.member import Member, MemberState
+from asocketio.adapter import Target, check
+from asocketio.errors import AckTimeout, Overflow, UsageError
+from asocketio.member import Member
 from asocketio.packet import Packet, PacketType
 from asocketio.registry import Registry
 from asocketio.stepper import DONE
@@ -76,6 +76,7 @@ class Audience:
         packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args))
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
+            check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
             return DONE
         return self._broadcast(packet)
@@ -131,12 +132,13 @@ class Audience:
             asked.add(member)
 
         packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
+        check(packet)  # before anybody is asked
         for member in self.server.adapter.members(self.target):
-            if member.state is MemberState.LEFT or (self.is_volatile and not member.socket.keeps_up):
+            if member.gone or (self.is_volatile and not member.socket.keeps_up):
                 continue
             try:
                 expect(member)
-            except (Overflow, Disconnected):
+            except Overflow:
                 continue
             member.send(packet)
         if not asked:

@@ -119,9 +119,7 @@ class _Encoder(json.JSONEncoder):
         if isinstance(o, Binary):
             self.attachments.append(bytes(o))
             return {"_placeholder": True, "num": len(self.attachments) - 1}
-        raise TypeError(
-            f"{type(o).__name__} {str(o)[:40]!r} is no str, number, bool, None, bytes, list or dict; convert it first"
-        )
+        raise TypeError(f"{type(o).__qualname__} is no str, number, bool, None, bytes, list or dict; convert it first")
 
 
 def restore(value: Any, attachments: list[bytes]) -> Any:

@@ -15,6 +15,8 @@ from time import perf_counter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, UnexpectedPacket, UsageError
 from asocketio.log import log
 from asocketio.member import Member, MemberState
@@ -42,26 +44,27 @@ def error_answer(name: str, message: str) -> dict[str, Any]:
 class Work:
     """One packet that is being handled. Calling it tells that it is done (`asocketio.stepper.Finished`)."""
 
-    __slots__ = ("alone", "dispatcher", "packet", "task")
+    __slots__ = ("alone", "cancelled", "dispatcher", "packet", "task")
 
     def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool) -> None:
         self.dispatcher = dispatcher
         self.packet = packet
         self.alone = alone
+        self.cancelled = False
+        """By us: it went on after the end of its client."""
         self.task: asyncio.Task[None] | None = None
 
     def __str__(self) -> str:
         """For log lines: who, and the event as the client named it."""
         packet = self.packet
         cls = self.dispatcher.namespaces.get(packet.endpoint)
-        name = packet.endpoint if cls is None else cls.__name__
-        return (
-            f"{self.dispatcher.sid_in(packet.endpoint)}: the handler of {packet.type.value} {packet.name!r} in {name}"
-        )
+        of = "" if cls is None else f" in {cls.__name__}"
+        where = f"{self.dispatcher.sid_in(packet.endpoint)} {packet.endpoint or '/'}"
+        return f"{where}: the handler of {packet.type.value} {packet.name!r}{of}"
 
     def complain(self) -> None:
         """It has been running for long."""
-        log.warning("%s is still running; this client's other events wait for it (concurrency=1 keeps order)", self)
+        log.warning("%s is still running; this client's other events wait for it (concurrency=1 keeps order)", str(self))
 
     def __call__(self, result: Any, error: BaseException | None) -> None:
         self.dispatcher.finished(self, result, error)
@@ -118,9 +121,15 @@ class Dispatcher:
         self._backlog.append((packet, size))
         self._size += size
         config = self._socket.config
-        if size and (self._size > config.max_backlog or len(self._backlog) > config.max_backlog_packets):
+        if self._size > config.max_backlog or len(self._backlog) > config.max_backlog_packets:
             self._drop_backlog()
             self._socket.flooded()
+
+    def submit_goodbye(self, member: Member) -> None:
+        """End a member after what is being handled; never in place, for its own handler may be asking."""
+        goodbye = Packet(PacketType.DISCONNECT, member.endpoint, data=member)
+        self._backlog.append((goodbye, 0))
+        asyncio.get_running_loop().call_soon(self._pump)
 
     def _may_start(self, packet: Packet) -> bool:
         if self._alone:
@@ -144,7 +153,7 @@ class Dispatcher:
         started = perf_counter()
         work.task = self._socket.server.stepper.start(self._context.copy(), work, handler, packet)
         if perf_counter() - started > BLOCKED:
-            log.warning("%s blocked the event loop for %.2f s: all clients waited", work, perf_counter() - started)
+            log.warning("%s blocked the event loop for %.2f s: all clients waited", str(work), perf_counter() - started)
         if work.task is not None:
             self._watch(work)
 
@@ -174,14 +183,16 @@ class Dispatcher:
         if work.task is not None and self._suspended is not None:
             self._suspended.discard(work)
             self._socket.server.unwatch(work)
-        if error is not None:
-            self._failed(work.packet, error)
-        elif work.packet.ack == "data":
-            self._acknowledge(work.packet, result)
-        if self._backlog and not self._pumping:
-            self._pump()
-        if self._idle is not None and not self._idle.done() and not self._busy:
-            self._idle.set_result(None)
+        try:
+            if error is not None:
+                self._failed(work, error)
+            elif work.packet.ack == "data":
+                self._acknowledge(work, result)
+        finally:
+            if self._backlog and not self._pumping:
+                self._pump()
+            if self._idle is not None and not self._idle.done() and not self._busy:
+                self._idle.set_result(None)
 
     @property
     def _busy(self) -> bool:
@@ -203,37 +214,37 @@ class Dispatcher:
         if not self.full:
             self._socket.resume()
 
-    def _acknowledge(self, packet: Packet, result: Any) -> None:
+    def _acknowledge(self, work: Work, result: Any) -> None:
+        packet = work.packet
         if packet.endpoint not in self._socket.members:
             return
         args = list(result) if type(result) is tuple else [] if result is None else [result]
         try:
             self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=args, id=packet.id))
-        except UsageError as error:
-            self._failed(packet, error)
+        except Exception as error:  # the value is the user's: its own methods may raise
+            self._failed(work, error)
 
-    def _failed(self, packet: Packet, error: BaseException) -> None:
+    def _failed(self, work: Work, error: BaseException) -> None:
         """A handler raised: log it, tell the client something it can act on, and go on."""
-        socket = self._socket
+        packet = work.packet
         if isinstance(error, ProtocolError):
-            socket.refuse(error)
+            self._socket.refuse(error)
             return
-        where = packet.endpoint or "/"
-        if isinstance(error, asyncio.CancelledError) or (
-            isinstance(error, Disconnected) and (socket.state is SocketState.CLOSED or packet.endpoint in socket.left)
-        ):
-            log.debug("%s %s: %r ended with its client: %r", socket.sid_in(packet.endpoint), where, packet.name, error)
+        if work.cancelled or self._is_late(error, packet.endpoint):
+            log.debug("%s ended with its client: %r", str(work), error)
             return
-        log.error(
-            "%s %s: the handler of %s %r raised %r",
-            socket.sid_in(packet.endpoint), where, packet.type.value, packet.name, error, exc_info=error,
-        )  # fmt: skip
+        log.error("%s raised %r", str(work), error, exc_info=error)
         wanted = packet.ack == "data"
         message = f"The handler of {packet.name!r} failed" if packet.name else "The handler failed"
         self.report(packet.endpoint, "handler_error", message, packet.id, quiet=wanted)
         if wanted:
             answer = [error_answer("handler_error", message)]
-            socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+            self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+
+    def _is_late(self, error: BaseException, endpoint: str) -> bool:
+        """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
+        member = self._socket.members.get(endpoint)
+        return isinstance(error, Disconnected) and (member is None or member.gone)
 
     def report(self, endpoint: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
         """Tell the program's error handler; if that fails too, log it."""
@@ -294,7 +305,7 @@ class Dispatcher:
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
-        elif not isinstance(error, asyncio.CancelledError):
+        elif not self._is_late(error, member.endpoint):
             log.error("%s %s: recv_connect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
@@ -309,27 +320,45 @@ class Dispatcher:
 
     async def _disconnect(self, packet: Packet) -> None:
         member = self._socket.members.get(packet.endpoint)
-        if member is None:
+        if isinstance(packet.data, Member):  # from `submit_goodbye`
+            if member is packet.data:
+                await self.end(member, member.reason)
+        elif member is None:
             self._member(packet)
         else:
-            await self.end(member, packet.data or "client namespace disconnect")
+            await self.end(member, "client namespace disconnect")
 
     async def end(self, member: Member, reason: str) -> None:
         """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
-        socket = self._socket
         member.ended = True
         member.leave(reason)
-        packet = Packet(PacketType.DISCONNECT, member.endpoint, data=reason)
         try:
-            with socket.server.clock.deadline(socket.config.close_grace, shield=True) as scope:
-                await member.namespace.process_packet(packet)
-            if scope.cancelled_caught:
-                log.error("%s %s: recv_disconnect was cancelled after close_grace", member.sid, member.endpoint or "/")
-        except Exception as error:  # the user's function
-            log.error("%s %s: recv_disconnect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
-            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+            await self._say_goodbye(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
         finally:
             await self._remove(member, reason)
+
+    async def _say_goodbye(self, member: Member, packet: Packet) -> None:
+        """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
+        socket = self._socket
+        done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        where = f"{member.sid} {member.endpoint or '/'}"
+        task = socket.server.stepper.start(self._context.copy(), finished, member.namespace.process_packet, packet)
+        if task is not None:
+            with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+                await asyncio.wait([done])
+            if not done.done():
+                log.error("%s: recv_disconnect was cancelled after close_grace", where)
+                task.cancel()
+                return
+        error = done.result()
+        if error is not None and not self._is_late(error, member.endpoint):
+            log.error("%s: recv_disconnect raised %r", where, error, exc_info=error)
+            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
 
     async def _remove(self, member: Member, reason: str) -> None:
         socket = self._socket
@@ -356,7 +385,31 @@ class Dispatcher:
     # The end of the socket.
 
     async def finish(self) -> None:
-        """What follows the end of a connection: handlers run out, then each namespace ends."""
+        """What follows the end of a connection: handlers run out, then each namespace ends.
+
+        It takes at most a few ``close_grace``; a cancellation that comes meanwhile waits for that.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self._socket.server.stepper.start(self._context.copy(), finished, self._finish)
+        cancelled: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):  # it has its deadlines inside
+            while not done.done():
+                try:
+                    await asyncio.wait([done])
+                except asyncio.CancelledError as error:
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        done.result()
+
+    async def _finish(self) -> None:
         grace = self._socket.config.close_grace
         clock = self._socket.server.clock
         with clock.deadline(grace, shield=True):
@@ -364,16 +417,17 @@ class Dispatcher:
         if self._busy:
             self._drop_backlog()
             for work in list(self._suspended or ()):
-                log.warning("%s was still running after close_grace: cancelled", work)
+                log.warning("%s was still running after close_grace: cancelled", str(work))
+                work.cancelled = True
                 if work.task is not None:
                     work.task.cancel()
             with clock.deadline(grace, shield=True):
                 await self._run_out()
         for work in self._suspended or ():
-            log.error("%s does not end when cancelled", work)
+            log.error("%s does not end when cancelled", str(work))
         for member in list(self._socket.members.values()):
             if member.state is not MemberState.CONNECTING and not member.ended:
-                await self.end(member, self._socket.reason)
+                await self.end(member, member.reason or self._socket.reason)
 
     async def _run_out(self) -> None:
         while self._busy:

@@ -36,6 +36,7 @@ class Member:
         "_held",
         "_held_size",
         "connector",
+        "departing",
         "ended",
         "endpoint",
         "jobs",
@@ -59,6 +60,8 @@ class Member:
         """Why it left."""
         self.leaving = False
         """``disconnect`` was called: what the client still sends is dropped."""
+        self.departing = False
+        """The client has said that it leaves; what it sent before is still being handled."""
         self.ended = False
         """``recv_disconnect`` has been started."""
         self.rooms: set[str] | None = None
@@ -94,10 +97,10 @@ class Member:
         if self.leaving:
             self.state = MemberState.LEFT
 
-    def disconnect(self, reason: str, *, silent: bool) -> None:
-        """Tell the client that it is out of this namespace; after that nothing more goes to it from here."""
-        if self.leaving or self.state is MemberState.LEFT:
-            return
+    def disconnect(self, reason: str, *, silent: bool) -> bool:
+        """Tell the client that it is out; after that nothing more goes to it from here. False if it is out already."""
+        if self.leaving or self.departing or self.state is MemberState.LEFT:
+            return False
         self.leaving = True
         self.reason = reason
         if not silent:
@@ -105,6 +108,12 @@ class Member:
         self.socket.fail_acks(self.endpoint, reason)
         if self.state is MemberState.JOINED:
             self.state = MemberState.LEFT
+        return True
+
+    @property
+    def gone(self) -> bool:
+        """Nothing can be sent to it any more, for whatever reason."""
+        return self.leaving or self.state is MemberState.LEFT or not self.socket.connected
 
     def leave(self, reason: str) -> None:
         """The client is out, or was refused: nothing more goes to it from here."""

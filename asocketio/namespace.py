@@ -8,7 +8,7 @@ to await, and each may be overridden, by a plain method or an ``async def``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from asocketio.log import log
 from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket
-from asocketio.stepper import Value
+from asocketio.stepper import DONE, Value
 from asocketio.transport import Scope
 
 __all__ = ["BaseNamespace"]
@@ -225,7 +225,12 @@ class BaseNamespace:
         if callback is not None and member.state is not MemberState.LEFT and member.socket.connected:
             packet.id = member.socket.expect(self.ns_name, self._answered_by(callback))
             packet.ack = "data"
-        member.send(packet)
+        try:
+            member.send(packet)
+        except UsageError:
+            if packet.id is not None:
+                member.socket.forget(packet.id)
+            raise
         return member.flow()
 
     def _answered_by(self, callback: Callable[..., Any]) -> Callable[[list[Any] | None, BaseException | None], None]:
@@ -314,15 +319,16 @@ class BaseNamespace:
         if member.state is MemberState.LEFT:
             raise Disconnected(member.reason)
         name = getattr(fn, "__qualname__", repr(fn))
-        job = asyncio.get_running_loop().create_task(self._run_job(name, fn(*args, **kwargs)), name=name)
+        job = asyncio.get_running_loop().create_task(self._run_job(name, fn, args, kwargs), name=name)
         if member.jobs is None:
             member.jobs = set()
         member.jobs.add(job)
         job.add_done_callback(member.jobs.discard)
         return job
 
-    async def _run_job(self, name: str, work: Coroutine[Any, Any, Any] | Any) -> None:
+    async def _run_job(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
+            work = fn(*args, **kwargs)
             if hasattr(work, "__await__"):
                 await work
         except Disconnected as error:
@@ -342,12 +348,9 @@ class BaseNamespace:
         Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
         ``self.socket.disconnect()`` throws it out altogether.
         """
-        member = self._member
-        if not member.leaving and member.state is not MemberState.LEFT:
-            member.disconnect("server namespace disconnect", silent=silent)
-            goodbye = Packet(PacketType.DISCONNECT, self.ns_name, data="server namespace disconnect")
-            self.socket.dispatcher.submit(goodbye)
-        return Value(None)
+        if self._member.disconnect("server namespace disconnect", silent=silent):
+            self.socket.dispatcher.submit_goodbye(self._member)
+        return DONE
 
 
 BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPrivateUsage]

@@ -50,11 +50,12 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until it is no longer full, or cleared."""
-        waiter = asyncio.get_running_loop().create_future()
-        if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(waiter)
-        await waiter
+        while self.full:
+            waiter = asyncio.get_running_loop().create_future()
+            if self._waiters is None:
+                self._waiters = []
+            self._waiters.append(waiter)
+            await waiter
 
     def clear(self) -> None:
         """Drop everything and wake those who wait."""

@@ -59,6 +59,8 @@ class Protocol(ABC):
     """Who sends the pings: the server, or the client."""
     opens_global: ClassVar[bool]
     """The global namespace connects by itself, unasked."""
+    clients_send_errors: ClassVar[bool] = False
+    """Clients may send error packets."""
     post_answer: ClassVar[bytes] = b"ok"
     """What a POST is answered."""
 

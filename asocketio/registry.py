@@ -133,7 +133,7 @@ class Registry:
         """The connection is over. A polling client that still has to be told so can poll once more."""
         for line in (self._pings, self._pongs, self._connects):
             line.drop(socket)
-        if socket.transport_name == "polling" and socket.transport is None and socket.reason in _TOLD_LATER:
+        if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
         else:
             self.sockets.pop(socket.sessid, None)
@@ -157,9 +157,10 @@ class Registry:
 
     async def wait_idle(self) -> None:
         """Wait until no socket lives."""
-        if self._lives:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+        while self._lives:
+            if self._idle is None or self._idle.done():
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._idle])  # shared: one waiter's cancellation is not the others'
 
     # What sockets share.
 

@@ -92,6 +92,7 @@ class Socket:
         "_decoder",
         "_paused",
         "_session",
+        "_size",
         "_waiting",
         "config",
         "dirty",
@@ -150,6 +151,7 @@ class Socket:
         self._acks: Acks | None = None
         self._closed: asyncio.Future[None] | None = None
         self._paused: asyncio.Future[None] | None = None
+        self._size = 0  # of the frames of the packet that is coming in
         self._waiting = 0
 
     def __repr__(self) -> str:
@@ -203,9 +205,11 @@ class Socket:
         try:
             if len(frame) > self.config.max_payload:
                 raise PayloadTooLarge(f"a message of {len(frame)} bytes, at most {self.config.max_payload} are taken")
+            self._size += len(frame)
             packet = self._decoder.feed(frame)
             if packet is not None:
-                self._handle(packet, len(frame))
+                size, self._size = self._size, 0
+                self._handle(packet, size)
         except ProtocolError as error:
             self.refuse(error)
         return self._waiting > 0 or not self.dispatcher.full
@@ -221,9 +225,12 @@ class Socket:
         elif kind is PacketType.CLOSE:
             self.close("transport close")
         elif kind is PacketType.DISCONNECT:
-            if self._acks is not None:
-                self._acks.fail(Disconnected("client namespace disconnect"), packet.endpoint)
+            self.fail_acks(packet.endpoint, "client namespace disconnect")
+            if packet.endpoint in self.members:
+                self.members[packet.endpoint].departing = True
             self.dispatcher.submit(packet, size)
+        elif kind is PacketType.ERROR and not self.protocol.clients_send_errors:
+            raise UnexpectedPacket("an error packet; only servers send them")
         elif kind not in (PacketType.NOOP, PacketType.UPGRADE, PacketType.OPEN):
             self.dispatcher.submit(packet, size)
 
@@ -310,12 +317,10 @@ class Socket:
             self.dirty = True
             self.server.flush_soon(self)
 
-    def too_slow(self) -> None:
-        """More waits for this client than ``max_outbox``: give it up."""
-        self.server.complaints.warning(
-            "too slow", "%s: closed, it does not keep up: over %d bytes wait for it (max_outbox)",
-            self.sid_in(""), self.config.max_outbox,
-        )  # fmt: skip
+    def too_slow(self, how: str = "") -> None:
+        """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
+        how = how or f"over {self.config.max_outbox} bytes wait for it (max_outbox)"
+        self.server.complaints.warning("too slow", "%s: closed, it does not keep up: %s", self.sid_in(""), how)
         self.outbox.clear()
         self.close("transport error")
 
@@ -343,7 +348,7 @@ class Socket:
         finally:
             self.end_waiting()
         if scope.cancelled_caught:
-            self.too_slow()
+            self.too_slow(f"it took nothing for {self.config.send_timeout} s (send_timeout)")
         if self.state is SocketState.CLOSED:
             raise Disconnected(self.reason)
 

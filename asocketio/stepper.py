@@ -139,7 +139,8 @@ class Runner(Coroutine[Any, Any, None]):
         self._finished: Finished
         self._result: Any = None
         self._error: BaseException | None = None
-        self.task: asyncio.Task[None] = loop.create_task(self)
+        # Not loop.create_task: an eager task factory would start it here and now.
+        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop)
 
     @property
     def worn_out(self) -> bool:

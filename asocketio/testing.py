@@ -559,6 +559,7 @@ class _Polling(_Carrier):
 
     async def open(self) -> None:
         self._sid = ""
+        self._posting = asyncio.Lock()  # one POST at a time
         self._poll: _Call | None = None
         status, headers, body = await self._request("GET")
         if status != 200:
@@ -593,7 +594,8 @@ class _Polling(_Carrier):
             self.end("transport close")
 
     async def send(self, frames: list[Frame]) -> None:
-        status, _, _ = await self._request("POST", self.client.protocol.join(frames))
+        async with self._posting:
+            status, _, _ = await self._request("POST", self.client.protocol.join(frames))
         if status != 200:
             self.end("transport error")
 

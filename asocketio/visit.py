@@ -17,6 +17,9 @@ from asocketio.transport import Scope
 
 __all__ = ["GENERATIONS", "Visit", "path_below", "read_visit"]
 
+MAX_FIELDS = 200
+"""Fields in a URL's query; it is the client's, so it is bounded."""
+
 GENERATIONS: dict[str, type[Protocol]] = {"4": EngineIO4}
 """The value of ``EIO=`` -> the protocol it means."""
 
@@ -33,18 +36,29 @@ class Visit:
 def path_below(scope: Scope, path: str) -> str | None:
     """What follows ours in the URL's path: ``"/"``, or None where the request is not for us.
 
-    Ours is ``/<path>/``; or ``/`` where the app is mounted at a ``root_path`` that ends in
-    ``/<path>``. Some servers leave ``root_path`` in the path (as the ASGI specification says), some do not.
+    Ours is ``/<path>/``; or ``/`` where the app is mounted at a ``root_path`` that ends in ``/<path>``.
     """
     root = scope.get("root_path", "").rstrip("/")
-    here = scope["path"]
-    if root and (here == root or here.startswith(root + "/")):
-        here = here[len(root) :]
+    here = _without_root(scope["path"], root)
     if here == path or here.startswith(path + "/"):
         return here[len(path) :] or "/"
     if root.endswith(path):
         return here or "/"
     return None
+
+
+def _without_root(path: str, root: str) -> str:
+    """``path`` below ``root``.
+
+    The ASGI specification has all of ``root_path`` in the path. uvicorn does that; hypercorn and
+    granian leave their own part of it out, and mounts inside the application add theirs to both.
+    """
+    while root:
+        if path == root or path.startswith(root + "/"):
+            return path[len(root) :]
+        cut = root.find("/", 1)
+        root = root[cut:] if cut > 0 else ""
+    return path
 
 
 def read_visit(scope: Scope, config: Config, protocols: dict[str, Protocol]) -> Visit:
@@ -53,7 +67,10 @@ def read_visit(scope: Scope, config: Config, protocols: dict[str, Protocol]) -> 
     Raises:
         HandshakeError: it is not one that any client of ours makes.
     """
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200))
+    try:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise BadRequest(f"a query of over {MAX_FIELDS} fields") from None
     version = query.get("EIO", "")
     sid = query.get("sid", "")
     transport = query.get("transport", "")

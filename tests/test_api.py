@@ -98,7 +98,17 @@ async def test_the_empty_name_is_the_global_namespace_too() -> None:
 
 @pytest.mark.parametrize(
     ("returned", "got"),
-    [(None, None), ((), None), ([], []), ([1, 2], [1, 2]), ((1, 2), (1, 2)), (0, 0), ("", ""), (False, False), ({}, {})],
+    [
+        (None, None),
+        ((), None),
+        ([], []),
+        ([1, 2], [1, 2]),
+        ((1, 2), (1, 2)),
+        (0, 0),
+        ("", ""),
+        (False, False),
+        ({}, {}),
+    ],
 )
 async def test_what_a_handler_returns_is_the_ack(returned: Any, got: Any, transport: Transport) -> None:
     class Returning(BaseNamespace):
@@ -157,7 +167,11 @@ async def test_a_view_that_answers_refuses_with_that_answer(transport: Transport
     async with TestClient(view_app(view), transport=transport) as client:
         with pytest.raises(ClientRefused) as refusal:
             await client.connect()
-    assert (refusal.value.status, refusal.value.headers["x-why"], refusal.value.body) == (401, "because", b"who are you?")
+    assert (refusal.value.status, refusal.value.headers["x-why"], refusal.value.body) == (
+        401,
+        "because",
+        b"who are you?",
+    )
 
 
 async def test_a_scope_without_a_socket_says_what_is_missing() -> None:
@@ -414,7 +428,13 @@ async def test_hooks_and_plain_handlers(transport: Transport) -> None:
         await namespace.send("hello")
         assert await namespace.call("packet", 1, "2") == 0
         assert await namespace.call("manual", 1) == [1, 2]
-    assert Gevent.seen == ["initialize", "connect", ("message", "hello"), ("event", "packet", [1, "2"], True), "disconnect"]
+    assert Gevent.seen == [
+        "initialize",
+        "connect",
+        ("message", "hello"),
+        ("event", "packet", [1, "2"], True),
+        "disconnect",
+    ]
 
 
 async def test_initialize_runs_on_every_class_that_has_its_own() -> None:
@@ -616,7 +636,9 @@ async def test_custom_json(transport: Transport) -> None:
         return json.loads(text, parse_float=str)
 
     async def view(scope: Any) -> None:
-        await socketio_manage(scope, {"/": Recorder}, json_loads=loads, json_dumps=lambda value: json.dumps(value).encode())
+        await socketio_manage(
+            scope, {"/": Recorder}, json_loads=loads, json_dumps=lambda value: json.dumps(value).encode()
+        )
 
     async with TestClient(view_app(view), transport=transport) as client:
         namespace: ClientNamespace = await client.connect()

@@ -90,7 +90,9 @@ async def test_receive_of_the_view_says_disconnect_only_after_its_response(trans
     assert heard == ["http.request", "http.disconnect"]
 
 
-async def test_receive_of_the_view_says_disconnect_when_the_client_leaves_before_it_is_let_in(transport: Transport) -> None:
+async def test_receive_of_the_view_says_disconnect_when_the_client_leaves_before_it_is_let_in(
+    transport: Transport,
+) -> None:
     heard: list[str] = []
 
     async def view(scope: Any, receive: Any, send: Any) -> None:
@@ -372,7 +374,8 @@ async def test_emits_in_recv_connect_follow_the_connect_packet(transport: Transp
             await self.broadcast_event("all")
             await asyncio.sleep(0)
             self.socket.server.adapter.broadcast(
-                Packet(PacketType.EVENT, name="room"), self.to("room").except_().target.__class__("", frozenset({"room"}))
+                Packet(PacketType.EVENT, name="room"),
+                self.to("room").except_().target.__class__("", frozenset({"room"})),
             )
             self.emit("asked", callback=self.got)
 
@@ -586,7 +589,8 @@ async def test_what_an_ack_carries_when_a_handler_fails(transport: Transport, ca
     async with serve(Failing, transport=transport) as client:
         namespace = await client.connect()
         names = [
-            (await namespace.call(event))["error"]["name"] for event in ("fail", "one", "bad", "denied", "nothing", "_x")
+            (await namespace.call(event))["error"]["name"]
+            for event in ("fail", "one", "bad", "denied", "nothing", "_x")
         ]
         assert names == [
             "handler_error", "invalid_arguments", "handler_error", "method_access_denied", "no_such_method", "no_such_method",
@@ -853,7 +857,11 @@ async def test_preflight_reflects_valid_tokens_for_an_allowed_origin_only() -> N
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"origin", b"https://a.example"), (b"host", b"b"), (b"access-control-request-headers", b"x-a, b\x00d, x-b")]
+    headers = [
+        (b"origin", b"https://a.example"),
+        (b"host", b"b"),
+        (b"access-control-request-headers", b"x-a, b\x00d, x-b"),
+    ]
     scope = {"type": "http", "method": "OPTIONS", "path": "/socket.io/", "query_string": b"", "headers": headers}
     await app(scope, receive, send)
     assert sent[0]["status"] == 204

@@ -6,6 +6,8 @@ rule ends the session.
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 
 from asocketio.clock import Timer
@@ -20,6 +22,9 @@ __all__ = ["Poll", "PollingOpening", "Post"]
 
 RELEASE_AFTER = 0.1
 """Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
+
+SLICE = 64
+"""Frames of one client that are handled before others have a turn."""
 
 _CLOSE = Packet(PacketType.CLOSE)
 _NOOP = Packet(PacketType.NOOP)
@@ -95,7 +100,8 @@ class Poll(Transport):
             finally:
                 socket.detach(self)
         frames = self._take(socket)
-        if socket.state is SocketState.CLOSED and not socket.outbox:
+        if socket.state is SocketState.CLOSED and not frames:
+            # Alone: clients take a close that comes with other packets before those.
             frames += _spell(socket, _NOOP if socket.reason == "transport close" else _CLOSE)
             socket.server.forget(socket)
         return frames
@@ -210,10 +216,12 @@ class Inlet:
 
 
 async def _feed(socket: Socket, frames: list[Frame]) -> None:
-    """Hand the frames over, the last first, and wait while the backlog is full."""
+    """Hand the frames over, the last first. Waits while the backlog is full; lets other clients have their turns."""
     while frames and socket.state is SocketState.OPEN:
         if not socket.receive(frames.pop()):
             await socket.readable()
+        elif len(frames) % SLICE == 0:
+            await asyncio.sleep(0)
 
 
 async def _answer(send: Send, body: bytes, headers: Headers, kind: bytes = TEXT) -> None:

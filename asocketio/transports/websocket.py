@@ -19,7 +19,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
-from asocketio.transports.polling import RELEASE_AFTER, Poll
+from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
 
 __all__ = ["Upgrade", "WebSocket", "WebSocketOpening", "deny"]
 
@@ -49,12 +49,16 @@ class WebSocket(Transport):
 
     async def _read(self, socket: Socket) -> None:
         with anyio.CancelScope() as self._reading:
+            count = 0
             while socket.state is SocketState.OPEN:
                 frame = await self._frame()
+                count += 1
                 if frame is None:
                     socket.close("transport close")
                 elif not socket.receive(frame):
                     await socket.readable()
+                elif count % SLICE == 0:
+                    await asyncio.sleep(0)
 
     async def _frame(self) -> Frame | None:
         """The next frame, or None when the peer has gone."""

@@ -1,0 +1,113 @@
+"""Acks: each answer reaches who asked, once, and only from where it was asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asocketio.acks import Acks, Answer, unpack
+from asocketio.errors import Disconnected, Overflow
+
+Answers = list[tuple[str, list[Any] | None, BaseException | None]]
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return []
+
+
+def into(answers: Answers, who: str) -> Answer:
+    return lambda args, error: answers.append((who, args, error))
+
+
+def test_an_answer_reaches_who_asked(answers: Answers) -> None:
+    acks = Acks(10)
+    acks.expect(1, "", into(answers, "first"))
+    acks.expect(2, "/chat", into(answers, "second"))
+    assert (acks.resolve(2, "/chat", ["b", 2]), acks.resolve(1, "", [])) == (True, True)
+    assert (answers, len(acks)) == ([("second", ["b", 2], None), ("first", [], None)], 0)
+
+
+def test_an_answer_counts_once(answers: Answers) -> None:
+    acks = Acks(10)
+    acks.expect(1, "", into(answers, "a"))
+    assert [acks.resolve(1, "", [number]) for number in range(3)] == [True, False, False]
+    assert answers == [("a", [0], None)]
+
+
+@pytest.mark.parametrize(("number", "endpoint"), [(2, "/chat"), (None, "/chat"), (-1, "/chat"), (1, ""), (1, "/other")])
+def test_an_answer_that_nobody_asked_for_is_dropped(answers: Answers, number: int | None, endpoint: str) -> None:
+    acks = Acks(10)
+    acks.expect(1, "/chat", into(answers, "a"))
+    assert acks.resolve(number, endpoint, []) is False
+    assert (answers, len(acks)) == ([], 1)
+    assert acks.resolve(1, "/chat", ["still"]) is True
+    assert answers == [("a", ["still"], None)]
+
+
+def test_who_does_not_wait_any_more_hears_nothing(answers: Answers) -> None:
+    acks = Acks(10)
+    acks.expect(1, "", into(answers, "a"))
+    acks.forget(1)
+    acks.forget(1)
+    acks.forget(2)
+    acks.fail(Disconnected("gone"))
+    assert (acks.resolve(1, "", []), answers, len(acks)) == (False, [], 0)
+
+
+def test_a_client_owes_only_so_many_answers(answers: Answers) -> None:
+    acks = Acks(2)
+    for number in (1, 2):
+        acks.expect(number, "", into(answers, "a"))
+    with pytest.raises(Overflow) as caught:
+        acks.expect(3, "", into(answers, "b"))
+    assert (str(caught.value), caught.value.side, len(acks)) == (
+        "2 answers are already awaited from this client (max_pending_acks)",
+        "out",
+        2,
+    )
+    acks.resolve(1, "", [])
+    acks.expect(3, "", into(answers, "b"))
+    assert len(acks) == 2
+
+
+def test_all_who_wait_hear_of_the_end(answers: Answers) -> None:
+    acks = Acks(10)
+    gone = Disconnected("gone")
+    acks.expect(1, "", into(answers, "a"))
+    acks.expect(2, "/chat", into(answers, "b"))
+    acks.fail(gone)
+    acks.fail(gone)
+    assert (answers, len(acks)) == ([("a", None, gone), ("b", None, gone)], 0)
+
+
+def test_only_those_of_a_namespace_hear_of_its_end(answers: Answers) -> None:
+    acks = Acks(10)
+    gone = Disconnected("gone")
+    acks.expect(1, "", into(answers, "a"))
+    acks.expect(2, "/chat", into(answers, "b"))
+    acks.fail(gone, "")
+    assert (answers, len(acks)) == ([("a", None, gone)], 1)
+
+
+def test_who_hears_of_the_end_may_forget_others_and_ask_again(answers: Answers) -> None:
+    acks = Acks(10)
+    gone = Disconnected("gone")
+
+    def heard(args: list[Any] | None, error: BaseException | None) -> None:
+        answers.append(("a", args, error))
+        acks.forget(2)
+        acks.expect(3, "", into(answers, "c"))
+
+    acks.expect(1, "", heard)
+    acks.expect(2, "", into(answers, "b"))
+    acks.fail(gone)
+    assert (answers, len(acks)) == ([("a", None, gone)], 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "value"), [([], None), ([None], None), ([1], 1), ([[]], []), ([[1, 2]], [1, 2]), ([1, 2], (1, 2))]
+)
+def test_an_answer_is_none_or_itself_or_a_tuple(args: list[Any], value: Any) -> None:
+    assert unpack(args) == value

@@ -1,0 +1,169 @@
+"""Settings: their defaults, and the sentence that a wrong one is answered with."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, asdict
+from typing import Any
+
+import pytest
+
+from asocketio.config import Config
+from asocketio.errors import UsageError
+
+DURATIONS = ["ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "send_timeout", "close_grace"]
+COUNTS = [
+    *("max_payload", "max_attachments", "max_backlog", "max_backlog_packets", "max_outbox", "max_pending_acks"),
+    "concurrency",
+]
+
+
+def test_defaults_are_those_of_node_where_it_has_them() -> None:
+    assert asdict(Config()) == {
+        "ping_interval": 25.0,
+        "ping_timeout": 20.0,
+        "connect_timeout": 45.0,
+        "upgrade_timeout": 10.0,
+        "max_payload": 1_000_000,
+        "max_attachments": 10,
+        "max_backlog": 1_000_000,
+        "max_backlog_packets": 1000,
+        "max_outbox": 4_000_000,
+        "max_pending_acks": 1000,
+        "send_timeout": 30.0,
+        "close_grace": 5.0,
+        "transports": ("polling", "websocket"),
+        "concurrency": 1,
+        "cors_allowed_origins": None,
+        "cors_allowed_headers": None,
+        "cookie": None,
+    }
+
+
+def test_settings_are_taken_by_name() -> None:
+    settings: dict[str, Any] = {
+        "ping_interval": 1,
+        "ping_timeout": 0.5,
+        "max_payload": 7,
+        "transports": ["websocket"],
+        "cors_allowed_origins": ["https://example.com", "http://localhost:5173", "null"],
+        "cors_allowed_headers": ["x-token"],
+        "cookie": "io",
+    }
+    assert asdict(Config.of(settings)) == {**asdict(Config()), **settings}
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Config().ping_interval = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("inf"), float("nan"), True, "25", None, 1j])
+def test_a_duration_is_a_number_of_seconds_above_0(name: str, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({name: value})
+    assert str(caught.value) == f"{name}={value!r}: expected a number of seconds above 0, for example {name}=25.0"
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [0, -1, 1.0, 1.5, float("inf"), True, "1000", None])
+def test_a_limit_is_a_whole_number_above_0(name: str, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({name: value})
+    assert str(caught.value) == f"{name}={value!r}: expected a whole number above 0, for example {name}=1000"
+
+
+@pytest.mark.parametrize("name", [*DURATIONS, *COUNTS])
+def test_the_smallest_whole_number_is_enough_for_each(name: str) -> None:
+    assert getattr(Config.of({name: 1}), name) == 1
+
+
+@pytest.mark.parametrize("value", [("polling",), ["websocket", "polling"], {"websocket"}])
+def test_transports_are_one_or_both(value: Any) -> None:
+    assert Config.of({"transports": value}).transports == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "polling", (), [], ["flashsocket"], ("polling", "webtransport"), None, [1],
+        pytest.param(5, marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="a number is not iterable")),
+        pytest.param([[]], marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="a list is not hashable")),
+    ],
+)  # fmt: skip
+def test_other_transports_are_refused(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"transports": value})
+    assert str(caught.value) == (
+        f"transports={value!r}: expected one or both of ('polling', 'websocket'), for example transports=('websocket',)"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", [None, "*", ["*"], ["null"], [], ("https://a.example", "http://[::1]:5173"), ["app://localhost"]]
+)
+def test_origins_are_a_list_or_all(value: Any) -> None:
+    assert Config.of({"cors_allowed_origins": value}).cors_allowed_origins == value
+
+
+EXAMPLE = "for example ['https://example.com'], or '*' for all"
+
+
+@pytest.mark.parametrize("value", ["https://example.com", "", 5, True, {"https://example.com"}])
+def test_origins_that_are_no_list_are_refused(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"cors_allowed_origins": value})
+    assert str(caught.value) == f"cors_allowed_origins={value!r}: expected a list, {EXAMPLE}"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "example.com", "https://", "://example.com", "https://example.com/", "https://example.com/chat", "", "**", 5,
+        pytest.param(
+            b"https://example.com",
+            marks=pytest.mark.xfail(strict=True, reason="bytes are looked at as text, but never match an origin"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"cors_allowed_origins": ["https://a.example", origin]})
+    assert str(caught.value) == (
+        f"cors_allowed_origins has {origin!r}: an origin is scheme://host[:port] without a path, {EXAMPLE}"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x-token",
+        "",
+        pytest.param(5, marks=pytest.mark.xfail(strict=True, reason="found out only at a preflight")),
+        pytest.param([5], marks=pytest.mark.xfail(strict=True, reason="found out only at a preflight")),
+    ],
+)
+def test_allowed_headers_are_a_list(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"cors_allowed_headers": value})
+    assert str(caught.value) == f"cors_allowed_headers={value!r}: expected a list, for example ['x-token']"
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a;b", "a=b", "1a", "io\n", 5, True])
+def test_a_cookie_has_a_plain_name(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"cookie": value})
+    assert str(caught.value) == f"cookie={value!r}: expected a plain name such as 'io', or None"
+
+
+def test_a_misspelled_setting_gets_a_hint() -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"ping_intervall": 1})
+    assert str(caught.value) == "SocketIOApp has no setting 'ping_intervall': did you mean ping_interval?"
+
+
+def test_a_setting_like_no_other_gets_the_list() -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"zzz": 1})
+    names = ", ".join(asdict(Config()))
+    assert str(caught.value) == f"SocketIOApp has no setting 'zzz': there are {names}"

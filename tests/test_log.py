@@ -1,0 +1,80 @@
+"""The logger, and complaints that a client can cause."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from asocketio import log as module
+from asocketio.log import Throttle, log
+
+
+class Time:
+    now = 1000.0
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr(module, "monotonic", lambda: time.now)
+    return time
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int, str]]:
+    found = caplog.record_tuples.copy()
+    caplog.clear()
+    return found
+
+
+def warning(message: str) -> tuple[str, int, str]:
+    return "asocketio", logging.WARNING, message
+
+
+def test_there_is_one_logger() -> None:
+    assert log is logging.getLogger("asocketio")
+
+
+def test_the_first_line_of_a_kind_is_written_at_once(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    Throttle().warning("origin", "%s: refused %r", "sid", "evil\n")
+    assert lines(caplog) == [warning("sid: refused 'evil\\n'")]
+
+
+def test_more_of_a_kind_are_counted_and_told_with_the_next_line(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    throttle = Throttle()
+    for number in range(100):
+        throttle.warning("origin", "number %d", number)
+        time.now += 0.05
+    assert lines(caplog) == [warning("number 0")]
+    time.now = 1012.4
+    throttle.warning("origin", "number %d", 100)
+    assert lines(caplog) == [warning("number 100 (and 99 more like it in the last 12 s)")]
+
+
+def test_a_line_after_a_quiet_window_is_written_plainly(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    throttle = Throttle()
+    throttle.warning("origin", "first")
+    time.now += 9.99
+    throttle.warning("origin", "second")
+    time.now += 0.01
+    throttle.warning("origin", "third")
+    time.now += 10
+    throttle.warning("origin", "fourth")
+    assert lines(caplog) == [
+        warning("first"),
+        warning("third (and 1 more like it in the last 10 s)"),
+        warning("fourth"),
+    ]
+
+
+def test_kinds_do_not_silence_each_other(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    throttle = Throttle()
+    for kind in ("origin", "path", "origin", "path"):
+        throttle.warning(kind, kind)
+    assert lines(caplog) == [warning("origin"), warning("path")]
+
+
+def test_throttles_do_not_silence_each_other(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    Throttle().warning("origin", "one")
+    Throttle().warning("origin", "other")
+    assert lines(caplog) == [warning("one"), warning("other")]
