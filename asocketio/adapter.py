@@ -50,6 +50,10 @@ class Adapter(ABC):
         """The member has left its namespace, and all its rooms."""
 
     @abstractmethod
+    def clear(self) -> None:
+        """Forget everybody: the event loop they lived in is gone."""
+
+    @abstractmethod
     def join(self, member: Member, room: str) -> None:
         """Put the member into ``room``."""
 

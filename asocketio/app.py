@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from asocketio.config import Config
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UsageError
 from asocketio.http import Headers, answer, check_origin, cors_headers, error_body, preflight_headers
 from asocketio.log import log
-from asocketio.manage import check_namespaces, socketio_manage
+from asocketio.manage import check_namespaces, namespace_name, socketio_manage
 from asocketio.namespace import BaseNamespace
 from asocketio.opening import View, http_scope
 from asocketio.protocol import Protocol
@@ -28,7 +29,8 @@ from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
 
 __all__ = ["SocketIOApp", "of"]
 
-_apps: weakref.WeakKeyDictionary[Any, SocketIOApp] = weakref.WeakKeyDictionary()
+# Weak on both sides: a SocketIOApp holds the application that it wraps.
+_apps: weakref.WeakKeyDictionary[Any, weakref.ref[SocketIOApp]] = weakref.WeakKeyDictionary()
 
 
 class SocketIOApp:
@@ -50,11 +52,15 @@ class SocketIOApp:
         path: str = "socket.io",
         **settings: Any,
     ) -> None:
+        if app is not None and not callable(app):
+            raise UsageError(
+                f"SocketIOApp({app!r}): expected an ASGI application; namespaces go by name: namespaces={{...}}"
+            )
+        if not isinstance(path, str) or not re.fullmatch(r"/?[^/?#]+(/[^/?#]+)*/?", path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"path={path!r}: expected the path that clients use, for example 'socket.io'")
         self.app = app
         self.config = Config.of(settings)
         self.path = "/" + path.strip("/")
-        if self.path == "/":
-            raise UsageError("path='/' would take every request: give SocketIOApp a path of its own")
         if app is None and namespaces is None:
             raise UsageError(
                 "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
@@ -82,9 +88,10 @@ class SocketIOApp:
 
     def of(self, namespace: str) -> Audience:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
-        if self.namespaces is not None and namespace.rstrip("/") not in self.namespaces:
+        endpoint = namespace_name(namespace)
+        if self.namespaces is not None and endpoint not in self.namespaces:
             raise UsageError(f"there is no namespace {namespace!r}; declared are {[n or '/' for n in self.namespaces]}")
-        return Audience(self.registry, "" if namespace == "/" else namespace)
+        return Audience(self.registry, endpoint)
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
@@ -133,7 +140,7 @@ class SocketIOApp:
         """Remember whose middleware this is, for `of`."""
         if app is not None:
             try:
-                _apps[app] = self
+                _apps[app] = weakref.ref(self)
             except TypeError:
                 pass  # not to be referred to weakly: then it cannot be looked up
 
@@ -258,7 +265,12 @@ def of(app: Any, namespace: str) -> Audience:
     Raises:
         UsageError: there is none, or the application has not started yet.
     """
-    found = app if isinstance(app, SocketIOApp) else _apps.get(app)
+    found: SocketIOApp | None
+    if isinstance(app, SocketIOApp):
+        found = app
+    else:
+        reference = _apps.get(app)
+        found = None if reference is None else reference()
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
     return found.of(namespace)

@@ -7,6 +7,7 @@ ways, and text that is not valid Unicode (a lone surrogate, which JavaScript may
 from __future__ import annotations
 
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,6 +22,20 @@ MAX_DEPTH = 100
 
 Binary = bytes | bytearray | memoryview
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODE = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 class Json(ABC):
@@ -50,7 +65,7 @@ class StdJson(Json):
     """The standard library's JSON: the reference."""
 
     def __init__(self) -> None:
-        self._decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+        self._decode = _DECODE
         self._utf8 = _Encoder(ensure_ascii=False)
         self._ascii = _Encoder(ensure_ascii=True)
 
@@ -74,8 +89,7 @@ class CustomJson(Json):
     """The ``json_loads`` and ``json_dumps`` given to ``socketio_manage``; what is missing is standard."""
 
     def __init__(self, loads: Callable[[str], Any] | None, dumps: Callable[[Any], str | bytes] | None) -> None:
-        std = json.JSONDecoder(parse_constant=_refuse_constant).decode
-        self._loads = loads or std
+        self._loads = loads or _DECODE
         self._dumps = dumps or _Encoder(ensure_ascii=False).encode
 
     def loads(self, text: str) -> Any:
@@ -179,7 +193,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

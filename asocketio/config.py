@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -58,13 +58,13 @@ class Config:
             _check(name, getattr(self, name), float, "a number of seconds above 0", "25.0")
         for name in _COUNTS:
             _check(name, getattr(self, name), int, "a whole number above 0", "1000")
-        if isinstance(self.transports, str) or not self.transports or set(self.transports) - set(_TRANSPORTS):
+        if not _is_list(self.transports) or not self.transports or set(self.transports) - set(_TRANSPORTS):
             raise UsageError(
                 f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, "
                 "for example transports=('websocket',)"
             )
         _check_origins(self.cors_allowed_origins)
-        if isinstance(self.cors_allowed_headers, str):
+        if self.cors_allowed_headers is not None and not _is_list(self.cors_allowed_headers):
             raise UsageError(
                 f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
             )
@@ -103,6 +103,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value.isidentifier()
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str | bytes)
+
+
 def _check(name: str, value: Any, kind: type, expected: str, example: str) -> None:
     number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
     if not number or not 0 < value < float("inf"):
@@ -113,11 +117,15 @@ def _check_origins(origins: Any) -> None:
     if origins is None or origins == "*":
         return
     example = "for example ['https://example.com'], or '*' for all"
-    if isinstance(origins, str) or not isinstance(origins, Sequence):
+    if not _is_list(origins):
         raise UsageError(f"cors_allowed_origins={origins!r}: expected a list, {example}")
     for origin in origins:
         scheme, _, rest = str(origin).partition("://")
         if origin not in ("*", "null") and (not scheme or not rest or "/" in rest):
             raise UsageError(
                 f"cors_allowed_origins has {origin!r}: an origin is scheme://host[:port] without a path, {example}"
+            )
+        if origin != origin.lower() or (scheme, rest.rpartition(":")[2]) in (("https", "443"), ("http", "80")):
+            raise UsageError(
+                f"cors_allowed_origins has {origin!r}: browsers send origins in lower case and without the usual port"
             )

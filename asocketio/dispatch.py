@@ -59,12 +59,15 @@ class Work:
         packet = self.packet
         cls = self.dispatcher.namespaces.get(packet.endpoint)
         of = "" if cls is None else f" in {cls.__name__}"
-        where = f"{self.dispatcher.sid_in(packet.endpoint)} {packet.endpoint or '/'}"
-        return f"{where}: the handler of {packet.type.value} {packet.name!r}{of}"
+        endpoint = "/" if not packet.endpoint else packet.endpoint if cls is not None else repr(packet.endpoint[:100])
+        where = f"{self.dispatcher.sid_in(packet.endpoint)} {endpoint}"
+        return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 
     def complain(self) -> None:
         """It has been running for long."""
-        log.warning("%s is still running; this client's other events wait for it (concurrency=1 keeps order)", str(self))
+        log.warning(
+            "%s is still running; this client's other events wait for it (concurrency=1 keeps order)", str(self)
+        )
 
     def __call__(self, result: Any, error: BaseException | None) -> None:
         self.dispatcher.finished(self, result, error)
@@ -235,7 +238,7 @@ class Dispatcher:
             return
         log.error("%s raised %r", str(work), error, exc_info=error)
         wanted = packet.ack == "data"
-        message = f"The handler of {packet.name!r} failed" if packet.name else "The handler failed"
+        message = f"The handler of {packet.name[:100]!r} failed" if packet.name else "The handler failed"
         self.report(packet.endpoint, "handler_error", message, packet.id, quiet=wanted)
         if wanted:
             answer = [error_answer("handler_error", message)]
@@ -322,7 +325,7 @@ class Dispatcher:
         member = self._socket.members.get(packet.endpoint)
         if isinstance(packet.data, Member):  # from `submit_goodbye`
             if member is packet.data:
-                await self.end(member, member.reason)
+                await self.end(packet.data, packet.data.reason)
         elif member is None:
             self._member(packet)
         else:

@@ -14,7 +14,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.socket import ErrorHandler, Socket, SocketState
 from asocketio.transport import Scope
 
-__all__ = ["check_namespaces", "socketio_manage"]
+__all__ = ["check_namespaces", "namespace_name", "socketio_manage"]
 
 _NO_SOCKET = (
     "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
@@ -70,18 +70,30 @@ async def socketio_manage(
         await socket.dispatcher.finish()
 
 
+def namespace_name(name: str) -> str:
+    """The name used inside of a namespace that the program calls ``name``.
+
+    Raises:
+        UsageError: it is not one that a client could ask for.
+    """
+    if name in ("", "/"):
+        return Socket.GLOBAL_NS
+    if not isinstance(name, str) or not name.startswith("/") or "," in name or "?" in name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"namespace {name!r}: a name begins with '/' and has no ',' or '?', for example '/chat'")
+    return name
+
+
 def check_namespaces(namespaces: Mapping[str, type[BaseNamespace]]) -> dict[str, type[BaseNamespace]]:
     """The table of namespaces under the names used inside.
 
     Raises:
-        UsageError: a name does not begin with a slash, or a value is no class of namespaces.
+        UsageError: it is no dict of classes by name, or a name does not begin with a slash.
     """
+    if not isinstance(namespaces, Mapping) or not namespaces:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
     table: dict[str, type[BaseNamespace]] = {}
     for name, cls in namespaces.items():
-        if name in ("", "/"):
-            name = Socket.GLOBAL_NS
-        elif not name.startswith("/") or "," in name or "?" in name:
-            raise UsageError(f"namespace {name!r}: a name begins with '/' and has no ',' or '?', for example '/chat'")
+        name = namespace_name(name)
         if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
         if name in table:

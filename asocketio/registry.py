@@ -70,6 +70,7 @@ class Registry:
             return
         if self.loop is not loop:
             self.sockets = {}
+            self.adapter.clear()
             self._dirty = []
             self._lives = 0
             self.stepper = Stepper(loop)

@@ -354,8 +354,9 @@ class ClientNamespace:
     def take(self, packet: Packet) -> None:
         """A packet for this namespace has come."""
         if packet.type is PacketType.CONNECT:
-            self.sid = packet.data.get("sid", "")
-            self.joined.set_result(None)
+            self.sid, self.reason = packet.data.get("sid", ""), None
+            if not self.joined.done():
+                self.joined.set_result(None)
         elif packet.type is PacketType.ERROR:
             if not self.joined.done():
                 self.joined.set_exception(ConnectionRefused(packet.data.get("message"), packet.data.get("data")))

@@ -33,6 +33,10 @@ class MemoryAdapter(Adapter):
         if not namespace:
             self._namespaces.pop(member.endpoint, None)
 
+    def clear(self) -> None:
+        self._namespaces.clear()
+        self._rooms.clear()
+
     def join(self, member: Member, room: str) -> None:
         if member.rooms is None:
             member.rooms = set()

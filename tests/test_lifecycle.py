@@ -1,0 +1,605 @@
+"""Bugs that were met once, each with the test that failed, and the edges around the end of things."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import warnings
+import weakref
+from typing import Any
+
+import pytest
+
+import asocketio
+from asocketio import (
+    BaseNamespace,
+    BroadcastMixin,
+    ConnectionRefused,
+    Disconnected,
+    Packet,
+    PacketType,
+    RoomsMixin,
+    SocketIOApp,
+    UsageError,
+)
+from asocketio.testing import ClientRefused, TestClient, settle
+
+from .test_corners import app_of, respond
+from .worlds import Recorder, Transport, call_of, serve, until
+
+Log = pytest.LogCaptureFixture
+
+
+async def test_awaiting_two_queued_emits_waits_for_room_only_while_there_is_none() -> None:
+    async with serve(Recorder, max_outbox=1600, max_payload=10_000) as client:
+        namespace = await client.connect()
+        waits = [Recorder.last.emit("x", "y" * 90) for _ in range(4)]
+        assert type(waits[-1]).__name__ == "_Room"
+        async with asyncio.timeout(2):
+            for wait in waits:
+                await wait
+        assert [await namespace.receive() for _ in range(4)] == [("x", "y" * 90)] * 4
+
+
+async def test_a_client_that_takes_nothing_is_closed_by_send_timeout(caplog: Log) -> None:
+    async with serve(Recorder, max_outbox=1600) as client:
+        await client.connect()
+        socket = Recorder.last.socket
+        transport, socket.transport = socket.transport, None
+        sending = asyncio.ensure_future(_wait(Recorder.last.emit("x", "y" * 200)))
+        await client.advance(29)
+        assert not sending.done()
+        socket.transport = transport
+        await client.advance(2)
+        with pytest.raises(Disconnected):
+            await sending
+    assert "it took nothing for 30.0 s (send_timeout)" in caplog.text
+    assert Recorder.last.reasons == ["transport error"]
+
+
+async def _wait(awaitable: Any) -> Any:
+    return await awaitable
+
+
+async def test_over_max_outbox_the_client_is_closed_with_one_line(caplog: Log) -> None:
+    async with serve(Recorder, max_outbox=1000) as client:
+        await client.connect()
+        for _ in range(20):
+            Recorder.last.emit("x", "y" * 100)
+        assert not Recorder.last.socket.connected
+    assert len([r for r in caplog.records if "max_outbox" in r.getMessage()]) == 1
+
+
+async def test_what_is_held_back_during_recv_connect_is_bounded_too() -> None:
+    class Eager(BaseNamespace):
+        async def recv_connect(self) -> None:
+            for _ in range(20):
+                self.emit("x", "y" * 100)
+
+    async with serve(Eager, max_outbox=1000) as client:
+        with pytest.raises(Disconnected):
+            await client.connect()
+
+
+async def test_a_query_of_many_fields_is_a_bad_request() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    query = b"EIO=4&transport=polling" + b"&a=1" * 300
+    assert await call_of(app, "/socket.io/", query_string=query) == (400, b'{"code":3,"message":"Bad request"}')
+
+
+async def test_a_cancelled_error_out_of_recv_disconnect_leaves_the_other_namespaces_their_goodbye() -> None:
+    class Careless(BaseNamespace):
+        async def recv_disconnect(self) -> None:
+            task = asyncio.create_task(asyncio.sleep(10))
+            task.cancel()
+            await task
+
+    app = SocketIOApp(namespaces={"/": Careless, "/b": Recorder})
+    async with TestClient(app) as client:
+        await client.connect()
+        await client.connect("/b")
+    assert Recorder.last.reasons == ["transport close"]
+    assert app.registry.adapter._namespaces == {}  # type: ignore[attr-defined]
+
+
+async def test_a_view_cancelled_during_the_clean_up_still_cleans_up(transport: Transport) -> None:
+    released = asyncio.Event()
+    views: list[Any] = []
+
+    class Slow(Recorder):
+        async def recv_disconnect(self, reason: str) -> None:
+            await released.wait()
+            self.reasons.append(reason)
+
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        views.append(asyncio.current_task())
+        try:
+            await asocketio.socketio_manage(scope, {"/": Slow})
+        except asyncio.CancelledError:
+            views.append("cancelled")
+
+    async with TestClient(app_of(view), transport=transport) as client:
+        await client.connect()
+        views[0].cancel()
+        await settle()
+        views[0].cancel()
+        await settle()
+        assert views[1:] == []
+        released.set()
+        await until(lambda: views[1:] == ["cancelled"])
+        assert Slow.last.reasons == ["forced server close"]
+
+
+async def test_recv_disconnect_has_close_grace(caplog: Log) -> None:
+    class Stuck(BaseNamespace):
+        async def recv_disconnect(self) -> None:
+            await asyncio.Event().wait()
+
+    async with serve(Stuck) as client:
+        namespace = await client.connect()
+        await namespace.disconnect()
+        await client.advance(6)
+        assert "recv_disconnect was cancelled after close_grace" in caplog.text
+
+
+async def test_recv_disconnect_that_raises_is_logged_and_told(caplog: Log) -> None:
+    class Broken(BaseNamespace):
+        async def recv_disconnect(self) -> None:
+            raise ValueError("broken goodbye")
+
+    async with serve(Broken) as client:
+        namespace = await client.connect()
+        await namespace.disconnect()
+        with pytest.raises(Disconnected):
+            await namespace.receive()
+    assert "recv_disconnect raised ValueError('broken goodbye')" in caplog.text
+
+
+@pytest.mark.parametrize("last", [b"", b"x"])
+async def test_attachments_count_for_the_backlog(last: bytes) -> None:
+    class Waiting(Recorder):
+        async def on_wait(self) -> None:
+            await self.call("question")
+
+    async with serve(Waiting, max_backlog=10_000, max_payload=10_000) as client:
+        namespace = await client.connect()
+        await namespace.emit("wait")
+        assert await namespace.receive() == ("question",)
+        for _ in range(3):
+            await namespace.emit("x", b"y" * 5000, last)
+        assert await namespace.disconnected() == "transport close"
+    assert Waiting.last.reasons == ["forced close"]
+
+
+async def test_reading_goes_on_while_a_handler_waits_for_its_client() -> None:
+    class Waiting(Recorder):
+        async def on_wait(self) -> Any:
+            return await self.call("question")
+
+    async with serve(Waiting, max_backlog_packets=160) as client:
+        namespace = await client.connect()
+        await namespace.emit("wait")
+        assert await namespace.receive() == ("question",)
+        for number in range(100):
+            await namespace.emit("echo", number)
+        await client.post(Packet(PacketType.ACK, args=["answer"], id=await _number_of(Waiting.last)))
+        assert await namespace.call("echo", "last") == "last"
+
+
+async def _number_of(namespace: BaseNamespace) -> int:
+    (number,) = namespace.socket._acks._waiting  # type: ignore[union-attr]
+    return number
+
+
+async def test_reading_pauses_while_a_handler_is_busy(transport: Transport) -> None:
+    gate = asyncio.Event()
+
+    class Busy(Recorder):
+        async def on_wait(self) -> None:
+            await gate.wait()
+
+    async with serve(Busy, transport=transport, max_backlog_packets=160) as client:
+        namespace = await client.connect()
+        await namespace.emit("wait")
+        sending = asyncio.create_task(client.post_frames(*(f'42["echo",{n}]' for n in range(400))))
+        await settle()
+        assert Busy.last.socket.paused
+        client.answers_pings = False
+        await client.advance(25)
+        assert Busy.last.socket.connected
+        if transport == "polling":
+            assert not sending.done()
+            await client.advance(6)
+            assert sending.done()  # the answer is given after send_timeout; the rest of the body still goes in
+        gate.set()
+        await sending
+        client.answers_pings = True
+        assert await namespace.call("echo", "last") == "last"
+
+
+async def test_silence_is_not_held_against_a_client_that_is_not_read() -> None:
+    gate = asyncio.Event()
+
+    class Busy(Recorder):
+        async def on_wait(self) -> None:
+            await gate.wait()
+
+    async with serve(Busy, max_backlog_packets=160) as client:
+        namespace = await client.connect()
+        await namespace.emit("wait")
+        await client.post_frames(*(f'42["echo",{n}]' for n in range(400)))
+        await client.advance(300)
+        assert Busy.last.socket.connected
+        gate.set()
+        assert await namespace.call("echo", "last") == "last"
+
+
+async def test_a_goodbye_of_a_former_namespace_object_does_not_end_the_next() -> None:
+    gate = asyncio.Event()
+
+    class Parting(Recorder):
+        async def on_wait(self) -> None:
+            await gate.wait()
+            await self.disconnect()
+
+    async with serve(Parting) as client:
+        await client.connect()
+        former = Parting.last
+        await client.post_frames('42["wait"]', "41", "40")
+        await settle()
+        gate.set()
+        await until(lambda: Parting.last is not former)
+        await settle()
+        assert former.reasons == ["client namespace disconnect"]
+        assert Parting.last.reasons == []
+        assert Parting.last.socket["/"] is Parting.last
+
+
+async def test_other_clients_have_their_turn_during_a_large_body() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with TestClient(app, transport="polling") as client:
+        await client.connect()
+        counting = asyncio.create_task(count())
+        await client.post_frames(*(["41", "40"] * 5000))
+        counting.cancel()
+    assert turns > 100
+
+
+async def test_a_handlers_own_cancelled_error_answers_the_ack(caplog: Log) -> None:
+    class Careless(Recorder):
+        async def on_careless(self) -> None:
+            task = asyncio.create_task(asyncio.sleep(10))
+            task.cancel()
+            await task
+
+    async with serve(Careless) as client:
+        namespace = await client.connect()
+        assert (await namespace.call("careless"))["error"]["name"] == "handler_error"
+    assert "raised CancelledError" in caplog.text
+
+
+async def test_disconnected_in_the_code_of_a_dead_client_is_logged_at_debug_only(
+    caplog: Log, transport: Transport
+) -> None:
+    caplog.set_level(logging.DEBUG, "asocketio")
+
+    class Late(Recorder):
+        async def on_leave(self) -> None:
+            await self.disconnect()
+            await self.emit("late")
+
+        async def on_job(self) -> None:
+            self.spawn(self.late)
+
+        async def late(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.emit("late")
+
+        async def recv_disconnect(self, reason: str) -> None:
+            self.reasons.append(reason)
+            await self.emit("late")
+
+    async with serve(Late, transport=transport) as client:
+        namespace = await client.connect()
+        await namespace.emit("job")
+        await namespace.emit("leave")
+        assert await namespace.disconnected() == "io server disconnect"
+    assert [m for r in caplog.records if r.levelno > logging.INFO and "Session ID" not in (m := r.getMessage())] == []
+
+
+async def test_a_client_that_leaves_during_recv_connect_gets_no_recv_disconnect_if_that_fails() -> None:
+    gate = asyncio.Event()
+
+    class Slow(Recorder):
+        async def recv_connect(self) -> None:
+            await gate.wait()
+            await self.emit("late")
+
+    async with serve(Slow) as client:
+        await client.open()
+        await client.post_frames("40")
+        await settle()
+        leaving = asyncio.create_task(client.lose())
+        await settle()
+        gate.set()
+        await leaving
+    assert Slow.last.reasons == []
+
+
+async def test_a_client_that_leaves_during_recv_connect_gets_one_recv_disconnect_if_that_ends_well() -> None:
+    gate = asyncio.Event()
+
+    class Slow(Recorder):
+        async def recv_connect(self) -> None:
+            await gate.wait()
+
+    async with serve(Slow) as client:
+        await client.open()
+        await client.post_frames("40")
+        await settle()
+        leaving = asyncio.create_task(client.lose())
+        await settle()
+        gate.set()
+        await leaving
+    assert Slow.last.reasons == ["transport close"]
+
+
+async def test_an_exception_of_a_job_is_logged_not_raised_at_spawn(caplog: Log) -> None:
+    class Spawning(Recorder):
+        def on_spawn(self) -> None:
+            self.spawn(self.plain)
+            self.spawn(self.coroutine)
+
+        def plain(self) -> None:
+            raise ValueError("plain job")
+
+        async def coroutine(self) -> None:
+            raise ValueError("async job")
+
+    async with serve(Spawning) as client:
+        namespace = await client.connect()
+        assert await namespace.call("spawn") is None
+        await settle()
+    assert "plain job" in caplog.text
+    assert "async job" in caplog.text
+
+
+async def test_a_job_cancelled_before_it_began_makes_no_warning() -> None:
+    class Refusing(BaseNamespace):
+        async def recv_connect(self) -> None:
+            self.spawn(asyncio.sleep, 10)
+            raise ConnectionRefused("no")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with serve(Refusing) as client:
+            with pytest.raises(ConnectionRefused):
+                await client.connect()
+        gc.collect()
+
+
+async def test_kill_local_jobs() -> None:
+    class Spawning(Recorder):
+        def on_spawn(self) -> None:
+            self.jobs = [self.spawn(asyncio.sleep, 10), self.spawn(asyncio.sleep, 10)]
+
+        def on_kill(self) -> None:
+            self.kill_local_jobs()
+
+    async with serve(Spawning) as client:
+        namespace = await client.connect()
+        await namespace.call("spawn")
+        await namespace.call("kill")
+        await asyncio.wait(Spawning.last.jobs)
+        assert [job.cancelled() for job in Spawning.last.jobs] == [True, True]
+        assert Spawning.last._member.jobs == set()
+
+
+async def test_an_ack_value_whose_own_methods_raise_is_a_handler_error(caplog: Log) -> None:
+    class Nasty(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("nasty")
+
+    class Returning(Recorder):
+        async def on_nasty(self) -> Any:
+            return Nasty(a=1)
+
+    async with serve(Returning) as client:
+        namespace = await client.connect()
+        assert (await namespace.call("nasty"))["error"]["name"] == "handler_error"
+        assert await namespace.call("echo", 1) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_an_eager_task_factory_changes_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    try:
+        async with serve(Recorder) as client:
+            assert await (await client.connect()).call("echo", 1) == 1
+    finally:
+        loop.set_task_factory(None)
+
+
+async def test_closing_while_a_view_decides_refuses_the_client(transport: Transport) -> None:
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    app = app_of(view)
+    async with TestClient(app, transport=transport) as client:
+        opening = asyncio.create_task(client.connect())
+        await settle()
+        await app.close()
+        with pytest.raises(ClientRefused, match="503"):
+            await opening
+
+
+async def test_a_view_that_answers_slowly_while_the_app_closes() -> None:
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, 401)
+
+    async with TestClient(app_of(view)) as client:
+        with pytest.raises(ClientRefused, match="401"):
+            await client.connect()
+
+
+async def test_two_closes_at_a_time_end_together(caplog: Log) -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    async with TestClient(app) as client:
+        await client.connect()
+        async with asyncio.timeout(2):
+            await asyncio.gather(app.close(), app.close())
+    assert "did not end" not in caplog.text
+
+
+async def test_acks_of_what_could_not_be_sent_are_forgotten() -> None:
+    class Talk(Recorder, RoomsMixin):
+        pass
+
+    app = SocketIOApp(namespaces={"/": Talk})
+    async with TestClient(app) as client:
+        await client.connect()
+        namespace = Talk.last
+        for _ in range(10):
+            with pytest.raises(UsageError):
+                namespace.emit("x", object(), callback=print)
+            with pytest.raises(UsageError):
+                await namespace.call("x", object())
+            with pytest.raises(UsageError):
+                await app.of("/").call("x", object())
+        assert len(namespace.socket._acks or ()) == 0
+
+
+async def test_an_unencodable_broadcast_raises_even_if_nobody_is_there() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    async with TestClient(app) as client:
+        await client.connect()
+        with pytest.raises(UsageError):
+            app.of("/").to("empty").emit("x", object())
+        with pytest.raises(UsageError):
+            await asyncio.to_thread(lambda: app.of("/").emit("x", object()))
+
+
+async def test_infinity_is_refused_in_every_spelling() -> None:
+    async with serve(Recorder) as client:
+        namespace = await client.connect()
+        await client.post_frames('42["echo",1e999]')
+        assert await namespace.disconnected() == "transport close"
+
+
+async def test_a_client_cannot_write_long_or_forged_log_lines(caplog: Log) -> None:
+    class Failing(BaseNamespace):
+        @asocketio.event("*")
+        async def rest(self, name: str) -> None:
+            raise ValueError("no")
+
+    async with serve(Failing) as client:
+        namespace = await client.connect()
+        await namespace.emit("x\nERROR forged " + "y" * 10_000)
+        await namespace.receive()
+        with pytest.raises(ConnectionRefused):
+            await client.connect("/nope\nERROR forged" + "y" * 10_000)
+    for record in caplog.records:
+        assert len(record.getMessage()) < 1000
+        assert "\n" not in record.getMessage()
+
+
+def test_an_app_used_in_one_loop_after_another_starts_anew() -> None:
+    class Talk(Recorder, BroadcastMixin):
+        pass
+
+    app = SocketIOApp(namespaces={"/": Talk})
+
+    async def abandon() -> None:
+        client = TestClient(app)
+        await client.__aenter__()
+        await client.connect()
+
+    async def use() -> None:
+        async with TestClient(app) as client:
+            namespace = await client.connect()
+            Talk.last.broadcast_event("x")
+            assert await namespace.receive() == ("x",)
+            assert len(app.registry.sockets) == 1
+
+    asyncio.run(abandon())
+    asyncio.run(use())
+
+
+def test_apps_are_not_kept_for_being_looked_up() -> None:
+    async def site(scope: Any, receive: Any, send: Any) -> None: ...
+
+    app = SocketIOApp(site)
+    assert asocketio.of(site, "/a").endpoint == "/a"
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(UsageError, match="no SocketIOApp wraps"):
+        asocketio.of(site, "/a")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"app": {"/": Recorder}},
+        {"namespaces": {}},
+        {"namespaces": [Recorder]},
+        {"namespaces": {"chat": Recorder}},
+        {"namespaces": {"/": object}},
+        {"namespaces": {"": Recorder, "/": Recorder}},
+        {"namespaces": {"/": Recorder}, "path": "/"},
+        {"namespaces": {"/": Recorder}, "path": None},
+        {"namespaces": {"/": Recorder}, "path": "a?b"},
+        {"namespaces": {"/": Recorder}, "ping_intervall": 3},
+    ],
+    ids=str,
+)
+def test_wrong_arguments_fail_at_the_start(arguments: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        SocketIOApp(**arguments)
+
+
+@pytest.mark.parametrize("name", ["chat", "/chat/", "/nope"])
+def test_of_knows_the_namespaces(name: str) -> None:
+    with pytest.raises(UsageError):
+        SocketIOApp(namespaces={"/chat": Recorder}).of(name)
+
+
+async def test_a_client_that_is_thrown_out_between_two_polls_still_learns_of_it() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    async with TestClient(app, transport="polling") as client:
+        namespace = await client.connect()
+        await Recorder.last.socket.disconnect()
+        assert await namespace.disconnected() == "io server disconnect"
+        await settle()
+        assert app.registry.sockets == {}
+
+
+async def test_what_a_thrown_out_client_does_not_fetch_is_forgotten() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    async with TestClient(app, transport="polling") as client:
+        await client.connect()
+        client._carrier._polling.cancel()  # type: ignore[union-attr]
+        client._carrier._poll.task.cancel()  # type: ignore[union-attr]
+        await settle()
+        await Recorder.last.socket.disconnect()
+        await settle()
+        assert len(app.registry.sockets) == 1
+        await client.advance(31)
+        assert app.registry.sockets == {}
+        client._carrier.ended = True  # type: ignore[union-attr]
+        client._carrier.calls.clear()  # type: ignore[union-attr]
