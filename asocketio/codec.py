@@ -89,10 +89,13 @@ class CustomJson(Json):
     """The ``json_loads`` and ``json_dumps`` given to ``socketio_manage``; what is missing is standard."""
 
     def __init__(self, loads: Callable[[str], Any] | None, dumps: Callable[[Any], str | bytes] | None) -> None:
-        self._loads = loads or _DECODE
-        self._dumps = dumps or _Encoder(ensure_ascii=False).encode
+        self._std = StdJson()
+        self._loads = loads
+        self._dumps = dumps
 
     def loads(self, text: str) -> Any:
+        if self._loads is None:
+            return self._std.loads(text)
         refuse_depth(text)
         try:
             return self._loads(text)
@@ -100,15 +103,18 @@ class CustomJson(Json):
             raise MalformedPacket(f"json_loads failed ({error!r}) on {text[:40]!r}") from error
 
     def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        if self._dumps is None:
+            return self._std.dumps(value)
         attachments: list[bytes] = []
+        value = _take_out(value, attachments, 0)
         try:
-            text = self._dumps(_take_out(value, attachments, 0))
-        except UsageError:
-            raise
+            text = self._dumps(value)
+            text = text.decode() if isinstance(text, bytes) else text
+            text.encode()
         except Exception as error:  # the user's function
             raise UsageError(f"json_dumps failed: {error!r}") from error
-        if isinstance(text, bytes):
-            text = text.decode()
+        if _too_deep(text):
+            raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
         return text, attachments
 
 

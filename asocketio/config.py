@@ -58,13 +58,14 @@ class Config:
             _check(name, getattr(self, name), float, "a number of seconds above 0", "25.0")
         for name in _COUNTS:
             _check(name, getattr(self, name), int, "a whole number above 0", "1000")
-        if not _is_list(self.transports) or not self.transports or set(self.transports) - set(_TRANSPORTS):
+        if not _is_list(self.transports) or not self.transports or any(t not in _TRANSPORTS for t in self.transports):
             raise UsageError(
                 f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, "
                 "for example transports=('websocket',)"
             )
         _check_origins(self.cors_allowed_origins)
-        if self.cors_allowed_headers is not None and not _is_list(self.cors_allowed_headers):
+        headers: Any = self.cors_allowed_headers
+        if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
             raise UsageError(
                 f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
             )
@@ -120,7 +121,7 @@ def _check_origins(origins: Any) -> None:
     if not _is_list(origins):
         raise UsageError(f"cors_allowed_origins={origins!r}: expected a list, {example}")
     for origin in origins:
-        scheme, _, rest = str(origin).partition("://")
+        scheme, _, rest = origin.partition("://") if isinstance(origin, str) else ("", "", "")
         if origin not in ("*", "null") and (not scheme or not rest or "/" in rest):
             raise UsageError(
                 f"cors_allowed_origins has {origin!r}: an origin is scheme://host[:port] without a path, {example}"

@@ -74,7 +74,9 @@ class Handlers:
         self.decorated = hasattr(cls, "exception_handler_decorator")
         for name in dir(cls):
             function = inspect.getattr_static(cls, name)
-            names: tuple[str, ...] = getattr(function, _MARK, ())
+            names: tuple[str, ...] = getattr(function, _MARK, ()) or getattr(
+                getattr(function, "__func__", None), _MARK, ()
+            )
             if names or name.startswith("on_") or name in _HOOKS:
                 self._add(cls, name, function, names)
         self.catch_all = self.by_event.pop("*", None)

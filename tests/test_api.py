@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -30,7 +30,7 @@ from .worlds import Recorder, Transport, call_of, serve
 
 
 class Chat(BaseNamespace, RoomsMixin, BroadcastMixin):
-    left: list[tuple[str, str]] = []
+    left: ClassVar[list[tuple[str, str]]] = []
 
     async def recv_connect(self, auth: Any) -> None:
         if not auth or "name" not in auth:
@@ -320,7 +320,7 @@ async def test_rooms_and_operators(transport: Transport) -> None:
 
 async def test_asking_all_gives_the_answers_so_far_when_some_are_missing() -> None:
     app = SocketIOApp(namespaces={"/": Talk})
-    clients, (ada, bob, eve) = await members(app, "websocket", 3)
+    clients, (_, bob, eve) = await members(app, "websocket", 3)
     for each in (bob, eve):
         await each.call("join", "room")
     bob.on("vote", lambda: "yes")
@@ -399,7 +399,7 @@ async def test_emitting_from_another_thread() -> None:
 class Gevent(BaseNamespace):
     """Plain functions, hooks and packets."""
 
-    seen: list[Any] = []
+    seen: ClassVar[list[Any]] = []
 
     def initialize(self) -> None:
         self.seen.append("initialize")
@@ -412,7 +412,7 @@ class Gevent(BaseNamespace):
 
     def on_packet(self, packet: Packet) -> Any:
         self.seen.append((packet["type"], packet.get("name"), packet["args"], "ack" in packet))
-        return packet["id"] if "id" in packet else None
+        return packet.get("id")
 
     def on_manual(self, first: Any, second: Any = 2) -> Any:
         return [first, second]
@@ -574,7 +574,7 @@ async def test_the_acl_methods() -> None:
 
     async with serve(Guarded) as client:
         namespace = await client.connect()
-        guarded = Guarded_of(client)
+        guarded = server_side_of(client)
         assert await namespace.call("open") == ["on_open"]
         assert "method_access_denied" in str(await namespace.call("secret"))
         guarded.add_acl_method("on_secret")
@@ -592,7 +592,7 @@ async def test_the_acl_methods() -> None:
         assert guarded.allowed_methods == {"on_open"}
 
 
-def Guarded_of(client: TestClient) -> BaseNamespace:
+def server_side_of(client: TestClient) -> BaseNamespace:
     """The server's side of the only client of an app."""
     assert isinstance(client.app, SocketIOApp)
     (socket,) = client.app.registry.sockets.values()

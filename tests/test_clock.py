@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asocketio.clock import Clock, Timer
@@ -85,7 +86,7 @@ async def test_a_deadline_that_is_kept_leaves_no_timer() -> None:
 
 async def test_an_exception_inside_passes_and_leaves_no_timer() -> None:
     clock = HandClock()
-    with pytest.raises(ValueError, match="^inside$"), clock.deadline(7.0):
+    with pytest.raises(ValueError, match=r"^inside$"), clock.deadline(7.0):
         raise ValueError("inside")
     assert clock.timers[0].cancelled
 
@@ -101,9 +102,9 @@ async def test_a_shielded_deadline_outlasts_a_cancelled_scope_around_it() -> Non
     with anyio.CancelScope() as outer:
         with Clock().deadline(30, shield=True) as inner:
             outer.cancel()
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             seen.append("cleaned up")
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         seen.append("not reached")
     assert (seen, inner.cancelled_caught, outer.cancelled_caught) == (["cleaned up"], False, True)
 

@@ -87,8 +87,8 @@ def test_transports_are_one_or_both(value: Any) -> None:
     "value",
     [
         "polling", (), [], ["flashsocket"], ("polling", "webtransport"), None, [1],
-        pytest.param(5, marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="a number is not iterable")),
-        pytest.param([[]], marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="a list is not hashable")),
+        5,
+        [[]],
     ],
 )  # fmt: skip
 def test_other_transports_are_refused(value: Any) -> None:
@@ -100,7 +100,7 @@ def test_other_transports_are_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "*", ["*"], ["null"], [], ("https://a.example", "http://[::1]:5173"), ["app://localhost"]]
+    "value", [None, "*", ["*"], ["null"], [], ("https://a.example", "http://[::1]:5173"), {"app://localhost"}]
 )
 def test_origins_are_a_list_or_all(value: Any) -> None:
     assert Config.of({"cors_allowed_origins": value}).cors_allowed_origins == value
@@ -109,7 +109,7 @@ def test_origins_are_a_list_or_all(value: Any) -> None:
 EXAMPLE = "for example ['https://example.com'], or '*' for all"
 
 
-@pytest.mark.parametrize("value", ["https://example.com", "", 5, True, {"https://example.com"}])
+@pytest.mark.parametrize("value", ["https://example.com", "", b"https://example.com", 5, True])
 def test_origins_that_are_no_list_are_refused(value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"cors_allowed_origins": value})
@@ -120,10 +120,7 @@ def test_origins_that_are_no_list_are_refused(value: Any) -> None:
     "origin",
     [
         "example.com", "https://", "://example.com", "https://example.com/", "https://example.com/chat", "", "**", 5,
-        pytest.param(
-            b"https://example.com",
-            marks=pytest.mark.xfail(strict=True, reason="bytes are looked at as text, but never match an origin"),
-        ),
+        b"https://example.com",
     ],
 )  # fmt: skip
 def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
@@ -135,12 +132,30 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "origin",
+    ["https://Example.com", "HTTPS://example.com", "https://example.com:443", "http://example.com:80"],
+)
+def test_an_origin_that_browsers_spell_otherwise_is_refused(origin: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"cors_allowed_origins": [origin]})
+    assert str(caught.value) == (
+        f"cors_allowed_origins has {origin!r}: browsers send origins in lower case and without the usual port"
+    )
+
+
+@pytest.mark.parametrize("origin", ["https://example.com:80", "http://example.com:443", "http://example.com:8080"])
+def test_an_origin_may_have_an_unusual_port(origin: str) -> None:
+    assert Config.of({"cors_allowed_origins": [origin]}).cors_allowed_origins == [origin]
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "x-token",
         "",
-        pytest.param(5, marks=pytest.mark.xfail(strict=True, reason="found out only at a preflight")),
-        pytest.param([5], marks=pytest.mark.xfail(strict=True, reason="found out only at a preflight")),
+        b"x-token",
+        5,
+        [5],
     ],
 )
 def test_allowed_headers_are_a_list(value: Any) -> None:

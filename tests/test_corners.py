@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -307,7 +307,7 @@ async def test_the_session_id_is_never_logged_whole(caplog: Log, transport: Tran
 class Ordered(Recorder, RoomsMixin, BroadcastMixin):
     """Handlers that wait for the test."""
 
-    log: list[Any] = []
+    log: ClassVar[list[Any]] = []
     gate: asyncio.Event
 
     async def on_wait(self, name: Any) -> Any:
@@ -593,7 +593,8 @@ async def test_what_an_ack_carries_when_a_handler_fails(transport: Transport, ca
             for event in ("fail", "one", "bad", "denied", "nothing", "_x")
         ]
         assert names == [
-            "handler_error", "invalid_arguments", "handler_error", "method_access_denied", "no_such_method", "no_such_method",
+            "handler_error", "invalid_arguments", "handler_error",
+            "method_access_denied", "no_such_method", "no_such_method",
         ]  # fmt: skip
         assert await namespace.call("one") == {
             "error": {"name": "invalid_arguments", "message": 'The method "on_one" takes 1 argument, 0 given'}
@@ -800,7 +801,8 @@ async def test_nothing_is_left_after_the_end(transport: Transport) -> None:
 @pytest.mark.parametrize(
     "frame",
     ["", "x", "4", "4abc", "49", "42{}", "42[]", '42["disconnect"]', '42abc["echo"]', "42[", "2", "40[1]", "40",
-     '451-["echo",{"_placeholder":true,"num":1}]', '4511-["echo"]', b"binary", '42["echo",NaN]', "42" + "[" * 101 + "]" * 101],
+     '451-["echo",{"_placeholder":true,"num":1}]', '4511-["echo"]', b"binary", '42["echo",NaN]',
+     "42" + "[" * 101 + "]" * 101],
 )  # fmt: skip
 async def test_a_client_that_breaks_the_rules_loses_its_connection_and_nobody_else(
     frame: str | bytes, transport: Transport, caplog: Log
@@ -876,7 +878,7 @@ async def test_scopes_of_the_caller_are_undisturbed_by_stepping() -> None:
 
     async def view(scope: Any, receive: Any, send: Any) -> None:
         await socketio_manage(scope, {"/": Leaver})
-        await anyio.sleep(0)
+        await asyncio.sleep(0)
         with anyio.move_on_after(10) as outer:
             await asyncio.sleep(0)
         assert not outer.cancelled_caught

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
 import warnings
 import weakref
 from typing import Any
@@ -422,15 +421,23 @@ async def test_an_ack_value_whose_own_methods_raise_is_a_handler_error(caplog: L
         assert await namespace.call("echo", 1) == 1
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-async def test_an_eager_task_factory_changes_nothing() -> None:
+async def test_a_task_factory_of_the_program_is_not_asked_for_parked_tasks() -> None:
+    """An eager one (Python 3.12) would start them before they are ready."""
+    made: list[str] = []
+
+    def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
+        made.append(type(coro).__name__)
+        return asyncio.Task(coro, loop=loop, **kwargs)
+
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    loop.set_task_factory(factory)
     try:
         async with serve(Recorder) as client:
             assert await (await client.connect()).call("echo", 1) == 1
     finally:
         loop.set_task_factory(None)
+    assert "coroutine" in made
+    assert "Runner" not in made
 
 
 async def test_closing_while_a_view_decides_refuses_the_client(transport: Transport) -> None:

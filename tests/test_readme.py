@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -124,7 +124,7 @@ async def test_rooms_and_broadcasts() -> None:
         ]  # fmt: skip
 
         class Request:
-            scope = {"asocketio": app}
+            scope: ClassVar = {"asocketio": app}
 
         await later["announce"](Request)
         assert await ada.receive() == ("news", "from a request")

@@ -97,7 +97,8 @@ async def test_current_task_is_the_same_before_and_after_suspension(stepper: Ste
     outer = asyncio.current_task()
     first, second, third = await outcome_of(stepper, handler)
     assert first is second is third
-    assert first is not None and first is not outer
+    assert first is not None
+    assert first is not outer
     assert asyncio.current_task() is outer
 
 

@@ -65,5 +65,5 @@ async def call_of(app: Any, path: str, method: str = "GET", **scope: Any) -> tup
 async def until(condition: Any, seconds: float = 5.0) -> None:
     """Wait until ``condition()`` holds."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  (a condition of whatever kind)
             await asyncio.sleep(0.001)

@@ -7,86 +7,26 @@ test advances; ``receive`` and its like wait in real time, under ``deadline``.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import inspect
 import itertools
-import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 from asocketio.acks import unpack
-from asocketio.clock import Clock, Timer
 from asocketio.config import Config
-from asocketio.errors import ConnectionRefused, Disconnected, SocketIOError, UsageError
+from asocketio.errors import ConnectionRefused, Disconnected, UsageError
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
-from asocketio.transport import ASGIApp, Message, Scope
+from asocketio.testing.carriers import CARRIERS, Carrier
+from asocketio.testing.clock import TestClock, settle
+from asocketio.testing.world import World
+from asocketio.transport import ASGIApp, Scope
 from asocketio.visit import GENERATIONS
 
-__all__ = ["ClientNamespace", "ClientRefused", "TestClient", "TestClock"]
-
-Response = tuple[int, dict[str, str], bytes]
-
-
-class ClientRefused(SocketIOError):
-    """The handshake was answered with an HTTP response: ``status``, ``headers`` (lower case), ``body``."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        super().__init__(f"the handshake was answered {status}: {body[:200]!r}")
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-
-class TestClock(Clock):
-    """A clock that stands still until `advance`."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._order = itertools.count()
-        self._due: list[tuple[float, int, _Timer]] = []
-
-    def now(self) -> float:
-        return self._now
-
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
-        timer = _Timer(callback, args)
-        heapq.heappush(self._due, (self._now + max(delay, 0.0), next(self._order), timer))
-        return timer
-
-    async def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass: what falls due is done in order, with time to take effect in between."""
-        end = self._now + seconds
-        await settle()
-        while self._due and self._due[0][0] <= end:
-            self._now, _, timer = heapq.heappop(self._due)
-            if timer.callback is not None:
-                timer.callback(*timer.args)
-                await settle()
-        self._now = end
-        await settle()
-
-
-class _Timer:
-    __slots__ = ("args", "callback")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback: Callable[..., object] | None = callback
-        self.args = args
-
-    def cancel(self) -> None:
-        self.callback = None
-
-
-async def settle() -> None:
-    """Let everything that can happen now happen."""
-    for _ in range(25):
-        await asyncio.sleep(0)
+__all__ = ["ClientNamespace", "TestClient"]
 
 
 class TestClient:
@@ -113,8 +53,8 @@ class TestClient:
     ) -> None:
         if str(generation) not in GENERATIONS:
             raise UsageError(f"generation={generation!r}: expected one of {', '.join(GENERATIONS)}")
-        if transport not in _CARRIERS:
-            raise UsageError(f"transport={transport!r}: expected one of {', '.join(_CARRIERS)}")
+        if transport not in CARRIERS:
+            raise UsageError(f"transport={transport!r}: expected one of {', '.join(CARRIERS)}")
         self.app = app
         self.protocol = GENERATIONS[str(generation)]()
         self.deadline = deadline
@@ -136,10 +76,10 @@ class TestClient:
         }
         self._query = {**(query or {}), "EIO": str(generation), "transport": transport}
         self._decoder = self.protocol.decoder(Config(max_attachments=1000))
-        self._carrier: _Carrier | None = None
+        self._carrier: Carrier | None = None
         self._numbers = itertools.count()
         self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
-        self._world: _World
+        self._world: World
 
     @property
     def clock(self) -> TestClock:
@@ -151,7 +91,7 @@ class TestClient:
         await self.clock.advance(seconds)
 
     async def __aenter__(self) -> TestClient:
-        self._world = await _World.enter(self.app)
+        self._world = await World.enter(self.app)
         return self
 
     async def __aexit__(
@@ -171,7 +111,7 @@ class TestClient:
         """
         if self._carrier is not None:
             return
-        carrier = _CARRIERS[self._transport](self)
+        carrier = CARRIERS[self._transport](self)
         async with self._in_time("the handshake"):
             await carrier.open()
         self._carrier = carrier
@@ -406,272 +346,3 @@ class _InTime:
             await self._timeout.__aexit__(kind, error, tb)
         except TimeoutError:
             raise TimeoutError(self._message) from None
-
-
-class _Call:
-    """One ASGI call of the app."""
-
-    def __init__(self, app: ASGIApp, scope: Scope, messages: Sequence[Message]) -> None:
-        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
-        for message in messages:
-            self.inbox.put_nowait(message)
-        self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._status = 0
-        self._headers: dict[str, str] = {}
-        self._body = b""
-        self._goodbye: Message = {"type": f"{scope['type']}.disconnect"}
-        self.task = asyncio.get_running_loop().create_task(self._run(app, scope))
-
-    async def _run(self, app: ASGIApp, scope: Scope) -> None:
-        try:
-            await app(scope, self.inbox.get, self.send)
-        except Exception as error:
-            if self.response.done():
-                raise
-            self.response.set_exception(error)
-        if not self.response.done():
-            self.response.set_exception(UsageError("the app returned without a response"))
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"].removeprefix("websocket.")
-        if kind == "http.response.start":
-            self._status = message["status"]
-            self._headers = {k.decode().lower(): v.decode() for k, v in message.get("headers", [])}
-        elif kind == "http.response.body":
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                self.inbox.put_nowait(self._goodbye)
-                if not self.response.done():
-                    self.response.set_result((self._status, self._headers, self._body))
-
-
-class _Carrier:
-    """How a `TestClient` reaches its app."""
-
-    ended = False
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-        self.calls: set[asyncio.Task[None]] = set()
-
-    def call(self, call: _Call) -> _Call:
-        self.calls.add(call.task)
-        return call
-
-    async def open(self) -> None:
-        raise NotImplementedError
-
-    async def send(self, frames: list[Frame]) -> None:
-        raise NotImplementedError
-
-    async def leave(self) -> None:
-        raise NotImplementedError
-
-    async def lose(self) -> None:
-        raise NotImplementedError
-
-    def opened(self, frame: Frame) -> None:
-        """Read the handshake's answer."""
-        packet = self.client.protocol.decoder(Config()).feed(frame)
-        if packet is None or packet.type is not PacketType.OPEN:
-            raise SocketIOError(f"not a handshake: {frame!r}")
-        self.client.handshake = self.client.protocol.json.loads(packet.data)
-
-    def end(self, reason: str) -> None:
-        if not self.ended:
-            self.ended = True
-            self.client.ended(reason)
-
-    async def wait(self) -> None:
-        """Wait for the app's calls to end; what only time would end gets time."""
-        for seconds in (0.0, 60.0, 600.0):
-            await self.client.advance(seconds)
-            running = [task for task in self.calls if not task.done()]
-            if running:
-                await asyncio.wait(running, timeout=self.client.deadline if seconds else 0.2)
-        running = [task for task in self.calls if not task.done()]
-        for task in running:
-            task.cancel()
-        errors = await asyncio.gather(*self.calls, return_exceptions=True)
-        self.calls.clear()
-        if running:
-            raise TimeoutError(f"{len(running)} calls of the app did not end when the client left")
-        for error in errors:
-            if isinstance(error, BaseException):
-                raise error
-
-
-class _WebSocket(_Carrier):
-    """A websocket in memory."""
-
-    async def open(self) -> None:
-        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._call = self.call(_Call(self._app, self.client.scope("websocket"), [{"type": "websocket.connect"}]))
-        either: list[asyncio.Future[Any]] = [self._first, self._call.response]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not self._first.done():
-            raise ClientRefused(*self._call.response.result())
-        self._call.response.cancel()
-        self._first.result()
-
-    async def _app(self, scope: Scope, receive: Any, send: Any) -> None:
-        """The app, with the websocket's own messages taken out of what it sends."""
-
-        async def take(message: Message) -> None:
-            if message["type"] == "websocket.send":
-                text = message.get("text")
-                await self._took(message["bytes"] if text is None else text)
-            elif message["type"] == "websocket.close":
-                self._call.inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
-                if not self._first.done():
-                    self._first.set_exception(ClientRefused(403, {}, b""))
-                self.end("transport close")
-            elif message["type"] != "websocket.accept":
-                await send(message)
-
-        await self.client.app(scope, receive, take)
-        self.end("transport close")
-
-    async def _took(self, frame: Frame) -> None:
-        if not self._first.done():
-            self.opened(frame)
-            self._first.set_result(None)
-            return
-        answer = self.client.received(frame)
-        if answer is not None:
-            await self.client.post(answer)
-
-    async def send(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            kind = "text" if isinstance(frame, str) else "bytes"
-            self._call.inbox.put_nowait({"type": "websocket.receive", kind: frame})
-
-    async def leave(self) -> None:
-        await self.lose()
-
-    async def lose(self) -> None:
-        self._call.inbox.put_nowait({"type": "websocket.disconnect", "code": 1005})
-        self.end("transport close")
-        await self.wait()
-
-
-class _Polling(_Carrier):
-    """Long-polling in memory: one GET at a time, and POSTs."""
-
-    async def open(self) -> None:
-        self._sid = ""
-        self._posting = asyncio.Lock()  # one POST at a time
-        self._poll: _Call | None = None
-        status, headers, body = await self._request("GET")
-        if status != 200:
-            raise ClientRefused(status, headers, body)
-        self.opened(self.client.protocol.split(body)[0])
-        self._sid = self.client.handshake["sid"]
-        self._polling = asyncio.get_running_loop().create_task(self._keep_polling())
-        self.calls.add(self._polling)
-
-    async def _request(self, method: str, body: bytes = b"") -> Response:
-        scope = self.client.scope("http", method, self._sid)
-        call = _Call(self.client.app, scope, [{"type": "http.request", "body": body, "more_body": False}])
-        self.call(call)
-        if method == "GET":
-            self._poll = call
-        return await call.response
-
-    async def _keep_polling(self) -> None:
-        try:
-            while not self.ended:
-                status, _, body = await self._request("GET")
-                self.calls = {task for task in self.calls if not task.done()}
-                if status != 200:
-                    break
-                for frame in self.client.protocol.split(body):
-                    if frame == "1":
-                        return
-                    answer = self.client.received(frame)
-                    if answer is not None:
-                        await self.client.post(answer)
-        finally:
-            self.end("transport close")
-
-    async def send(self, frames: list[Frame]) -> None:
-        async with self._posting:
-            status, _, _ = await self._request("POST", self.client.protocol.join(frames))
-        if status != 200:
-            self.end("transport error")
-
-    async def leave(self) -> None:
-        if not self.ended:
-            await self.send(list(self.client.protocol.encode(Packet(PacketType.CLOSE)).frames))
-        self.end("transport close")
-        await self.wait()
-
-    async def lose(self) -> None:
-        self.end("transport close")
-        if self._poll is not None:
-            self._poll.inbox.put_nowait({"type": "http.disconnect"})
-        await self.wait()
-
-
-_CARRIERS: dict[str, type[_Carrier]] = {"websocket": _WebSocket, "polling": _Polling}
-
-
-class _World:
-    """What the clients of one app share: a clock and the app's lifespan."""
-
-    def __init__(self) -> None:
-        self.clock = TestClock()
-        self.state: dict[str, Any] = {}
-        self._clients = 0
-        self._loop = asyncio.get_running_loop()
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def enter(cls, app: ASGIApp) -> _World:
-        world = _worlds.get(app)
-        if world is None or world._loop is not asyncio.get_running_loop():
-            world = _worlds[app] = _World()
-        world._clients += 1
-        if world._clients == 1:
-            await world._start(app)
-        return world
-
-    async def leave(self, app: ASGIApp) -> None:
-        self._clients -= 1
-        if self._clients == 0:
-            _worlds.pop(app, None)
-            await self._stop()
-
-    async def _start(self, app: ASGIApp) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
-        self._task = asyncio.get_running_loop().create_task(
-            _as_coroutine(app(scope, self._inbox.get, self._outbox.put))
-        )
-        await self._tell("startup")
-
-    async def _stop(self) -> None:
-        if self._task is not None and not self._task.done():
-            await self._tell("shutdown")
-            await self._task
-
-    async def _tell(self, what: str) -> None:
-        """Send a lifespan message; an app that knows no lifespan ends or raises instead of answering."""
-        assert self._task is not None
-        self._inbox.put_nowait({"type": f"lifespan.{what}"})
-        answer = asyncio.ensure_future(self._outbox.get())
-        await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            answer.cancel()
-            if self._task.exception() is not None and what == "shutdown":
-                self._task.result()
-        elif answer.result()["type"].endswith(".failed"):
-            raise RuntimeError(f"lifespan {what} failed: {answer.result().get('message', '')}")
-
-
-_worlds: weakref.WeakKeyDictionary[Any, _World] = weakref.WeakKeyDictionary()
-
-
-async def _as_coroutine(awaitable: Awaitable[None]) -> None:
-    await awaitable

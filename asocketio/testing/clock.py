@@ -1,0 +1,61 @@
+"""A clock that a test advances."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from asocketio.clock import Clock, Timer
+
+__all__ = ["TestClock", "settle"]
+
+
+class TestClock(Clock):
+    """A clock that stands still until `advance`."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._order = itertools.count()
+        self._due: list[tuple[float, int, _Timer]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        timer = _Timer(callback, args)
+        heapq.heappush(self._due, (self._now + max(delay, 0.0), next(self._order), timer))
+        return timer
+
+    async def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass: what falls due is done in order, with time to take effect in between."""
+        end = self._now + seconds
+        await settle()
+        while self._due and self._due[0][0] <= end:
+            self._now, _, timer = heapq.heappop(self._due)
+            if timer.callback is not None:
+                timer.callback(*timer.args)
+                await settle()
+        self._now = end
+        await settle()
+
+
+class _Timer:
+    __slots__ = ("args", "callback")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+async def settle() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(25):
+        await asyncio.sleep(0)

