@@ -135,7 +135,7 @@ class WebSocketOpening(WebSocket, Opening):
         super().__init__(receive, send)
         self._headers = headers
         self._peeked: asyncio.Task[Message] | None = None
-        self._can_deny = "websocket.http.response" in scope.get("extensions", {})
+        self._can_deny = _can_deny(scope)
         self.answered = False
 
     async def open(self, socket: Socket) -> None:
@@ -192,7 +192,7 @@ class Upgrade(WebSocket):
         """Prove this websocket, take over, and read until the end."""
         self._socket = socket
         await self._send({"type": "websocket.accept"})
-        if socket.upgrade is not None or socket.transport_name != "polling":
+        if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
             # Refused with a status, clients would take the session for lost.
             await self._send({"type": "websocket.close", "code": 1000})
             return
@@ -243,9 +243,13 @@ class Upgrade(WebSocket):
 
 async def deny(scope: Scope, send: Send, status: int, body: bytes, headers: Headers) -> None:
     """Refuse a websocket with an HTTP response, or with a close where the server has no such extension."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
+    if not _can_deny(scope):
         await send({"type": "websocket.close", "code": 1008})
         return
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "websocket.http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _can_deny(scope: Scope) -> bool:
+    return "websocket.http.response" in (scope.get("extensions") or {})
