@@ -9,13 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 
-from asocketio.codec import StdJson
 from asocketio.member import Member
 from asocketio.packet import Packet
 
-__all__ = ["Adapter", "Target", "check"]
-
-json = StdJson()
+__all__ = ["Adapter", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +30,11 @@ class Target:
     """Only clients of this process."""
 
 
-def check(packet: Packet) -> None:
-    """Raise `UsageError` for a packet with no wire form, also where nobody is there to receive it."""
-    json.dumps(packet.args)
-
-
 class Adapter(ABC):
     """Keeps members in rooms and delivers broadcasts to them. No method waits; awaiting a broadcast may."""
+
+    checks = True
+    """Encode what nobody receives, too, to show mistakes at once. Off where a program has a JSON of its own."""
 
     @abstractmethod
     def add(self, member: Member) -> None:

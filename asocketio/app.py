@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.audience import Audience
 from asocketio.clock import Clock
-from asocketio.config import Config
+from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UsageError
 from asocketio.http import Headers, answer, check_origin, cors_headers, error_body, preflight_headers
 from asocketio.log import log
@@ -27,7 +28,10 @@ from asocketio.transports.polling import Poll, PollingOpening, Post
 from asocketio.transports.websocket import Upgrade, WebSocketOpening, deny
 from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
 
-__all__ = ["SocketIOApp", "of"]
+__all__ = ["FOLLOW", "SocketIOApp", "of"]
+
+FOLLOW = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
+"""Set in the environment by the ``asocketio`` command: uvicorn's ``--ws-max-size`` becomes ``max_payload``."""
 
 # Weak on both sides: a SocketIOApp holds the application that it wraps.
 _apps: weakref.WeakKeyDictionary[Any, weakref.ref[SocketIOApp]] = weakref.WeakKeyDictionary()
@@ -50,7 +54,7 @@ class SocketIOApp:
         *,
         namespaces: Mapping[str, type[BaseNamespace]] | None = None,
         path: str = "socket.io",
-        **settings: Any,
+        **settings: Unpack[Settings],
     ) -> None:
         if app is not None and not callable(app):
             raise UsageError(
@@ -59,7 +63,7 @@ class SocketIOApp:
         if not isinstance(path, str) or not re.fullmatch(r"/?[^/?#]+(/[^/?#]+)*/?", path):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"path={path!r}: expected the path that clients use, for example 'socket.io'")
         self.app = app
-        self.config = Config.of(settings)
+        self.config = Config.of(dict(settings))
         self.path = "/" + path.strip("/")
         if app is None and namespaces is None:
             raise UsageError(
@@ -119,6 +123,7 @@ class SocketIOApp:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on; sockets end before the application shuts down."""
         self._closing, self._closer = False, None
+        self._compare_limits(receive)
         self._introduce(scope.get("app"))
 
         async def hear() -> Any:
@@ -218,18 +223,25 @@ class SocketIOApp:
             self.registry.ended(socket)
 
     def _compare_limits(self, receive: Receive) -> None:
-        """Warn, once, where the server takes larger websocket messages than we do: it buffers them whole."""
+        """See, once, to it that the server does not take larger websocket messages than we do: it buffers them whole.
+
+        uvicorn hands out methods of its own objects, which know its configuration.
+        """
         if self._limits_compared:
             return
         self._limits_compared = True
-        server = getattr(receive, "__self__", None)  # uvicorn hands out a method of its connection
-        limit = getattr(getattr(server, "config", None), "ws_max_size", None)
-        if isinstance(limit, int) and limit > self.config.max_payload:
-            log.warning(
-                "uvicorn takes websocket messages of up to %d bytes before max_payload=%d can refuse them: "
-                "run it with --ws-max-size %d, or by the asocketio command",
-                limit, self.config.max_payload, self.config.max_payload,
-            )  # fmt: skip
+        server = getattr(getattr(receive, "__self__", None), "config", None)
+        limit = getattr(server, "ws_max_size", None)
+        if not isinstance(limit, int) or limit <= self.config.max_payload:
+            return
+        if FOLLOW in os.environ:
+            server.ws_max_size = self.config.max_payload  # type: ignore[union-attr]
+            return
+        log.warning(
+            "uvicorn takes websocket messages of up to %d bytes before max_payload=%d can refuse them: "
+            "run it with --ws-max-size %d, or by the asocketio command",
+            limit, self.config.max_payload, self.config.max_payload,
+        )  # fmt: skip
 
     async def _call_view(self, app: ASGIApp, view: View, opening: Opening) -> None:
         """Let the program decide, by ``connect_timeout``."""

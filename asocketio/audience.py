@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asocketio.acks import unpack
-from asocketio.adapter import Target, check
+from asocketio.adapter import Target
 from asocketio.errors import AckTimeout, Overflow, UsageError
 from asocketio.member import Member
 from asocketio.packet import Packet, PacketType
+from asocketio.protocols.grammar import check
 from asocketio.registry import Registry
 from asocketio.stepper import DONE
 
 __all__ = ["Audience"]
 
 CALL_TIMEOUT = 60.0
+"""Seconds that ``call`` waits for an answer when it is given no ``timeout``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Audience:
         packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args))
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
-            check(packet)
+            if self.server.adapter.checks:
+                check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
             return DONE
         return self._broadcast(packet)
@@ -89,7 +92,8 @@ class Audience:
         Raises:
             AckTimeout: not all answered in time; its ``answers`` are those of the others.
         """
-        seconds = timeout or self.seconds or CALL_TIMEOUT
+        given = self.seconds if timeout is None else timeout
+        seconds = CALL_TIMEOUT if given is None else given
         if self.member is not None:
             return await self.member.namespace.call(event, *args, timeout=seconds)
         return await self._ask(event, args, seconds)
@@ -132,7 +136,8 @@ class Audience:
             asked.add(member)
 
         packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
-        check(packet)  # before anybody is asked
+        if self.server.adapter.checks:
+            check(packet)  # before anybody is asked
         for member in self.server.adapter.members(self.target):
             if member.gone or (self.is_volatile and not member.socket.keeps_up):
                 continue

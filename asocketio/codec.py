@@ -21,7 +21,9 @@ MAX_DEPTH = 100
 """Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""
 
 Binary = bytes | bytearray | memoryview
-_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_INNERMOST = re.compile(r"\[\]|\{\}")
+_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
 
 
 def _finite(text: str) -> float:
@@ -77,12 +79,10 @@ class StdJson(Json):
             raise MalformedPacket(f"not JSON ({error}): {text[:40]!r}") from None
 
     def dumps(self, value: Any) -> tuple[str, list[bytes]]:
-        encoder = self._utf8
-        text = encoder.write(value)
+        text, attachments = self._utf8.write(value)
         if not text.isascii() and not _is_unicode(text):
-            encoder = self._ascii
-            text = encoder.write(value)
-        return text, encoder.attachments
+            return self._ascii.write(value)
+        return text, attachments
 
 
 class CustomJson(Json):
@@ -123,22 +123,24 @@ class _Encoder(json.JSONEncoder):
 
     def __init__(self, *, ensure_ascii: bool) -> None:
         super().__init__(ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
-        self.attachments: list[bytes] = []
+        self._attachments: list[bytes] = []
 
-    def write(self, value: Any) -> str:
-        self.attachments = []
+    def write(self, value: Any) -> tuple[str, list[bytes]]:
+        attachments = self._attachments = []
         try:
             text = self.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"cannot be sent as JSON: {error}") from error
+        finally:
+            self._attachments = []
         if _too_deep(text):
             raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
-        return text
+        return text, attachments
 
     def default(self, o: Any) -> Any:
         if isinstance(o, Binary):
-            self.attachments.append(bytes(o))
-            return {"_placeholder": True, "num": len(self.attachments) - 1}
+            self._attachments.append(bytes(o))
+            return {"_placeholder": True, "num": len(self._attachments) - 1}
         raise TypeError(f"{type(o).__qualname__} is no str, number, bool, None, bytes, list or dict; convert it first")
 
 
@@ -167,17 +169,16 @@ def refuse_depth(text: str) -> None:
 
 
 def _too_deep(text: str) -> bool:
+    """Whether brackets nest deeper than `MAX_DEPTH`: what is left when that many innermost pairs were taken away."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
-    depth = 0
-    for token in _TOKENS.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif token[0] in "]}":
-            depth -= 1
-    return False
+    brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
+    for _ in range(MAX_DEPTH):
+        fewer = _INNERMOST.sub("", brackets)
+        if len(fewer) == len(brackets):  # nothing, or what no JSON is
+            return fewer.count("[") + fewer.count("{") > MAX_DEPTH
+        brackets = fewer
+    return brackets != ""
 
 
 def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from asocketio.errors import UsageError
 
-__all__ = ["Config"]
+__all__ = ["Config", "Settings"]
 
 Transports = Sequence[Literal["polling", "websocket"]]
 _TRANSPORTS = ("polling", "websocket")
@@ -88,6 +89,28 @@ class Config:
         return cls(**settings)
 
 
+class Settings(TypedDict, total=False):
+    """The fields of `Config` as keyword arguments, for type checkers."""
+
+    ping_interval: float
+    ping_timeout: float
+    connect_timeout: float
+    upgrade_timeout: float
+    max_payload: int
+    max_attachments: int
+    max_backlog: int
+    max_backlog_packets: int
+    max_outbox: int
+    max_pending_acks: int
+    send_timeout: float
+    close_grace: float
+    transports: Transports
+    concurrency: int
+    cors_allowed_origins: Sequence[str] | str | None
+    cors_allowed_headers: Sequence[str] | None
+    cookie: str | None
+
+
 _DURATIONS = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "send_timeout", "close_grace")
 _COUNTS = (
     "max_payload",
@@ -101,7 +124,7 @@ _COUNTS = (
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value.isidentifier()
+    return isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value) is not None  # RFC 6265, token
 
 
 def _is_list(value: Any) -> bool:

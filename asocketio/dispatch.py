@@ -288,8 +288,9 @@ class Dispatcher:
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            socket.server.joined(socket)
-            member.accept()
+            if socket.members.get(endpoint) is member:  # else it outlived even its cancellation
+                socket.server.joined(socket)
+                member.accept()
 
     def _unknown(self, endpoint: str) -> None:
         socket = self._socket
@@ -308,7 +309,7 @@ class Dispatcher:
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
-        elif not self._is_late(error, member.endpoint):
+        elif not self._is_late(error, member.endpoint) and socket.state is SocketState.OPEN:
             log.error("%s %s: recv_connect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
@@ -370,7 +371,7 @@ class Dispatcher:
         await self._stop_jobs(member)
         socket.server.adapter.remove(member)
         socket.left.add(member.endpoint)
-        del socket.members[member.endpoint]
+        socket.members.pop(member.endpoint, None)
 
     async def _stop_jobs(self, member: Member) -> None:
         jobs = {job for job in member.jobs or () if job is not asyncio.current_task()}
@@ -429,7 +430,9 @@ class Dispatcher:
         for work in self._suspended or ():
             log.error("%s does not end when cancelled", str(work))
         for member in list(self._socket.members.values()):
-            if member.state is not MemberState.CONNECTING and not member.ended:
+            if member.state is MemberState.CONNECTING:
+                await self._remove(member, self._socket.reason)
+            elif not member.ended:
                 await self.end(member, member.reason or self._socket.reason)
 
     async def _run_out(self) -> None:

@@ -74,9 +74,7 @@ class Handlers:
         self.decorated = hasattr(cls, "exception_handler_decorator")
         for name in dir(cls):
             function = inspect.getattr_static(cls, name)
-            names: tuple[str, ...] = getattr(function, _MARK, ()) or getattr(
-                getattr(function, "__func__", None), _MARK, ()
-            )
+            names = _events_of(cls, name)
             if names or name.startswith("on_") or name in _HOOKS:
                 self._add(cls, name, function, names)
         self.catch_all = self.by_event.pop("*", None)
@@ -109,6 +107,16 @@ class Handlers:
         return "recv_message" if own is not None and own.__module__ != "asocketio.namespace" else None
 
 
+def _events_of(cls: type, name: str) -> tuple[str, ...]:
+    """The events that a method was given, in its class or, where it overrides one, in that of the other."""
+    for each in cls.__mro__:
+        function = vars(each).get(name)
+        names: tuple[str, ...] = getattr(function, _MARK, ()) or getattr(getattr(function, "__func__", None), _MARK, ())
+        if names:
+            return names
+    return ()
+
+
 def _read(cls: type, name: str, function: Any) -> Handler:
     parameters = list(inspect.signature(function).parameters.values())[1:]  # without self
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -122,6 +130,6 @@ def _read(cls: type, name: str, function: Any) -> Handler:
         name=name,
         least=sum(p.default is p.empty for p in positional),
         most=None if many else len(positional),
-        wants_packet=len(parameters) == 1 and parameters[0].name == "packet",
+        wants_packet=len(parameters) == len(positional) == 1 and positional[0].name == "packet",
         is_hook=name in _HOOKS,
     )

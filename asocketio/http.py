@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from asocketio.config import Config
 from asocketio.errors import Disconnected, Forbidden, HandshakeError, PayloadTooLarge
+from asocketio.log import log
 from asocketio.transport import Message, Receive, Scope, Send
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "preflight_headers",
     "read_body",
     "replace_cors",
+    "tell",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -38,11 +40,24 @@ def header(scope: Scope, name: bytes) -> str:
     return value.decode("latin-1")
 
 
-async def answer(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    """Send a whole response."""
+async def answer(
+    send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = (), prefix: str = ""
+) -> None:
+    """Send a whole response. ``prefix`` is ``"websocket."`` where it refuses a websocket."""
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+    start = {"type": f"{prefix}http.response.start", "status": status, "headers": [*headers, length]}
+    if await tell(send, start):
+        await tell(send, {"type": f"{prefix}http.response.body", "body": body})
+
+
+async def tell(send: Send, message: Message) -> bool:
+    """Send a message; False when the peer has gone, which servers say by raising all kinds of things."""
+    try:
+        await send(message)
+    except Exception as error:
+        log.debug("the peer has gone before its %s: %r", message["type"], error)
+        return False
+    return True
 
 
 def error_body(error: HandshakeError) -> bytes:
@@ -100,9 +115,9 @@ def check_origin(scope: Scope, config: Config) -> str | None:
 def _is_same(origin: str, host: str) -> bool:
     """Whether a browser's Origin names the host it sent the request to. The scheme may have ended at a proxy."""
     scheme, separator, netloc = origin.lower().partition("://")
-    if not separator or not netloc:
-        return False  # "null": a sandboxed frame, a file
-    port = _DEFAULT_PORTS.get(scheme, "")
+    if not separator or not netloc or scheme not in _DEFAULT_PORTS:
+        return False  # "null": a sandboxed frame, a file; "app://...": a program's own page
+    port = _DEFAULT_PORTS[scheme]
     return netloc.removesuffix(port) == host.lower().removesuffix(port)
 
 

@@ -79,7 +79,8 @@ class Member:
             self._held.append(encoded)
             self._held_size += encoded.size
             if self._held_size > self.socket.config.max_outbox:
-                self.socket.too_slow()
+                limit = self.socket.config.max_outbox
+                self.socket.too_slow(f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)")
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and post it."""

@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import Any, ClassVar
 
 from asocketio.acks import unpack
-from asocketio.audience import Audience
+from asocketio.audience import CALL_TIMEOUT, Audience
 from asocketio.dispatch import error_answer
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.handlers import Handlers
@@ -25,9 +25,6 @@ from asocketio.stepper import DONE, Value
 from asocketio.transport import Scope
 
 __all__ = ["BaseNamespace"]
-
-CALL_TIMEOUT = 60.0
-"""Seconds that `BaseNamespace.call` waits for an answer when it is given no ``timeout``."""
 
 
 class BaseNamespace:
@@ -89,15 +86,15 @@ class BaseNamespace:
         there. ``reason`` is one of Node's: ``"transport close"``, ``"ping timeout"``, ...
         """
 
-    def recv_message(self, data: Any) -> Any:
+    def recv_message(self, data: Any, /) -> Any:
         """A message sent by the client's ``send()``, where there is no ``on_message``."""
         return data
 
-    def recv_json(self, data: Any) -> Any:
+    def recv_json(self, data: Any, /) -> Any:
         """A JSON message of a 0.9 client."""
         return data
 
-    def recv_error(self, packet: Packet) -> Any:
+    def recv_error(self, packet: Packet, /) -> Any:
         """An error packet of the client."""
 
     # Dispatch.
@@ -240,11 +237,11 @@ class BaseNamespace:
 
         return answered
 
-    async def call(self, event: str, *args: Any, timeout: float = CALL_TIMEOUT) -> Any:
+    async def call(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event and wait for the client's ack: none is None, one argument is itself, more are a tuple.
 
         Raises:
-            AckTimeout: no answer within ``timeout`` seconds.
+            AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
             Disconnected: the client is gone, or goes before it answers.
             UsageError: called in ``recv_connect``, where the client cannot answer yet.
         """
@@ -266,10 +263,10 @@ class BaseNamespace:
             else:
                 answer.set_result(unpack(got or []))
 
+        seconds = CALL_TIMEOUT if timeout is None else timeout
+        late = AckTimeout(f"no answer to {event!r} within {seconds} s")
+        timer = socket.server.clock.call_later(seconds, answered, None, late)
         number = socket.expect(self.ns_name, answered)
-        timer = socket.server.clock.call_later(
-            timeout, answered, None, AckTimeout(f"no answer to {event!r} within {timeout} s")
-        )
         socket.begin_waiting()
         try:
             member.send(Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))

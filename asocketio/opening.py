@@ -74,8 +74,8 @@ class View:
             if message["type"] == "http.response.start":
                 log.info("%s: refused by the application: %d", self._socket.sid_in(""), message["status"])
                 if message["status"] == 404:
-                    log.warning(
-                        "404 from the application for a new socket at %r: give it a view there that awaits "
+                    self._socket.server.complaints.warning(
+                        "404", "404 from the application for a new socket at %r: give it a view there that awaits "
                         "socketio_manage, or write SocketIOApp(..., namespaces={...})", self.scope["path"],
                     )  # fmt: skip
                 message = {**message, "headers": replace_cors(list(message.get("headers", [])), self._headers)}

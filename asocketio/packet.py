@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal
 
+from asocketio.errors import UsageError
+
 __all__ = ["GLOBAL_NS", "Packet", "PacketType"]
 
 GLOBAL_NS = ""
@@ -57,6 +59,8 @@ class Packet:
     def of(cls, fields: Mapping[str, Any]) -> Packet:
         """The packet that a dict describes, as gevent-socketio writes them; unknown keys are ignored."""
         known = {key: value for key, value in fields.items() if key in _KEYS}
+        if known.get("type") not in list(PacketType):
+            raise UsageError(f"packet {dict(fields)!r}: 'type' is one of {', '.join(PacketType)}")
         known["type"] = PacketType(known["type"])
         known["args"] = list(known.get("args", ()))
         return cls(**known)

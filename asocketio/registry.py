@@ -29,6 +29,9 @@ _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", 
 SLOW = 5.0
 """Seconds after which a handler that holds up its client is named in the log."""
 
+STALL = 1.0
+"""Seconds of lateness after which a deadline is not held against the client."""
+
 
 class Watched(typing.Protocol):
     """What is running, and can say so."""
@@ -184,13 +187,20 @@ class Registry:
 
     def _ping_due(self, socket: Socket, due: float) -> None:
         socket.post(socket.protocol.encode(Packet(PacketType.PING)))
-        self._pongs.set(socket, due)
+        self._pongs.set(socket, self._fair(due))
 
     def _pong_missing(self, socket: Socket, due: float) -> None:
         if socket.paused:
             self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
+        elif self._fair(due) != due:
+            self._pongs.set(socket, self._fair(due))  # its pong may be here, unread
         else:
             socket.close("ping timeout")
+
+    def _fair(self, due: float) -> float:
+        """``due``, or now if we come to it so late that the fault is ours: the loop was blocked."""
+        now = self.clock.now()
+        return due if now - due < STALL else now
 
     def _connect_missing(self, socket: Socket, due: float) -> None:
         if socket.state is SocketState.OPENING:

@@ -192,6 +192,7 @@ class Socket:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
         self.protocol = protocol
         self._decoder = protocol.decoder(self.config)
+        self.server.adapter.checks = False
 
     # In: called by transports.
 
@@ -439,6 +440,8 @@ class Socket:
             self.transport.end()
         if self.upgrade is not None:
             self.upgrade.end()
+        if self.posting is not None:
+            self.posting.end()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
         self.resume()

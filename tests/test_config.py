@@ -164,7 +164,7 @@ def test_allowed_headers_are_a_list(value: Any) -> None:
     assert str(caught.value) == f"cors_allowed_headers={value!r}: expected a list, for example ['x-token']"
 
 
-@pytest.mark.parametrize("value", ["", "a b", "a;b", "a=b", "1a", "io\n", 5, True])
+@pytest.mark.parametrize("value", ["", "a b", "a;b", "a=b", "io\n", 5, True])
 def test_a_cookie_has_a_plain_name(value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"cookie": value})

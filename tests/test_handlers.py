@@ -263,3 +263,24 @@ def test_arguments_fit_or_do_not(wanted: Handler, given: tuple[Any, ...], fitted
 )
 def test_what_a_handler_takes_can_be_said(least: int, most: int | None, words: str) -> None:
     assert handler(least=least, most=most).takes == words
+
+
+def test_overriding_a_marked_method_keeps_its_events() -> None:
+    class Parent:
+        @event("x")
+        def method(self) -> None: ...
+
+    class Child(Parent):
+        def method(self) -> None: ...
+
+    assert Handlers(Child).find("x") == "method"
+
+
+def test_only_a_plain_argument_named_packet_takes_the_packet() -> None:
+    class Chat:
+        def on_one(self, packet: Any) -> None: ...
+
+        def on_many(self, *packet: Any) -> None: ...
+
+    handlers = Handlers(Chat).by_name
+    assert (handlers["on_one"].wants_packet, handlers["on_many"].wants_packet) == (True, False)

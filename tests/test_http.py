@@ -141,7 +141,6 @@ def asking(origin: str, host: str = "chat.example", *more: tuple[str, str]) -> S
         ("http://localhost:8000", "localhost:8000"),
         ("http://[::1]:8000", "[::1]:8000"),
         ("ws://chat.example", "chat.example:80"),
-        ("app://chat.example", "chat.example"),
         ("", "chat.example"),
     ],
 )

@@ -610,3 +610,101 @@ async def test_what_a_thrown_out_client_does_not_fetch_is_forgotten() -> None:
         assert app.registry.sockets == {}
         client._carrier.ended = True  # type: ignore[union-attr]
         client._carrier.calls.clear()  # type: ignore[union-attr]
+
+
+async def test_a_recv_connect_that_outlives_its_cancellation_is_not_let_in(caplog: Log) -> None:
+    released = asyncio.Event()
+
+    class Stubborn(Recorder):
+        async def recv_connect(self) -> None:
+            while not released.is_set():
+                try:
+                    await released.wait()
+                except asyncio.CancelledError:
+                    pass
+
+    app = SocketIOApp(namespaces={"/": Stubborn}, close_grace=1)
+    async with TestClient(app) as client:
+        await client.open()
+        await client.post_frames("40")
+        await settle()
+        leaving = asyncio.create_task(client.lose())
+        await client.advance(3)
+        released.set()
+        await leaving
+    assert Stubborn.last.reasons == []
+    assert app.registry.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert "does not end when cancelled" in caplog.text
+
+
+async def test_a_slow_recv_connect_of_a_client_that_has_gone_is_one_warning(caplog: Log) -> None:
+    class Slow(Recorder):
+        async def recv_connect(self) -> None:
+            await asyncio.Event().wait()
+
+    async with serve(Slow, close_grace=1) as client:
+        await client.open()
+        await client.post_frames("40")
+        await settle()
+        leaving = asyncio.create_task(client.lose())
+        await client.advance(1.1)
+        await leaving
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "still running after close_grace" in caplog.text
+
+
+async def test_the_timeout_of_a_call_may_be_none_or_nothing() -> None:
+    async with serve(Recorder) as client:
+        await client.connect()
+        namespace = Recorder.last
+        for ask in (
+            namespace.call("q", timeout=0),
+            namespace.timeout(0).call("q"),
+            namespace.timeout(5).call("q", timeout=0),
+        ):
+            asking = asyncio.ensure_future(ask)
+            await client.advance(0.01)
+            with pytest.raises(asocketio.AckTimeout):
+                await asking
+        asking = asyncio.ensure_future(namespace.call("q", timeout=None))
+        await client.advance(61)
+        with pytest.raises(asocketio.AckTimeout):
+            await asking
+        assert len(namespace.socket._acks or ()) == 0
+
+
+async def test_errors_of_the_test_client_itself_reach_the_test() -> None:
+    async with serve(Recorder) as client:
+        await client.connect()
+
+        def broken(frame: Any) -> Any:
+            raise ValueError("the client's own")
+
+        received = client.received
+        client.received = broken  # type: ignore[method-assign]
+        Recorder.last.emit("x")
+        await settle()
+        client.received = received  # type: ignore[method-assign]
+        with pytest.raises(ValueError, match="the client's own"):
+            await client.disconnect()
+        client._carrier.errors.clear()  # type: ignore[union-attr]
+
+
+async def test_a_stall_of_the_server_is_not_held_against_its_clients() -> None:
+    async with serve(Recorder) as client:
+        await client.connect()
+        client.answers_pings = False
+        registry = Recorder.last.socket.server
+        client.clock._now += 60  # nothing ran for a minute: ping and pong are both overdue
+        registry._deadlines.ring()
+        assert Recorder.last.socket.connected
+        await client.advance(20.1)
+        assert not Recorder.last.socket.connected
+
+
+def test_settings_have_the_fields_of_the_config() -> None:
+    from dataclasses import fields
+
+    from asocketio.config import Config, Settings
+
+    assert list(Settings.__annotations__) == [field.name for field in fields(Config)]

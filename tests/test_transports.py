@@ -166,7 +166,7 @@ async def test_a_second_post_ends_the_session(session: Peer) -> None:
     first = await session.post(b"42", end=False)
     second = await session.post(b'42["echo"]')
     assert (second.status, second.body) == (400, "")
-    assert first.waiting
+    assert first.status == 400
     assert (await session.get()).status == 400
     assert Recorder.last.reasons == ["transport error"]
 
@@ -183,6 +183,23 @@ async def test_a_post_whose_peer_vanishes_ends_the_session(session: Peer) -> Non
     post.inbox.put_nowait({"type": "http.disconnect"})
     await settle()
     assert Recorder.last.reasons == ["transport error"]
+
+
+async def test_a_body_that_does_not_end_is_given_up_after_send_timeout(session: Peer) -> None:
+    post = await session.post(b"42", end=False)
+    await session.clock.advance(29)
+    assert post.waiting
+    await session.clock.advance(2)
+    assert post.status == 400
+    assert Recorder.last.reasons == ["transport error"]
+
+
+async def test_a_body_that_does_not_end_does_not_outlive_its_socket(session: Peer) -> None:
+    post = await session.post(b"42", end=False)
+    await session.app.close()
+    await settle()
+    assert post.status == 400
+    await post.task
 
 
 async def test_a_body_over_max_payload_is_refused_while_it_arrives() -> None:
@@ -375,6 +392,24 @@ async def test_larger_limits_of_uvicorn_are_pointed_out_once(peer: Peer, caplog:
     for _ in range(2):
         await peer.app(dict(scope), Connection().receive, send)
     assert caplog.text.count("--ws-max-size 1000000") == 1
+
+
+@pytest.mark.parametrize("step", ["open", "second", "probe", "deny"])
+async def test_a_peer_that_resets_at_any_step_makes_no_traceback(session: Peer, step: str, caplog: Log) -> None:
+    if step == "open":
+        session.sid = ""
+    if step == "deny":
+        session.sid = "unknown"
+    if step == "second":
+        await session.websocket("2probe")
+    websocket = session.call("websocket", transport="websocket")
+    websocket.broken = True
+    websocket.inbox.put_nowait({"type": "websocket.connect"})
+    if step == "probe":
+        await websocket.says("2probe", "5")
+    await settle()
+    await websocket.task
+    assert [r for r in caplog.records if r.exc_info] == []
 
 
 # Upgrade

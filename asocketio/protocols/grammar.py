@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from asocketio.codec import Json, restore
+from asocketio.codec import Json, StdJson, restore
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, UnexpectedPacket, UsageError
 from asocketio.packet import Packet, PacketType
 
-__all__ = ["RESERVED_EVENTS", "Assembler", "write"]
+__all__ = ["RESERVED_EVENTS", "Assembler", "check", "write"]
+
+_JSON = StdJson()
 
 RESERVED_EVENTS = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 """Names that clients use for their own life; a packet that carries one is refused, as in Node's parser."""
@@ -59,6 +61,11 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
     if attachments:
         return f"{int(digit) + 3}{len(attachments)}-{where}{number}{text}", attachments
     return f"{digit}{where}{number}{text}", attachments
+
+
+def check(packet: Packet) -> None:
+    """Raise what `write` raises; for packets that have no recipient yet."""
+    write(packet, _JSON)
 
 
 def _write_state(packet: Packet, where: str, json: Json) -> str:

@@ -194,7 +194,13 @@ class Post:
     async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
         if header(self._scope, b"content-type").partition(";")[0].strip() == "application/octet-stream":
             raise MalformedPayload("a binary body; this generation sends text")
-        body = await read_body(self._scope, self._receive, socket.config.max_payload)
+        with socket.server.clock.deadline(socket.config.send_timeout) as inlet.reading:
+            body = await read_body(self._scope, self._receive, socket.config.max_payload)
+        if inlet.reading.cancelled_caught:
+            socket.close("transport error")  # too slow, if it is not the end of the socket that we heard
+            await _refuse(self._send, 400, self._headers)
+            return
+        inlet.reading = None
         frames = socket.protocol.split(body)
         frames.reverse()
         with socket.server.clock.deadline(socket.config.send_timeout):
@@ -212,7 +218,13 @@ class Inlet:
 
     def __init__(self) -> None:
         self.answered = False
+        self.reading: anyio.CancelScope | None = None
         self.done = anyio.Event()
+
+    def end(self) -> None:
+        """The socket has closed: what is still to come is of no use."""
+        if self.reading is not None:
+            self.reading.cancel()
 
 
 async def _feed(socket: Socket, frames: list[Frame]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from asocketio.errors import ProtocolError
-from asocketio.http import Headers
+from asocketio.http import Headers, answer, tell
 from asocketio.log import log
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
@@ -22,6 +22,9 @@ from asocketio.transport import Message, Opening, Receive, Scope, Send, Transpor
 from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
 
 __all__ = ["Upgrade", "WebSocket", "WebSocketOpening", "deny"]
+
+
+_CLOSE = {"type": "websocket.close", "code": 1000}
 
 
 class WebSocket(Transport):
@@ -86,14 +89,26 @@ class WebSocket(Transport):
         kind = "text" if isinstance(frame, str) else "bytes"
         await self._send({"type": "websocket.send", kind: frame})
 
+    async def _tell(self, message: Message) -> None:
+        """Send a message, unless the peer is gone: servers raise all kinds of things then."""
+        if self._gone:
+            return
+        try:
+            await self._send(message)
+        except Exception as error:
+            self._lost(error)
+
+    def _lost(self, error: BaseException) -> None:
+        log.debug("%s: websocket lost: %r", self._socket.sid_in(""), error)
+        self._gone = True
+
     def _written(self, result: Any, error: BaseException | None) -> None:
         self._writing = False
         self._writer = None
         if self._written_out is not None:
             self._written_out.set()
         if error is not None:  # the server's way to say that the peer has gone
-            log.debug("%s: websocket lost: %r", self._socket.sid_in(""), error)
-            self._gone = True
+            self._lost(error)
             self._socket.close("transport close")
 
     def end(self) -> None:
@@ -123,9 +138,9 @@ class WebSocket(Transport):
     async def _goodbye(self) -> None:
         try:
             await self._drain()
-            await self._send({"type": "websocket.close", "code": 1000})
-        except Exception as error:  # whatever the server raises when the peer is faster
-            log.debug("%s: websocket lost while closing: %r", self._socket.sid_in(""), error)
+        except Exception as error:  # as in `_tell`
+            self._lost(error)
+        await self._tell(_CLOSE)
 
 
 class WebSocketOpening(WebSocket, Opening):
@@ -141,9 +156,12 @@ class WebSocketOpening(WebSocket, Opening):
     async def open(self, socket: Socket) -> None:
         self.answered = True
         self._socket = socket
-        await self._send({"type": "websocket.accept", "headers": self._headers})
-        await self._send_frame(socket.protocol.handshake(socket.sessid, socket.config, []))
+        await self._tell({"type": "websocket.accept", "headers": self._headers})
+        handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
+        await self._tell({"type": "websocket.send", "text": handshake})
         socket.attach(self)
+        if self._gone:
+            socket.close("transport close")
 
     async def carry(self, socket: Socket) -> None:
         await self._run(socket)
@@ -191,21 +209,21 @@ class Upgrade(WebSocket):
     async def carry(self, socket: Socket) -> None:
         """Prove this websocket, take over, and read until the end."""
         self._socket = socket
-        await self._send({"type": "websocket.accept"})
+        await self._tell({"type": "websocket.accept"})
         if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
             # Refused with a status, clients would take the session for lost.
-            await self._send({"type": "websocket.close", "code": 1000})
+            await self._tell(_CLOSE)
             return
         socket.upgrade = self
         try:
             proven = await self._prove(socket)
         finally:
             socket.upgrade = None
-        if proven and socket.state is SocketState.OPEN:
+        if proven and socket.state is SocketState.OPEN and not self._gone:
             self._take_over(socket)
             await self._run(socket)
-        elif not self._gone:
-            await self._send({"type": "websocket.close", "code": 1000})
+        else:
+            await self._tell(_CLOSE)
 
     async def _prove(self, socket: Socket) -> bool:
         """Whether the client asked for the upgrade, in time and by the rules."""
@@ -228,8 +246,7 @@ class Upgrade(WebSocket):
 
     async def _answer_probe(self, socket: Socket) -> None:
         pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
-        for frame in pong.frames:
-            await self._send_frame(frame)
+        await self._tell({"type": "websocket.send", "text": pong.frames[0]})
         self.probed = True
         if isinstance(socket.transport, Poll):
             socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
@@ -244,11 +261,9 @@ class Upgrade(WebSocket):
 async def deny(scope: Scope, send: Send, status: int, body: bytes, headers: Headers) -> None:
     """Refuse a websocket with an HTTP response, or with a close where the server has no such extension."""
     if not _can_deny(scope):
-        await send({"type": "websocket.close", "code": 1008})
+        await tell(send, {"type": "websocket.close", "code": 1008})
         return
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "websocket.http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await answer(send, status, body, headers, prefix="websocket.")
 
 
 def _can_deny(scope: Scope) -> bool:
