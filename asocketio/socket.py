@@ -204,8 +204,8 @@ class Socket:
         if self.state is not SocketState.OPEN:
             return True
         try:
-            if len(frame) > self.config.max_payload:
-                raise PayloadTooLarge(f"a message of {len(frame)} bytes, at most {self.config.max_payload} are taken")
+            if len(frame) > self.config.max_payload // 4:  # a character is up to 4 bytes
+                self._refuse_large(frame)
             self._size += len(frame)
             packet = self._decoder.feed(frame)
             if packet is not None:
@@ -214,6 +214,13 @@ class Socket:
         except ProtocolError as error:
             self.refuse(error)
         return self._waiting > 0 or not self.dispatcher.full
+
+    def _refuse_large(self, frame: Frame) -> None:
+        size = len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode(errors="surrogatepass"))
+        if size > self.config.max_payload:
+            raise PayloadTooLarge(
+                f"a message of {size} bytes, at most {self.config.max_payload} are taken (max_payload)"
+            )
 
     def _handle(self, packet: Packet, size: int) -> None:
         kind = packet.type

@@ -360,6 +360,15 @@ async def test_a_message_over_max_payload_closes() -> None:
     await peer.end()
 
 
+async def test_max_payload_counts_bytes() -> None:
+    peer = Peer(max_payload=100)
+    websocket = await peer.websocket("40", '42["echo","' + "é" * 40 + '"]')
+    assert not websocket.closed
+    await websocket.says('42["echo","' + "é" * 45 + '"]')
+    assert websocket.closed
+    await peer.end()
+
+
 async def test_a_refused_websocket_is_answered_before_it_is_accepted(peer: Peer) -> None:
     peer.sid = "unknown"
     websocket = await peer.websocket()
@@ -448,6 +457,13 @@ async def test_data_during_the_probe_goes_by_the_waiting_poll(session: Peer) -> 
     await settle()
     assert poll.body == '42["data"]'
     assert websocket.frames == ["3probe"]
+
+
+async def test_a_poll_that_crosses_the_upgrade_is_a_bad_request(session: Peer) -> None:
+    websocket = await session.websocket("2probe")
+    poll = await session.get()
+    await websocket.says("5")
+    assert (poll.status, poll.body) == (400, '{"code":3,"message":"Bad request"}')
 
 
 async def test_the_upgrade_packet_alone_will_do(session: Peer) -> None:

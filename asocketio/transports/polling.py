@@ -11,7 +11,7 @@ import asyncio
 import anyio
 
 from asocketio.clock import Timer
-from asocketio.errors import Disconnected, MalformedPayload, PayloadTooLarge, ProtocolError
+from asocketio.errors import BadRequest, Disconnected, MalformedPayload, PayloadTooLarge, ProtocolError
 from asocketio.http import TEXT, Headers, answer, header, read_body
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
@@ -91,12 +91,15 @@ class Poll(Transport):
 
     async def _frames(self, socket: Socket) -> list[Frame]:
         if socket.state is SocketState.OPEN:
+            began_late = socket.upgrade is not None
             socket.attach(self)
             try:
                 if not socket.outbox:
                     await self._wait(socket)
-                if socket.transport is not self:
-                    return []  # a websocket has taken over: the outbox is its business now
+                if socket.transport is not self:  # a websocket has taken over: the outbox is its business now
+                    if began_late:
+                        raise BadRequest("a poll that crossed the upgrade to websocket")
+                    return []
             finally:
                 socket.detach(self)
         frames = self._take(socket)

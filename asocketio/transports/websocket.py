@@ -24,6 +24,9 @@ from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
 __all__ = ["Upgrade", "WebSocket", "WebSocketOpening", "deny"]
 
 
+HASTE = 1.0
+"""Seconds for the goodbye of a server that shuts down: granian's ``send`` may never return then."""
+
 _CLOSE = {"type": "websocket.close", "code": 1000}
 
 
@@ -122,8 +125,13 @@ class WebSocket(Transport):
         return not self._writing
 
     async def _finish(self, socket: Socket) -> None:
-        """Send what is left and close, within ``close_grace``."""
-        with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+        """Send what is left and close, within ``close_grace``; at once where the server itself is going."""
+        grace = (
+            min(socket.config.close_grace, HASTE)
+            if socket.reason == "server shutting down"
+            else socket.config.close_grace
+        )
+        with socket.server.clock.deadline(grace, shield=True):
             if self._writing:
                 written_out = self._written_out = anyio.Event()
                 await written_out.wait()

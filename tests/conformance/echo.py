@@ -1,0 +1,67 @@
+"""An Engine.IO server as the official suite wants it: every message comes back as it was.
+
+Engine.IO has no door of its own here, so this is a `Protocol` that spells messages without Socket.IO: whatever an
+Engine.IO message holds is one event of the global namespace, and such an event is written as that message alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketIOApp
+from asocketio.protocol import Decoder, Encoded, Frame
+from asocketio.protocols.engineio4 import EngineIO4
+from asocketio.visit import GENERATIONS
+
+__all__ = ["echo_app"]
+
+NOTHING = Encoded(())
+
+_post = Socket.post
+
+
+def _post_something(socket: Socket, encoded: Encoded) -> None:
+    """Posts, unless there is nothing to post: an empty packet would still release a waiting poll."""
+    if encoded is not NOTHING:
+        _post(socket, encoded)
+
+
+Socket.post = _post_something  # type: ignore[method-assign, assignment]  # in this test's server process only
+
+
+class RawEngineIO4(EngineIO4):
+    """Engine.IO 4 with nothing above it."""
+
+    opens_global = True
+
+    def encode(self, packet: Packet) -> Encoded:
+        if packet.type is PacketType.EVENT:
+            return Encoded((packet.args[0],))
+        if packet.type in (PacketType.CONNECT, PacketType.DISCONNECT):
+            return NOTHING
+        return super().encode(packet)
+
+    def decoder(self, config: Config) -> Decoder:
+        return _RawDecoder(super().decoder(config))
+
+
+class _RawDecoder(Decoder):
+    def __init__(self, engine: Decoder) -> None:
+        self._engine = engine
+
+    def feed(self, frame: Frame) -> Packet | None:
+        if isinstance(frame, bytes) or frame.startswith("4"):
+            return Packet(PacketType.EVENT, name="raw", args=[frame])
+        return self._engine.feed(frame)
+
+
+class Echo(BaseNamespace):
+    async def on_raw(self, frame: Frame) -> None:
+        await self.emit("raw", frame)
+
+
+def echo_app(**settings: Any) -> SocketIOApp:
+    """Echoes at ``/engine.io/``."""
+    with patch.dict(GENERATIONS, {"4": RawEngineIO4}):
+        return SocketIOApp(namespaces={"/": Echo}, path="engine.io", **settings)

@@ -1,0 +1,209 @@
+"""The application that the JavaScript clients talk to: each event that ``cases.js`` knows, by public names only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, RoomsMixin, SocketIOApp, event
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+
+UNICODE = 'é ß 漢字 😀 𝄞 👩\u200d👩\u200d👧\u200d👦 \u0000 \n "\\ \u2028 \ufeff'
+
+
+class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
+    def initialize(self) -> None:
+        self.items: list[int] = []
+        self.streamed = 0
+        self.enough = False
+        self.token: str | None = None
+
+    async def recv_connect(self, auth: Any) -> None:
+        await self.emit("auth", auth)
+
+    async def recv_disconnect(self, reason: str) -> None:
+        if self.token is not None:
+            await self.environ["asocketio"].of("/").to(f"watch {self.token}").emit("gone", self.token, reason)
+
+    # ---- who and where
+
+    def on_who(self) -> str:
+        return self.sid
+
+    def on_where(self) -> str:
+        return self.ns_name or "/"
+
+    def on_query(self, key: str) -> str:
+        query = parse_qs(str(self.environ["query_string"], "ascii"))
+        return query[key][0]
+
+    # ---- events and acks
+
+    async def on_echo(self, *args: Any) -> None:
+        await self.emit("echo-back", *args)
+
+    @event("echo-ack")
+    def echo_ack(self, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    @event("größe 😀:𝄞")
+    async def any_text(self, value: Any) -> None:
+        await self.emit("zurück 😀", value)
+
+    async def on_message(self, *args: Any) -> None:
+        await self.emit("message", *args)
+
+    def on_ack_none(self) -> None:
+        return None
+
+    def on_ack_list(self) -> list[int]:
+        return [1, 2, 3]
+
+    async def on_ask_me(self, *args: Any) -> dict[str, Any]:
+        return {"answer": await self.call("question", *args, timeout=10)}
+
+    async def on_size(self, text: str) -> None:
+        await self.emit("size is", len(text))
+
+    def on_large(self, length: int) -> str:
+        return "é" * length
+
+    # ---- order
+
+    def on_item(self, number: int) -> None:
+        self.items.append(number)
+
+    def on_items(self) -> list[int]:
+        return self.items
+
+    async def on_count(self, upto: int) -> int:
+        for number in range(upto):
+            await self.emit("number", number)
+        return upto
+
+    def on_stream(self) -> None:
+        self.spawn(self.stream)
+
+    async def stream(self) -> None:
+        while not self.enough:
+            for _ in range(10):
+                await self.emit("number", self.streamed)
+                self.streamed += 1
+            await asyncio.sleep(0.001)
+
+    def on_enough(self) -> int:
+        self.enough = True
+        return self.streamed
+
+    # ---- rooms
+
+    def on_join(self, room: str) -> tuple[str, str]:
+        self.join(room)
+        return "joined", room
+
+    def on_leave(self, room: str) -> None:
+        self.leave(room)
+
+    async def on_to_room(self, rooms: list[str], name: str, *args: Any) -> None:
+        await self.to(*rooms).emit(name, *args)
+
+    async def on_to_room_except(self, rooms: list[str], muted: list[str], name: str, *args: Any) -> None:
+        await self.to(*rooms).except_(*muted).emit(name, *args)
+
+    async def on_emit_to_room(self, room: str, name: str, *args: Any) -> None:
+        await self.emit_to_room(room, name, *args)
+
+    async def on_from_the_app(self, rooms: list[str], name: str, *args: Any) -> None:
+        await self.environ["asocketio"].of(self.ns_name).to(*rooms).emit(name, *args)
+
+    async def on_broadcast(self, name: str, *args: Any) -> None:
+        await self.broadcast_event(name, *args)
+
+    async def on_broadcast_not_me(self, name: str, *args: Any) -> None:
+        await self.broadcast_event_not_me(name, *args)
+
+    async def on_volatile(self, rooms: list[str], name: str, *args: Any) -> None:
+        await self.to(*rooms).volatile.emit(name, *args)
+
+    async def on_poll_room(self, room: str, question: str) -> list[Any]:
+        return list(await self.to(room).timeout(10).call("vote", question))
+
+    # ---- the end
+
+    def on_mark(self, token: str) -> None:
+        self.token = token
+
+    async def on_quit(self) -> None:
+        await self.disconnect()
+
+    async def on_quit_all(self) -> None:
+        await self.socket.disconnect()
+
+    async def on_count_and_quit(self, upto: int) -> None:
+        await self.on_count(upto)
+        await self.disconnect()
+
+
+class Auth(Everything):
+    async def recv_connect(self, auth: Any) -> None:
+        if auth != {"token": "right"}:
+            raise ConnectionRefused("not authorized", {"code": 401, "hint": UNICODE})
+
+
+class Closed(BaseNamespace):
+    async def recv_connect(self) -> None:
+        raise ConnectionRefused("closed")
+
+
+class Strict(BaseNamespace):
+    def get_initial_acl(self) -> list[str]:
+        return ["on_boom", "on_two"]
+
+    def on_boom(self, _: Any) -> None:
+        raise RuntimeError("secret of the house")
+
+    def on_two(self, one: int, other: int) -> int:
+        return one + other
+
+    def on_forbidden(self) -> None:
+        raise AssertionError("never called")
+
+
+class Star(BaseNamespace):
+    @event("*")
+    def rest(self, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    def on_known(self) -> str:
+        return "known itself"
+
+
+async def refusing_view(
+    scope: Scope, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """Lets nobody in."""
+    assert scope["type"] == "http", scope["type"]
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-reason", b"unknown")]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": b"no entry: who are you?"})
+
+
+app = SocketIOApp(
+    SocketIOApp(refusing_view, path="guarded"),
+    namespaces={
+        "/": Everything,
+        "/chat": Everything,
+        "/auth": Auth,
+        "/closed": Closed,
+        "/strict": Strict,
+        "/star": Star,
+    },
+    ping_interval=float(os.environ.get("PING_INTERVAL", "25")),
+    ping_timeout=float(os.environ.get("PING_TIMEOUT", "20")),
+    max_payload=int(os.environ.get("MAX_PAYLOAD", "1000000")),
+)

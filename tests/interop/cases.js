@@ -1,0 +1,599 @@
+// What must hold between a Socket.IO server and its clients, one function per case. A case gets a Talk and throws if
+// something does not hold. `modes` on a case limits it to these ways to be carried.
+"use strict";
+
+const { deepStrictEqual: same, notStrictEqual: differs, ok, match } = require("node:assert");
+const { plain } = require("./talk.js");
+
+const UNICODE = 'é ß 漢字 😀 𝄞 👩‍👩‍👧‍👦 \u0000 \n "\\ \u2028 \ufeff';
+const MAX_PAYLOAD = Number(process.env.MAX_PAYLOAD || 100_000);
+const MANY = 1000;
+
+const bytes = (...numbers) => Buffer.from(numbers);
+
+// ---- connecting -----------------------------------------------------------------------------------------------
+
+async function connect_carries_the_auth_payload(t) {
+  const auth = { token: "abc", nested: { list: [1, null, UNICODE] } };
+  const socket = t.socket({ auth });
+  const got = t.next(socket, "auth");
+  await t.connected(socket);
+  same(await got, [auth]);
+  ok(typeof socket.id === "string" && socket.id.length > 0);
+  same(await t.ask(socket, "who"), [socket.id]);
+}
+
+async function connect_without_auth_gives_an_empty_object(t) {
+  const socket = t.socket();
+  const got = t.next(socket, "auth");
+  await t.connected(socket);
+  same(await got, [{}]);
+}
+
+async function the_query_reaches_the_server(t) {
+  const socket = await t.client({ query: { "größe": "a b&c" } });
+  same(await t.ask(socket, "query", "größe"), ["a b&c"]);
+}
+
+async function the_carrier_is_the_one_asked_for(t) {
+  const socket = await t.client();
+  same(socket.io.engine.transport.name, t.carrier);
+  same(await t.ask(socket, "echo-ack", 1), [1]);
+  same(socket.io.engine.transport.name, t.carrier);
+}
+
+async function several_namespaces_share_one_connection(t) {
+  const root = await t.client({ auth: { who: "root" } });
+  const chat = t.also(root, "/chat", { auth: { who: "chat" } });
+  const auth = t.next(chat, "auth");
+  await t.connected(chat);
+  same(chat.io.engine, root.io.engine);
+  same(new Set([root.id, chat.id, root.io.engine.id]).size, 3);
+  same(await auth, [{ who: "chat" }]);
+  same(await t.ask(chat, "where"), ["/chat"]);
+  same(await t.ask(root, "where"), ["/"]);
+  const heard = [];
+  root.on("echo-back", (...args) => heard.push(["/", ...args]));
+  chat.on("echo-back", (...args) => heard.push(["/chat", ...args]));
+  root.emit("echo", 1);
+  chat.emit("echo", 2);
+  root.emit("echo", 3);
+  await t.until("three echoes", () => heard.length === 3);
+  same(heard, [["/", 1], ["/chat", 2], ["/", 3]]);
+}
+
+async function an_unknown_namespace_is_refused(t) {
+  const root = await t.client();
+  const nope = t.also(root, "/nope");
+  const error = await t.refused(nope);
+  same([error.message, error.data], ["Invalid namespace", undefined]);
+  same(nope.connected, false);
+  same(await t.ask(root, "echo-ack", "alive"), ["alive"]);
+}
+
+async function a_refusal_carries_its_data(t) {
+  const root = await t.client();
+  const error = await t.refused(t.also(root, "/auth"));
+  same([error.message, error.data], ["not authorized", { code: 401, hint: UNICODE }]);
+  same(await t.ask(root, "echo-ack", "alive"), ["alive"]);
+}
+
+async function a_refusal_without_data_has_none(t) {
+  const error = await t.refused(t.socket({ namespace: "/closed" }));
+  same([error.message, error.data], ["closed", undefined]);
+}
+
+async function a_refused_client_may_come_again(t) {
+  const socket = t.socket({ namespace: "/auth" });
+  await t.refused(socket);
+  socket.auth = { token: "right" };
+  socket.connect();
+  await t.connected(socket);
+  same(await t.ask(socket, "where"), ["/auth"]);
+}
+
+async function a_view_refuses_with_its_own_answer(t) {
+  const socket = t.socket({ path: "/guarded", reconnection: false });
+  let seen; // to be read at once: the client aborts the request after telling
+  socket.once("connect_error", ({ context }) => (seen = context?.responseText));
+  const error = await t.refused(socket);
+  const query = "EIO=4&transport=";
+  if (t.carrier === "polling" || t.mode === "upgrade") {
+    same(error.message, "xhr poll error");
+    same(error.description, 401);
+    if (t.version === "4") same(seen, "no entry: who are you?");
+  } else {
+    same(error.message, "websocket error");
+    match(error.description.message, /Unexpected server response: 401/);
+  }
+  const [status, body, headers] = t.mode === "websocket"
+    ? await t.refusedWebSocket(`/guarded/?${query}websocket`)
+    : await t.get(`/guarded/?${query}polling`);
+  same([status, body, headers["x-reason"]], [401, "no entry: who are you?", "unknown"]);
+}
+
+// ---- events and acks -------------------------------------------------------------------------------------------
+
+async function events_carry_json_both_ways(t) {
+  const socket = await t.client();
+  const args = [1, -2.5, "text", "", true, null, [], {}, [1, [2, [3]]], { a: { b: ["c"] } }, 1e21, 18446744073709552000];
+  const got = t.next(socket, "echo-back");
+  socket.emit("echo", ...args);
+  same(await got, args);
+}
+
+async function events_without_arguments_arrive(t) {
+  const socket = await t.client();
+  const got = t.next(socket, "echo-back");
+  socket.emit("echo");
+  same(await got, []);
+}
+
+async function text_beyond_the_basic_plane_survives(t) {
+  const socket = await t.client();
+  const got = t.next(socket, "echo-back");
+  socket.emit("echo", UNICODE, { [UNICODE]: UNICODE });
+  same(await got, [UNICODE, { [UNICODE]: UNICODE }]);
+  same(await t.ask(socket, "echo-ack", UNICODE), [UNICODE]);
+}
+
+async function event_names_may_be_any_text(t) {
+  const socket = await t.client();
+  const got = t.next(socket, "zurück 😀");
+  socket.emit("größe 😀:𝄞", 1);
+  same(await got, [1]);
+}
+
+async function room_names_may_be_any_text(t) {
+  const [speaker, hearer] = [await t.client(), await t.client()];
+  const room = `${UNICODE} ${t.unique}`;
+  same(await t.ask(hearer, "join", room), ["joined", room]);
+  const got = t.next(hearer, "said");
+  speaker.emit("to room", [room], "said", "hi");
+  same(await got, ["hi"]);
+}
+
+async function a_message_is_an_event(t) {
+  const socket = await t.client();
+  const got = t.next(socket, "message");
+  socket.send("hello", { a: 1 });
+  same(await got, ["hello", { a: 1 }]);
+}
+
+async function acks_of_the_server(t) {
+  const socket = await t.client();
+  same(await t.ask(socket, "ack none"), []);
+  same(await t.ask(socket, "echo-ack"), []);
+  same(await t.ask(socket, "echo-ack", "one"), ["one"]);
+  same(await t.ask(socket, "echo-ack", 1, "two", { three: 3 }), [1, "two", { three: 3 }]);
+  same(await t.ask(socket, "ack list"), [[1, 2, 3]]);
+}
+
+async function acks_of_the_client(t) {
+  const socket = await t.client();
+  socket.on("question", (...args) => args.pop()(...args));
+  same(await t.ask(socket, "ask me"), [{ answer: null }]);
+  same(await t.ask(socket, "ask me", "é😀"), [{ answer: "é😀" }]);
+  same(await t.ask(socket, "ask me", 1, [2], { three: 3 }), [{ answer: [1, [2], { three: 3 }] }]);
+}
+
+async function many_acks_find_their_questions(t) {
+  const socket = await t.client();
+  const asked = Array.from({ length: 200 }, (_, i) => t.ask(socket, "echo-ack", i));
+  same((await Promise.all(asked)).flat(), Array.from({ length: 200 }, (_, i) => i));
+}
+
+// ---- binary ----------------------------------------------------------------------------------------------------
+
+const BINARY = () => [
+  bytes(0, 1, 2, 255),
+  "between",
+  { deep: [{ buffer: bytes(7), typed: new Uint8Array([1, 2, 3]), part: new Uint8Array([9, 8, 7, 6]).subarray(1, 3) }] },
+  new Uint8Array([5, 6]).buffer,
+  bytes(),
+];
+
+async function binary_both_ways(t) {
+  const socket = await t.client();
+  const got = t.next(socket, "echo-back");
+  socket.emit("echo", ...BINARY());
+  same(plain(await got), plain(BINARY()));
+}
+
+async function binary_in_acks_of_the_server(t) {
+  const socket = await t.client();
+  same(plain(await t.ask(socket, "echo-ack", ...BINARY())), plain(BINARY()));
+}
+
+async function binary_in_acks_of_the_client(t) {
+  const socket = await t.client();
+  socket.on("question", (...args) => args.pop()(...args));
+  same(plain(await t.ask(socket, "ask me", ...BINARY())), plain([{ answer: BINARY() }]));
+}
+
+async function every_byte_arrives(t) {
+  const socket = await t.client();
+  const all = Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7) % 256));
+  same(plain(await t.ask(socket, "echo-ack", all)), plain([all]));
+}
+
+async function binary_and_text_keep_their_order(t) {
+  const socket = await t.client();
+  const heard = [];
+  socket.on("echo-back", (...args) => heard.push(plain(args)));
+  for (let i = 0; i < 60; i++) socket.emit("echo", i % 3 ? i : { hex: bytes(i) });
+  await t.until("sixty echoes", () => heard.length === 60);
+  same(heard, Array.from({ length: 60 }, (_, i) => [i % 3 ? i : { hex: plain(bytes(i)) }]));
+}
+
+// ---- size ------------------------------------------------------------------------------------------------------
+
+// Leaves 100 bytes of room: the 3.x client adds a pong to the same body when it is due.
+async function a_body_just_under_the_limit_arrives(t) {
+  const socket = await t.client();
+  const text = "x".repeat(MAX_PAYLOAD - '42["size",""]'.length - 100);
+  const got = t.next(socket, "size is");
+  socket.emit("size", text);
+  same(await got, [text.length]);
+}
+
+async function a_large_answer_arrives(t) {
+  const socket = await t.client();
+  const [text] = await t.ask(socket, "large", 3 * MAX_PAYLOAD);
+  same([text.length, text === "é".repeat(3 * MAX_PAYLOAD)], [3 * MAX_PAYLOAD, true]);
+}
+
+async function a_body_over_the_limit_ends_this_client_only(t) {
+  const [bystander, socket] = [await t.client(), await t.client()];
+  socket.emit("size", "x".repeat(MAX_PAYLOAD + 1000));
+  const reasons = await t.disconnected(socket);
+  same(reasons, [t.carrier === "polling" ? "transport error" : "transport close"]);
+  same(await t.ask(bystander, "echo-ack", "alive"), ["alive"]);
+  same([bystander.connected, bystander.log], [true, []]);
+  await t.connected(socket);
+  same(await t.ask(socket, "echo-ack", "again"), ["again"]);
+}
+
+// ---- order -----------------------------------------------------------------------------------------------------
+
+const upTo = (n) => Array.from({ length: n }, (_, i) => i);
+
+async function a_thousand_events_keep_their_order(t) {
+  const socket = await t.client();
+  const heard = [];
+  socket.on("number", (i) => heard.push(i));
+  const counted = t.ask(socket, "count", MANY);
+  for (const i of upTo(MANY)) socket.emit("item", i);
+  same(await t.ask(socket, "items"), [upTo(MANY)]);
+  same(await counted, [MANY]);
+  await t.until("all numbers", () => heard.length >= MANY);
+  same(heard, upTo(MANY));
+}
+
+async function order_holds_across_the_upgrade(t) {
+  const proxy = await t.proxy({ holdWebSockets: true });
+  const socket = t.socket({ port: proxy.port });
+  const heard = [];
+  let [sent, sentThen, heardThen] = [0, null, null];
+  socket.on("number", (i) => heard.push(i));
+  socket.emit("stream"); // before the connection: the client keeps it until then
+  const send = (n) => { while (n--) socket.emit("item", sent++); };
+  send(50);
+  await t.connected(socket);
+  socket.io.engine.once("upgrade", () => ([sentThen, heardThen] = [sent, heard.length]));
+  const both = (n) => (send(10), sent >= n && heard.length >= n);
+  await t.until("events by polling", () => both(200));
+  same(socket.io.engine.transport.name, "polling");
+  proxy.release();
+  await t.until("the upgrade amid events", () => (send(10), sentThen !== null));
+  ok(sentThen >= 200 && heardThen >= 200, `before the upgrade: ${sentThen} sent, ${heardThen} heard`);
+  await t.until("events by websocket", () => both(Math.max(MANY, sentThen + 100, heardThen + 100)));
+  same(socket.io.engine.transport.name, "websocket");
+  same(await t.ask(socket, "items"), [upTo(sent)]);
+  const [total] = await t.ask(socket, "enough");
+  await t.until("the rest", () => heard.length >= total);
+  same(heard, upTo(total));
+  same(socket.log, []);
+}
+order_holds_across_the_upgrade.modes = ["upgrade"];
+
+// ---- what goes wrong in handlers -------------------------------------------------------------------------------
+
+const WRONG = [
+  ["an unheard-of event", [], "no_such_method"],
+  ["boom", ["x"], "handler_error"],
+  ["two", [1], "invalid_arguments"],
+  ["two", [1, 2, 3], "invalid_arguments"],
+  ["forbidden", [], "method_access_denied"],
+];
+
+async function errors_answer_the_ack(t) {
+  const socket = await t.client({ namespace: "/strict" });
+  for (const [event, args, name] of WRONG) {
+    const answer = await t.ask(socket, event, ...args);
+    same(answer.length, 1);
+    same(Object.keys(answer[0]), ["error"]);
+    same(Object.keys(answer[0].error), ["name", "message"]);
+    same(answer[0].error.name, name);
+    ok(!/secret/.test(answer[0].error.message), "the exception's text stays at home");
+  }
+  same(await t.ask(socket, "two", 1, 2), [3]);
+}
+
+async function errors_without_ack_are_told_by_an_event(t) {
+  const socket = await t.client({ namespace: "/strict" });
+  for (const [event, args, name] of WRONG) {
+    const [answer] = await t.ask(socket, event, ...args);
+    const told = t.next(socket, "error");
+    socket.emit(event, ...args);
+    same(await told, [name, answer.error.message]);
+  }
+  same(await t.ask(socket, "two", 1, 2), [3]);
+  same(socket.log, []);
+}
+
+async function a_catch_all_handler_hears_the_rest(t) {
+  const socket = await t.client({ namespace: "/star" });
+  same(await t.ask(socket, "any thing", 1, "two"), ["any thing", 1, "two"]);
+  same(await t.ask(socket, "known"), ["known itself"]);
+}
+
+// ---- the end ---------------------------------------------------------------------------------------------------
+
+// A client whose end another one hears of: [the client, what will be heard].
+async function watched(t, options) {
+  const watcher = await t.client();
+  const room = `watch ${t.unique}`;
+  same(await t.ask(watcher, "join", room), ["joined", room]);
+  const socket = await t.client(options);
+  same(await t.ask(socket, "mark", t.unique), []);
+  return [socket, t.next(watcher, "gone")];
+}
+
+async function the_client_leaves_its_namespace(t) {
+  const [socket, gone] = await watched(t);
+  const chat = t.also(socket, "/chat");
+  await t.connected(chat);
+  socket.disconnect();
+  same(await gone, [t.unique, "client namespace disconnect"]);
+  same(await t.disconnected(socket), ["io client disconnect"]);
+  same(await t.ask(chat, "where"), ["/chat"]);
+}
+
+async function the_client_leaves_for_good(t) {
+  const [socket, gone] = await watched(t);
+  socket.disconnect();
+  same(await gone, [t.unique, "client namespace disconnect"]);
+  same(await t.disconnected(socket), ["io client disconnect"]);
+}
+
+async function the_client_closes_the_transport(t) {
+  const [socket, gone] = await watched(t);
+  socket.io.reconnection(false);
+  socket.io.engine.close();
+  same(await gone, [t.unique, "transport close"]);
+}
+
+async function the_network_breaks(t) {
+  const proxy = await t.proxy();
+  const [socket, gone] = await watched(t, { port: proxy.port });
+  const before = socket.id;
+  await proxy.cut(t, t.carrier === "polling");
+  same(await gone, [t.unique, t.carrier === "polling" ? "transport error" : "transport close"]);
+  proxy.mend();
+  await t.until("another connection", () => socket.connected && socket.id !== before);
+  same(await t.ask(socket, "who"), [socket.id]);
+  same(socket.log.length, 1);
+}
+
+async function the_server_ends_the_namespace(t) {
+  const [socket, gone] = await watched(t);
+  const chat = t.also(socket, "/chat");
+  await t.connected(chat);
+  socket.emit("quit");
+  same(await t.disconnected(socket), ["io server disconnect"]);
+  same(await gone, [t.unique, "server namespace disconnect"]);
+  same([socket.connected, chat.connected, chat.log], [false, true, []]);
+  same(await t.ask(chat, "where"), ["/chat"]);
+}
+
+async function what_was_sent_before_the_end_arrives(t) {
+  const socket = await t.client();
+  const heard = [];
+  socket.on("number", (i) => heard.push(i));
+  socket.emit("count and quit", 50);
+  same(await t.disconnected(socket), ["io server disconnect"]);
+  same(heard, upTo(50));
+}
+
+async function the_server_ends_the_client(t) {
+  const [socket, gone] = await watched(t);
+  const chat = t.also(socket, "/chat");
+  await t.connected(chat);
+  socket.emit("quit all");
+  same(await t.disconnected(socket), ["io server disconnect"]);
+  same(await t.disconnected(chat), ["io server disconnect"]);
+  same(await gone, [t.unique, "server namespace disconnect"]);
+  await t.until("the connection's end", () => socket.io.engine.readyState === "closed");
+  same([socket.connected, chat.connected], [false, false]);
+}
+
+async function the_client_returns_after_the_server_cut_it_off(t) {
+  const [socket, gone] = await watched(t);
+  const before = socket.id;
+  socket.io.engine.write("9nonsense"); // no such Socket.IO packet: the server ends the connection
+  const [, reason] = await gone;
+  ok(["parse error", "forced close"].includes(reason), reason);
+  await t.until("another connection", () => socket.connected && socket.id !== before);
+  await t.settled(socket);
+  // By polling two answers race: the poll says that it is over, the POST that it was wrong.
+  const told = t.carrier === "polling" ? ["transport close", "transport error"] : ["transport close"];
+  ok(socket.log.length === 1 && told.includes(socket.log[0]), socket.log);
+  differs(socket.id, before);
+  same(await t.ask(socket, "who"), [socket.id]);
+}
+
+async function a_client_may_leave_and_join_again(t) {
+  const socket = await t.client();
+  const chat = t.also(socket, "/chat");
+  for (let i = 0; i < 3; i++) {
+    await t.connected(chat);
+    same(await t.ask(chat, "where"), ["/chat"]);
+    chat.disconnect();
+    chat.connect();
+  }
+  await t.connected(chat);
+  same(await t.ask(chat, "where"), ["/chat"]);
+  same(socket.log, []);
+}
+
+async function it_stays_connected_over_several_pings(t) {
+  const socket = await t.client();
+  let pings = 0;
+  socket.io.engine.on("packet", (packet) => (pings += packet.type === "ping"));
+  await t.until("four pings", () => pings >= 4);
+  same([socket.connected, socket.log], [true, []]);
+  same(await t.ask(socket, "echo-ack", "alive"), ["alive"]);
+}
+
+// ---- rooms and broadcasts --------------------------------------------------------------------------------------
+
+// Three clients that note what they hear under `said`, and one way to know that all has arrived.
+async function three(t, namespace = "/") {
+  const all = [];
+  for (const _ of "abc") {
+    const socket = await t.client({ namespace });
+    socket.heard = [];
+    socket.on(`said ${t.unique}`, (...args) => socket.heard.push(...args));
+    all.push(socket);
+  }
+  return all;
+}
+
+async function heard(t, sockets) {
+  for (const socket of sockets) await t.ask(socket, "echo-ack"); // what was sent before has arrived with its answer
+  return sockets.map((socket) => plain(socket.heard));
+}
+
+async function rooms_reach_their_members(t) {
+  const [a, b, c] = await three(t);
+  const said = `said ${t.unique}`;
+  const [one, two] = [`one ${t.unique}`, `two ${t.unique}`];
+  await t.ask(a, "join", one);
+  await t.ask(b, "join", one);
+  await t.ask(b, "join", two);
+  await t.ask(c, "join", two);
+  await t.ask(a, "to room", [one], said, 1); // the others in it
+  await t.ask(a, "to room", [one, two], said, 2); // each once
+  await t.ask(c, "to room", [one], said, 3); // from outside
+  await t.ask(a, "from the app", [one, two], said, bytes(4)); // everybody in them, a as well
+  await t.ask(b, "leave", one);
+  await t.ask(a, "to room", [one], said, 5);
+  await t.ask(c, "leave", `never joined ${t.unique}`);
+  await t.ask(a, "emit to room", two, said, 6);
+  same(await heard(t, [a, b, c]), [[3, { hex: "04" }], [1, 2, 3, { hex: "04" }, 6], [2, { hex: "04" }, 6]]);
+}
+
+async function broadcasts_reach_the_namespace(t) {
+  const [a, b, c] = await three(t);
+  const other = await t.client({ namespace: "/chat" });
+  other.heard = [];
+  other.on(`said ${t.unique}`, (...args) => other.heard.push(...args));
+  await t.ask(a, "broadcast", `said ${t.unique}`, "all");
+  await t.ask(b, "broadcast not me", `said ${t.unique}`, "others");
+  await t.ask(c, "broadcast", `said ${t.unique}`, bytes(1));
+  same(await heard(t, [a, b, c, other]), [
+    ["all", "others", { hex: "01" }],
+    ["all", { hex: "01" }],
+    ["all", "others", { hex: "01" }],
+    [],
+  ]);
+}
+
+async function broadcasts_can_leave_out_a_room(t) {
+  const [a, b, c] = await three(t);
+  const [room, muted] = [`room ${t.unique}`, `muted ${t.unique}`];
+  for (const socket of [a, b, c]) await t.ask(socket, "join", room);
+  await t.ask(c, "join", muted);
+  await t.ask(a, "to room except", [room], [muted], `said ${t.unique}`, "x");
+  same(await heard(t, [a, b, c]), [[], ["x"], []]);
+}
+
+async function one_client_is_reached_by_its_id(t) {
+  const [a, b, c] = await three(t);
+  await t.ask(a, "from the app", [b.id], `said ${t.unique}`, "you");
+  same(await heard(t, [a, b, c]), [[], ["you"], []]);
+}
+
+async function volatile_events_reach_a_waiting_client(t) {
+  const [a, b] = await three(t);
+  await t.ask(b, "join", `room ${t.unique}`);
+  const got = t.next(b, "quick");
+  await t.until("a volatile event to get through", () => {
+    a.volatile.emit("volatile", [`room ${t.unique}`], "quick", 1);
+    return b.quick || (b.once("quick", () => (b.quick = true)), false);
+  });
+  same(await got, [1]);
+}
+
+async function a_room_answers_one_by_one(t) {
+  const [a, b, c] = await three(t);
+  const room = `room ${t.unique}`;
+  await t.ask(b, "join", room);
+  await t.ask(c, "join", room);
+  b.on("vote", (what, answer) => answer(`b ${what}`));
+  c.on("vote", (what, answer) => answer(`c ${what}`));
+  const [answers] = await t.ask(a, "poll room", room, "yes?");
+  same(answers.sort(), ["b yes?", "c yes?"]);
+}
+
+module.exports = {
+  connect_carries_the_auth_payload,
+  connect_without_auth_gives_an_empty_object,
+  the_query_reaches_the_server,
+  the_carrier_is_the_one_asked_for,
+  several_namespaces_share_one_connection,
+  an_unknown_namespace_is_refused,
+  a_refusal_carries_its_data,
+  a_refusal_without_data_has_none,
+  a_refused_client_may_come_again,
+  a_view_refuses_with_its_own_answer,
+  events_carry_json_both_ways,
+  events_without_arguments_arrive,
+  text_beyond_the_basic_plane_survives,
+  event_names_may_be_any_text,
+  room_names_may_be_any_text,
+  a_message_is_an_event,
+  acks_of_the_server,
+  acks_of_the_client,
+  many_acks_find_their_questions,
+  binary_both_ways,
+  binary_in_acks_of_the_server,
+  binary_in_acks_of_the_client,
+  every_byte_arrives,
+  binary_and_text_keep_their_order,
+  a_body_just_under_the_limit_arrives,
+  a_large_answer_arrives,
+  a_body_over_the_limit_ends_this_client_only,
+  a_thousand_events_keep_their_order,
+  order_holds_across_the_upgrade,
+  errors_answer_the_ack,
+  errors_without_ack_are_told_by_an_event,
+  a_catch_all_handler_hears_the_rest,
+  the_client_leaves_its_namespace,
+  the_client_leaves_for_good,
+  the_client_closes_the_transport,
+  the_network_breaks,
+  the_server_ends_the_namespace,
+  what_was_sent_before_the_end_arrives,
+  the_server_ends_the_client,
+  the_client_returns_after_the_server_cut_it_off,
+  a_client_may_leave_and_join_again,
+  it_stays_connected_over_several_pings,
+  rooms_reach_their_members,
+  broadcasts_reach_the_namespace,
+  broadcasts_can_leave_out_a_room,
+  one_client_is_reached_by_its_id,
+  volatile_events_reach_a_waiting_client,
+  a_room_answers_one_by_one,
+};
