@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from uvicorn.main import main as uvicorn_main
@@ -20,6 +21,9 @@ GRACE = 10
 """Seconds that running requests have to end when the server stops; sockets need far less."""
 
 _OURS = {
+    "--log-config": str(
+        Path(__file__).with_name("logging.json")
+    ),  # shows our logger, hides session ids in uvicorn's lines
     "--ws": "websockets-sansio",
     "--ws-ping-interval": "86400",  # the protocol has its own pings; some of uvicorn's classes take 0 for "at once"
     "--ws-per-message-deflate": "false",  # costs memory and CPU for each socket
@@ -34,8 +38,6 @@ def arguments(given: Sequence[str]) -> list[str]:
     for option, value in _OURS.items():
         if option not in options:
             line += [option, value]
-    if "--access-log" not in options:
-        line.append("--no-access-log")  # its lines would hold session ids
     return line
 
 

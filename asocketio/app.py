@@ -56,6 +56,11 @@ class SocketIOApp:
         path: str = "socket.io",
         **settings: Unpack[Settings],
     ) -> None:
+        cls: Any = app
+        if isinstance(cls, type) and issubclass(cls, BaseNamespace):
+            raise UsageError(
+                f"{cls.__name__} is a namespace, not an application: SocketIOApp(namespaces={{'/': {cls.__name__}}})"
+            )
         if app is not None and not callable(app):
             raise UsageError(
                 f"SocketIOApp({app!r}): expected an ASGI application; namespaces go by name: namespaces={{...}}"
@@ -125,16 +130,24 @@ class SocketIOApp:
         self._closing, self._closer = False, None
         self._compare_limits(receive)
         self._introduce(scope.get("app"))
+        heard = False
 
         async def hear() -> Any:
+            nonlocal heard
+            heard = True
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self.close()
             return message
 
         if self.app is not None:
-            await self.app(scope, hear, send)
-            return
+            try:
+                await self.app(scope, hear, send)
+                return
+            except Exception:
+                if heard:
+                    raise
+        # There is no application, or it knows nothing of a lifespan; we have sockets to end.
         while True:
             message = await hear()
             await send({"type": f"{message['type']}.complete"})
@@ -151,6 +164,7 @@ class SocketIOApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to our path."""
+        self._compare_limits(receive)
         headers: Headers = []
         if scope["type"] == "websocket":
             await receive()  # websocket.connect: comes before any answer
@@ -204,7 +218,6 @@ class SocketIOApp:
         opening: Opening
         answer_headers: Headers = []
         if visit.transport == "websocket":
-            self._compare_limits(receive)
             opening = WebSocketOpening(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
@@ -281,7 +294,10 @@ def of(app: Any, namespace: str) -> Audience:
     if isinstance(app, SocketIOApp):
         found = app
     else:
-        reference = _apps.get(app)
+        try:
+            reference = _apps.get(app)
+        except TypeError:  # not to be referred to weakly
+            reference = None
         found = None if reference is None else reference()
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")

@@ -130,7 +130,7 @@ class _Encoder(json.JSONEncoder):
         try:
             text = self.encode(value)
         except (TypeError, ValueError, RecursionError) as error:
-            raise UsageError(f"cannot be sent as JSON: {error}") from error
+            raise UsageError(f"cannot be sent as JSON: {error}") from None
         finally:
             self._attachments = []
         if _too_deep(text):

@@ -83,6 +83,7 @@ class Config:
         names = [f.name for f in fields(cls)]
         for name in settings:
             if name not in names:
+                names = ["namespaces", "path", *names]
                 close = difflib.get_close_matches(name, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
                 raise UsageError(f"SocketIOApp has no setting {name!r}: {hint}")

@@ -224,6 +224,9 @@ class Dispatcher:
         args = list(result) if type(result) is tuple else [] if result is None else [result]
         try:
             self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=args, id=packet.id))
+        except UsageError as error:
+            log.error("%s returned what %s", str(work), error)
+            self._tell_failure(packet)
         except Exception as error:  # the value is the user's: its own methods may raise
             self._failed(work, error)
 
@@ -237,6 +240,9 @@ class Dispatcher:
             log.debug("%s ended with its client: %r", str(work), error)
             return
         log.error("%s raised %r", str(work), error, exc_info=error)
+        self._tell_failure(packet)
+
+    def _tell_failure(self, packet: Packet) -> None:
         wanted = packet.ack == "data"
         message = f"The handler of {packet.name[:100]!r} failed" if packet.name else "The handler failed"
         self.report(packet.endpoint, "handler_error", message, packet.id, quiet=wanted)
@@ -282,7 +288,12 @@ class Dispatcher:
         try:
             member.namespace = cls(socket.environ, endpoint, socket.request)
             _initialize(member.namespace)
-            await member.namespace.process_packet(packet)
+            if await member.namespace.process_packet(packet) is False:
+                log.error(
+                    "%s %s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
+                    member.sid, endpoint or "/",
+                )  # fmt: skip
+                raise ConnectionRefused
         except BaseException as error:
             await self._refused(member, error)
             if isinstance(error, asyncio.CancelledError):

@@ -14,6 +14,12 @@ __all__ = ["Handler", "Handlers", "event"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__asocketio_events__"
+_HOOK_OF = {
+    "connect": "recv_connect(self, auth)",
+    "connect_error": "recv_connect(self, auth)",
+    "disconnect": "recv_disconnect(self, reason)",
+    "disconnecting": "recv_disconnect(self, reason)",
+}
 _HOOKS = frozenset({"recv_connect", "recv_disconnect", "recv_message", "recv_json", "recv_error"})
 
 
@@ -95,6 +101,12 @@ class Handlers:
             raise UsageError(f"{cls.__name__}.{name} is a {type(function).__name__}: handlers are plain methods")
         if not callable(function):
             return  # a value that happens to be called on_...
+        for each in (name.removeprefix("on_"), *events):
+            if each in _HOOK_OF and (each != name):
+                raise UsageError(
+                    f"{cls.__name__}.{name} would never be called: {each!r} belongs to the client's own life; "
+                    f"the hook is {_HOOK_OF[each]}"
+                )
         self.by_name[name] = _read(cls, name, function)
         for each in events:
             other = self.by_event.setdefault(each, name)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import logging
+import re
 from time import monotonic
 
-__all__ = ["Throttle", "log"]
+__all__ = ["HideSessions", "Throttle", "log"]
 
 log = logging.getLogger("asocketio")
 
 WINDOW = 10.0
 """Seconds in which one kind of complaint is written once."""
+
+
+_SESSION = re.compile(r"(\bsid=[^&\s\"]{0,6})[^&\s\"]*")
+
+
+class HideSessions(logging.Filter):
+    """Cuts session ids in the lines of a server down to their beginning: they are secrets, and part of every URL."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_hide(arg) if isinstance(arg, str) else arg for arg in record.args)
+        record.msg = _hide(str(record.msg))
+        return True
+
+
+def _hide(text: str) -> str:
+    return _SESSION.sub(r"\1…", text) if "sid=" in text else text
 
 
 class Throttle:

@@ -114,7 +114,7 @@ class Member:
     @property
     def gone(self) -> bool:
         """Nothing can be sent to it any more, for whatever reason."""
-        return self.leaving or self.state is MemberState.LEFT or not self.socket.connected
+        return self.leaving or self.departing or self.state is MemberState.LEFT or not self.socket.connected
 
     def leave(self, reason: str) -> None:
         """The client is out, or was refused: nothing more goes to it from here."""

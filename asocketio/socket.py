@@ -259,7 +259,9 @@ class Socket:
 
     def refuse(self, error: ProtocolError) -> None:
         """The client broke the rules: one log line, and the end of its connection."""
-        self.server.complaints.warning(type(error).__name__, "%s: closed, the client sent %s", self.sid_in(""), error)
+        self.server.complaints.warning(
+            type(error).__name__, "%s: closed, the client broke the protocol: %s", self.sid_in(""), error
+        )
         self.close(_REASONS.get(type(error), "forced close"))
 
     def flooded(self) -> None:

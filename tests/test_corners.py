@@ -817,7 +817,7 @@ async def test_a_client_that_breaks_the_rules_loses_its_connection_and_nobody_el
         assert await one.call("echo", 1) == 1
         await until(lambda: len(reasons) == 1)
         assert reasons[0] in ("parse error", "forced close")
-    assert len([r for r in caplog.records if "closed, the client sent" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "closed, the client broke the protocol" in r.getMessage()]) == 1
 
 
 async def test_ten_thousand_connects_cost_one_log_line_and_nothing_is_kept(caplog: Log) -> None:

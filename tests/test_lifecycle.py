@@ -563,6 +563,8 @@ def test_apps_are_not_kept_for_being_looked_up() -> None:
     [
         {},
         {"app": {"/": Recorder}},
+        {"app": Recorder},
+        {"namespace": {"/": Recorder}},
         {"namespaces": {}},
         {"namespaces": [Recorder]},
         {"namespaces": {"chat": Recorder}},
@@ -708,3 +710,53 @@ def test_settings_have_the_fields_of_the_config() -> None:
     from asocketio.config import Config, Settings
 
     assert list(Settings.__annotations__) == [field.name for field in fields(Config)]
+
+
+async def test_a_call_that_a_leaving_client_does_not_answer_is_no_error_in_the_log(caplog: Log) -> None:
+    class Asking(Recorder):
+        async def on_sum(self) -> Any:
+            return await self.call("add")
+
+    async with serve(Asking) as client:
+        namespace = await client.connect()
+        await namespace.emit("sum")
+        assert await namespace.receive() == ("add",)
+        await namespace.disconnect()
+        await until(lambda: Asking.last.reasons == ["client namespace disconnect"])
+    assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == []
+
+
+async def test_recv_connect_that_returns_false_refuses_and_says_how_to_do_it(caplog: Log) -> None:
+    class Refusing(Recorder):
+        async def recv_connect(self) -> bool:
+            return False
+
+    async with serve(Refusing) as client:
+        with pytest.raises(ConnectionRefused):
+            await client.connect()
+    assert "raise ConnectionRefused(...)" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["on_connect", "on_disconnect"])
+def test_handlers_that_would_never_be_called_fail_at_class_creation(name: str) -> None:
+    with pytest.raises(UsageError, match=r"would never be called.*the hook is recv_"):
+        type("Chat", (BaseNamespace,), {name: lambda self: None})
+    with pytest.raises(UsageError, match="would never be called"):
+        type("Chat", (BaseNamespace,), {"other": asocketio.event("connect")(lambda self: None)})
+
+
+async def test_a_value_that_cannot_be_sent_is_said_to_be_returned_not_raised(caplog: Log) -> None:
+    class Returning(BaseNamespace):
+        async def on_when(self) -> Any:
+            return object()
+
+    async with serve(Returning) as client:
+        namespace = await client.connect()
+        assert (await namespace.call("when"))["error"]["name"] == "handler_error"
+    assert "'when' in Returning returned what cannot be sent as JSON: object is no str" in caplog.text
+    assert [r for r in caplog.records if r.exc_info] == []
+
+
+def test_of_something_that_cannot_be_looked_up() -> None:
+    with pytest.raises(UsageError, match="no SocketIOApp wraps"):
+        asocketio.of(object(), "/")

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from asocketio import log as module
-from asocketio.log import Throttle, log
+from asocketio.log import HideSessions, Throttle, log
 
 
 class Time:
@@ -78,3 +78,22 @@ def test_throttles_do_not_silence_each_other(time: Time, caplog: pytest.LogCaptu
     Throttle().warning("origin", "one")
     Throttle().warning("origin", "other")
     assert lines(caplog) == [warning("one"), warning("other")]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_session_ids_are_hidden_in_the_lines_of_a_server(level: int) -> None:
+    url = "/socket.io/?EIO=4&sid=_GUMEB99a9LsoDkuitpn&transport=polling"
+    access = logging.LogRecord(
+        "uvicorn.access", level, "", 0, '%s - "%s %s HTTP/%s" %d', ("1.2.3.4", "GET", url, "1.1", 200), None
+    )
+    plain = logging.LogRecord("uvicorn.error", level, "", 0, f'"WebSocket {url}" [accepted]', None, None)
+    assert HideSessions().filter(access)
+    assert HideSessions().filter(plain)
+    assert access.getMessage() == '1.2.3.4 - "GET /socket.io/?EIO=4&sid=_GUMEB…&transport=polling HTTP/1.1" 200'
+    assert plain.getMessage() == '"WebSocket /socket.io/?EIO=4&sid=_GUMEB…&transport=polling" [accepted]'
+
+
+def test_other_lines_are_left_alone() -> None:
+    record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "Started server process [%d]", (7,), None)
+    HideSessions().filter(record)
+    assert record.getMessage() == "Started server process [7]"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +23,21 @@ def test_what_the_user_says_wins() -> None:
     ours = command.arguments(["chat:app"])
     assert ours == [
         "chat:app",
+        "--log-config", str(Path(command.__file__).with_name("logging.json")),
         "--ws", "websockets-sansio",
         "--ws-ping-interval", "86400",
         "--ws-per-message-deflate", "false",
         "--timeout-graceful-shutdown", "10",
-        "--no-access-log",
     ]  # fmt: skip
-    given = ["chat:app", "--ws=wsproto", "--ws-ping-interval", "5", "--access-log", "--timeout-graceful-shutdown", "1"]
+    given = [
+        "chat:app",
+        "--ws=wsproto",
+        "--ws-ping-interval",
+        "5",
+        "--log-config=mine",
+        "--timeout-graceful-shutdown",
+        "1",
+    ]
     assert command.arguments([*given, "--ws-per-message-deflate=true"]) == [*given, "--ws-per-message-deflate=true"]
 
 
@@ -139,3 +148,24 @@ async def test_begin_close_closes_once() -> None:
     app.begin_close()
     assert app._closer is closer is not None
     await closer
+
+
+async def test_sockets_end_with_the_lifespan_of_an_application_that_knows_none() -> None:
+    async def site(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+
+    server = Server()
+    app = SocketIOApp(site, namespaces={"/": Recorder})
+    await app({"type": "lifespan"}, server.receive, server.send)
+    assert server.sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert app._closing
+
+
+async def test_a_lifespan_that_fails_is_the_applications_to_report() -> None:
+    async def site(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise RuntimeError("no database")
+
+    server = Server()
+    with pytest.raises(RuntimeError, match="no database"):
+        await SocketIOApp(site, namespaces={"/": Recorder})({"type": "lifespan"}, server.receive, server.send)

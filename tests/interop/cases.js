@@ -379,7 +379,11 @@ async function the_network_breaks(t) {
   const [socket, gone] = await watched(t, { port: proxy.port });
   const before = socket.id;
   await proxy.cut(t, t.carrier === "polling");
-  same(await gone, [t.unique, t.carrier === "polling" ? "transport error" : "transport close"]);
+  const [who, reason] = await gone;
+  same(who, t.unique);
+  // A busy machine may cut the network between two polls: then only the silence tells.
+  const reasons = t.carrier === "polling" ? ["transport error", "ping timeout"] : ["transport close"];
+  if (!reasons.includes(reason)) same(reason, reasons[0]);
   proxy.mend();
   await t.until("another connection", () => socket.connected && socket.id !== before);
   same(await t.ask(socket, "who"), [socket.id]);
