@@ -141,6 +141,8 @@ class _Encoder(json.JSONEncoder):
         if isinstance(o, Binary):
             self._attachments.append(bytes(o))
             return {"_placeholder": True, "num": len(self._attachments) - 1}
+        if hasattr(o, "__await__"):
+            raise TypeError(f"{type(o).__qualname__}: an await is missing")
         raise TypeError(f"{type(o).__qualname__} is no str, number, bool, None, bytes, list or dict; convert it first")
 
 

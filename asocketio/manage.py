@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Any
@@ -44,6 +45,8 @@ async def socketio_manage(
     socket = scope.get("socketio")
     if not isinstance(socket, Socket):
         raise UsageError(_NO_SOCKET)
+    if asyncio.get_running_loop() is not socket.server.loop:
+        raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
     table = check_namespaces(namespaces)
     opening = socket.opening
     if opening is None or socket.state is not SocketState.OPENING:

@@ -310,6 +310,10 @@ class BaseNamespace:
 
         ``fn`` may be a coroutine function or a plain one. Its exceptions are logged.
         """
+        if not callable(fn):
+            if asyncio.iscoroutine(fn):
+                fn.close()
+            raise UsageError(f"spawn takes the function and its arguments: spawn(self.tick, 1), not spawn({fn!r})")
         member = self._member
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own

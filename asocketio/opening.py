@@ -67,22 +67,37 @@ class View:
         if self._listening is not None:
             self._listening.cancel()
 
+    def _hint(self, message: Message) -> None:
+        """Some answers are no refusals but mistakes."""
+        status: int = message["status"]
+        hint = _HINTS.get(status) or _HINTS.get(status // 100)
+        if hint is not None:
+            self._socket.server.complaints.warning(
+                "answer", "%d from the application for a new socket at %r: %s", status, self.scope["path"], hint
+            )
+
     async def send(self, message: Message) -> None:
         """Refuse the client with the view's response; drop it where the socket has been opened."""
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if self._socket.state is SocketState.OPENING:
             if message["type"] == "http.response.start":
                 log.info("%s: refused by the application: %d", self._socket.sid_in(""), message["status"])
-                if message["status"] == 404:
-                    self._socket.server.complaints.warning(
-                        "404", "404 from the application for a new socket at %r: give it a view there that awaits "
-                        "socketio_manage, or write SocketIOApp(..., namespaces={...})", self.scope["path"],
-                    )  # fmt: skip
+                self._hint(message)
                 message = {**message, "headers": replace_cors(list(message.get("headers", [])), self._headers)}
             self.claim()
             await self._transport.reject(message)
         if last:
             self._responded.set()
+
+
+_WRITE_A_VIEW = "give it a view there that awaits socketio_manage, or write SocketIOApp(..., namespaces={...})"
+_HINTS = {
+    2: "the view answered without awaiting socketio_manage: await it, and answer 4xx to refuse",
+    307: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
+    308: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
+    404: _WRITE_A_VIEW,
+    405: "the view there must take GET: that is how a socket opens",
+}
 
 
 def http_scope(scope: Scope, socket: Socket) -> Scope:

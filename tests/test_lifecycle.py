@@ -760,3 +760,56 @@ async def test_a_value_that_cannot_be_sent_is_said_to_be_returned_not_raised(cap
 def test_of_something_that_cannot_be_looked_up() -> None:
     with pytest.raises(UsageError, match="no SocketIOApp wraps"):
         asocketio.of(object(), "/")
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (200, "without awaiting socketio_manage"),
+        (307, "no slash at its end"),
+        (405, "must take GET"),
+        (401, None),
+        (302, None),
+    ],
+)
+async def test_answers_that_are_mistakes_get_a_hint(
+    status: int, hint: str | None, transport: Transport, caplog: Log
+) -> None:
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, status)
+
+    async with TestClient(app_of(view), transport=transport) as client:
+        with pytest.raises(ClientRefused, match=str(status)):
+            await client.connect()
+    assert (hint in caplog.text) if hint else (caplog.text == "")
+
+
+async def test_a_view_in_another_event_loop_is_told_so() -> None:
+    def manage_elsewhere(scope: Any) -> None:
+        asyncio.run(asocketio.socketio_manage(scope, {"/": Recorder}))
+
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        with pytest.raises(UsageError, match="async def"):
+            await asyncio.to_thread(manage_elsewhere, scope)
+        await respond(send, 500)
+
+    async with TestClient(app_of(view)) as client:
+        with pytest.raises(ClientRefused, match="500"):
+            await client.connect()
+
+
+async def test_slips_of_the_pen_say_what_to_write() -> None:
+    class Slipping(Recorder):
+        async def tick(self) -> None: ...
+
+    async with serve(Slipping) as client:
+        await client.connect()
+        namespace = Slipping.last
+        with pytest.raises(UsageError, match="spawn takes the function and its arguments"):
+            namespace.spawn(namespace.tick())
+        with pytest.raises(UsageError, match="an event is named by text, not dict"):
+            namespace.emit({"a": 1})
+        tick = namespace.tick()
+        with pytest.raises(UsageError, match="coroutine: an await is missing"):
+            namespace.emit("x", tick)
+        tick.close()

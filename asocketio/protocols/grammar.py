@@ -46,6 +46,8 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
     where = f"{packet.endpoint}," if packet.endpoint else ""
     number = "" if packet.id is None else packet.id
     if kind is PacketType.EVENT:
+        if not isinstance(packet.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"an event is named by text, not {type(packet.name).__name__}: {packet.name!r}")
         if packet.name in RESERVED_EVENTS:
             raise UsageError(f"{packet.name!r} is reserved for the client's own life: choose another event name")
         text, attachments = json.dumps([packet.name, *packet.args])

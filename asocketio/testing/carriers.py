@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from asocketio.config import Config
-from asocketio.errors import SocketIOError, UsageError
+from asocketio.errors import ProtocolError, SocketIOError, UsageError
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.transport import ASGIApp, Message, Scope
@@ -195,7 +195,10 @@ class _Polling(Carrier):
         status, headers, body = await self._request("GET")
         if status != 200:
             raise ClientRefused(status, headers, body)
-        self.opened(self.client.protocol.split(body)[0])
+        try:
+            self.opened(self.client.protocol.split(body)[0])
+        except ProtocolError:
+            raise ClientRefused(status, headers, body) from None
         self._sid = self.client.handshake["sid"]
         self._polling = asyncio.get_running_loop().create_task(self._keep_polling())
         self.calls.add(self._polling)
