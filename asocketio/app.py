@@ -224,7 +224,8 @@ class SocketIOApp:
             opening = PollingOpening(receive, send, answer_headers)
         socket = self.registry.create(visit.protocol, opening)
         if self.config.cookie is not None:
-            cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax"
+            secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
+            cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
         try:
             if self.namespaces is not None:

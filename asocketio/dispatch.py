@@ -66,7 +66,8 @@ class Work:
     def complain(self) -> None:
         """It has been running for long."""
         log.warning(
-            "%s is still running; this client's other events wait for it (concurrency=1 keeps order)", str(self)
+            "%s is still running; this client's other events wait for it, or SocketIOApp(concurrency=...) lets them overlap",
+            str(self),
         )
 
     def __call__(self, result: Any, error: BaseException | None) -> None:

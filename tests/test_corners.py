@@ -894,3 +894,31 @@ async def test_scopes_of_the_caller_are_undisturbed_by_stepping() -> None:
         await namespace.emit("go")
         assert await namespace.disconnected() == "io server disconnect"
     assert after == ["whole"]
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("http", ""), ("https", "; Secure")])
+async def test_a_cookie_for_load_balancers_carries_the_session_id(scheme: str, secure: str) -> None:
+    app = SocketIOApp(namespaces={"/": Recorder}, cookie="io")
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    query = b"EIO=4&transport=polling"
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/socket.io/",
+        "query_string": query,
+        "headers": [],
+        "scheme": scheme,
+    }
+    serving = asyncio.ensure_future(app(scope, receive, send))
+    await until(lambda: len(sent) == 2)
+    (sessid,) = app.registry.sockets
+    assert dict(sent[0]["headers"])[b"set-cookie"] == f"io={sessid}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
+    await app.close()
+    await serving
