@@ -274,9 +274,11 @@ class SocketIOApp:
         await opening.reject({"type": "http.response.body", "body": b""})
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root = scope.get("root_path", "").rstrip("/")
+        served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
         self.registry.complaints.warning(
-            "path", "404: the path is %r%s, Socket.IO is at %r: give clients and SocketIOApp(path=...) the same path",
-            scope["path"][:200], f" below {scope['root_path']!r}" if scope.get("root_path") else "", self.path + "/",
+            "path", "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
+            scope["path"][:200], served, served, self.path.strip("/"),
         )  # fmt: skip
         if scope["type"] == "websocket":
             await receive()

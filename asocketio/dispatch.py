@@ -66,7 +66,7 @@ class Work:
     def complain(self) -> None:
         """It has been running for long."""
         log.warning(
-            "%s is still running; this client's other events wait for it, or SocketIOApp(concurrency=...) lets them overlap",
+            "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
             str(self),
         )
 

@@ -17,6 +17,11 @@ from asocketio.transport import Scope
 
 __all__ = ["GENERATIONS", "Visit", "path_below", "read_visit"]
 
+_CLIENTS = {
+    "": "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?) or one of 0.9",
+    "2": "EIO=2 is socket.io-client 1.0",
+    "3": "EIO=3 is socket.io-client 1.x or 2.x",
+}
 MAX_FIELDS = 200
 """Fields in a URL's query; it is the client's, so it is bounded."""
 
@@ -76,7 +81,8 @@ def read_visit(scope: Scope, config: Config, protocols: dict[str, Protocol]) -> 
     transport = query.get("transport", "")
     protocol = protocols.get(version)
     if protocol is None:
-        raise UnsupportedVersion(f"EIO={version[:20]!r}, expected one of {', '.join(protocols)}")
+        met = _CLIENTS.get(version, f"EIO={version[:20]!r}")
+        raise UnsupportedVersion(f"{met}; served are EIO={', '.join(protocols)}: socket.io-client 3.x and 4.x")
     if transport not in config.transports:
         raise UnknownTransport(f"transport={transport[:20]!r}, expected one of {', '.join(config.transports)}")
     if scope["type"] == "websocket":

@@ -32,6 +32,10 @@ def test_generations_are_found_by_their_number_in_the_url() -> None:
     assert {"4": EngineIO4} == GENERATIONS
 
 
+NO_VERSION = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?) or one of 0.9"
+SERVED = "; served are EIO=4: socket.io-client 3.x and 4.x"
+
+
 @pytest.mark.parametrize(
     ("scope", "transport", "sid"),
     [
@@ -56,12 +60,32 @@ def test_a_request_says_what_it_wants(scope: Scope, transport: Any, sid: str) ->
 @pytest.mark.parametrize(
     ("scope", "error", "message"),
     [
-        (http(""), UnsupportedVersion, "EIO='', expected one of 4"),
-        (http("transport=polling"), UnsupportedVersion, "EIO='', expected one of 4"),
-        (http("EIO=abc&transport=polling"), UnsupportedVersion, "EIO='abc', expected one of 4"),
-        (http("EIO=5&transport=polling"), UnsupportedVersion, "EIO='5', expected one of 4"),
-        (http("EIO=04&transport=polling"), UnsupportedVersion, "EIO='04', expected one of 4"),
-        (http(f"EIO={'9' * 1000}"), UnsupportedVersion, f"EIO='{'9' * 20}', expected one of 4"),
+        (
+            http(""),
+            UnsupportedVersion,
+            NO_VERSION + SERVED,
+        ),
+        (
+            http("transport=polling"),
+            UnsupportedVersion,
+            NO_VERSION + SERVED,
+        ),
+        (
+            http("EIO=abc&transport=polling"),
+            UnsupportedVersion,
+            "EIO='abc'" + SERVED,
+        ),
+        (
+            http("EIO=5&transport=polling"),
+            UnsupportedVersion,
+            "EIO='5'" + SERVED,
+        ),
+        (
+            http("EIO=04&transport=polling"),
+            UnsupportedVersion,
+            "EIO='04'" + SERVED,
+        ),
+        (http(f"EIO={'9' * 1000}"), UnsupportedVersion, f"EIO='{'9' * 20}'" + SERVED),
         (http("EIO=4"), UnknownTransport, "transport='', expected one of polling, websocket"),
         (http("EIO=4&transport=abc"), UnknownTransport, "transport='abc', expected one of polling, websocket"),
         (http("EIO=4&transport=%0a"), UnknownTransport, "transport='\\n', expected one of polling, websocket"),
