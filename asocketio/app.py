@@ -13,7 +13,7 @@ from asocketio.adapters.memory import MemoryAdapter
 from asocketio.audience import Audience
 from asocketio.clock import Clock
 from asocketio.config import Config, Settings
-from asocketio.errors import BadRequest, HandshakeError, Unavailable, UsageError
+from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.http import Headers, answer, check_origin, cors_headers, error_body, preflight_headers
 from asocketio.log import log
 from asocketio.manage import check_namespaces, namespace_name, socketio_manage
@@ -186,7 +186,8 @@ class SocketIOApp:
             else:
                 await self._open(visit, scope, receive, send, headers)
         except HandshakeError as error:
-            self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error)
+            about = "" if isinstance(error, UnknownSession) else str(error)
+            self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
             await self._refuse(error, scope, receive, send, headers)
 
     async def _refuse(

@@ -13,6 +13,9 @@ log = logging.getLogger("asocketio")
 WINDOW = 10.0
 """Seconds in which one kind of complaint is written once."""
 
+MOST = 100
+"""Complaints that are told apart within that time."""
+
 
 _SESSION = re.compile(r"(\bsid=[^&\s\"]{0,6})[^&\s\"]*")
 
@@ -34,22 +37,30 @@ def _hide(text: str) -> str:
 class Throttle:
     """Writes the first line of a kind at once, then at most one each `WINDOW` seconds, with the number left out.
 
-    ``kind`` is one of the package's own words, never a client's: the table cannot grow.
+    ``kind`` is one of the package's own words. ``about`` may come from a client: what is about
+    something else has a line of its own, as long as there are no more than `MOST` of them.
     """
 
     __slots__ = ("_kinds",)
 
     def __init__(self) -> None:
-        self._kinds: dict[str, tuple[float, int]] = {}
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def warning(self, kind: str, message: str, *args: object) -> None:
+    def warning(self, kind: str, message: str, *args: object, about: str = "") -> None:
         """Log ``message % args``. Text that came from a client belongs in ``%r``, so that it cannot forge lines."""
         now = monotonic()
-        since, left_out = self._kinds.get(kind, (now - WINDOW, 0))
+        key = self._key(kind, about[:100], now)
+        since, left_out = self._kinds.get(key, (now - WINDOW, 0))
         if now - since < WINDOW:
-            self._kinds[kind] = since, left_out + 1
+            self._kinds[key] = since, left_out + 1
             return
-        self._kinds[kind] = now, 0
+        self._kinds[key] = now, 0
         if left_out:
             message += f" (and {left_out} more like it in the last {now - since:.0f} s)"
         log.warning(message, *args)
+
+    def _key(self, kind: str, about: str, now: float) -> tuple[str, str]:
+        if (kind, about) in self._kinds or len(self._kinds) < MOST:
+            return kind, about
+        self._kinds = {key: last for key, last in self._kinds.items() if now - last[0] < WINDOW}
+        return (kind, about) if len(self._kinds) < MOST else (kind, "")

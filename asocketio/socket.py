@@ -72,8 +72,9 @@ def default_error_handler(
     """Log the error, and tell the client by an event ``error`` (name, message) unless ``quiet``."""
     if error_name != "handler_error":  # that one is in the log already, with its traceback
         socket.server.complaints.warning(
-            error_name, "%s %s: %s: %s", socket.sid_in(endpoint), endpoint or "/", error_name, error_message
-        )
+            "error", "%s %s: %s: %s", socket.sid_in(endpoint), endpoint or "/", error_name, error_message,
+            about=f"{endpoint} {error_name} {error_message}",
+        )  # fmt: skip
     if not quiet:
         socket.send_packet(Packet(PacketType.EVENT, endpoint, name="error", args=[error_name, error_message]))
 

@@ -97,3 +97,16 @@ def test_other_lines_are_left_alone() -> None:
     record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "Started server process [%d]", (7,), None)
     HideSessions().filter(record)
     assert record.getMessage() == "Started server process [7]"
+
+
+def test_lines_about_different_things_are_told_apart_but_not_without_end(
+    time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    throttle = Throttle()
+    for number in range(1000):
+        throttle.warning("error", "about %d", number, about=str(number))
+        throttle.warning("error", "again %d", number, about=str(number))
+    assert lines(caplog) == [warning(f"about {number}") for number in (*range(module.MOST), module.MOST)]
+    time.now += 10
+    throttle.warning("error", "about %d", 2000, about="2000")
+    assert lines(caplog) == [warning("about 2000")]
