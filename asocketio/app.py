@@ -244,10 +244,12 @@ class SocketIOApp:
         """
         if self._limits_compared:
             return
-        self._limits_compared = True
         server = getattr(getattr(receive, "__self__", None), "config", None)
         limit = getattr(server, "ws_max_size", None)
-        if not isinstance(limit, int) or limit <= self.config.max_payload:
+        if not isinstance(limit, int):
+            return  # another server, or one of uvicorn's HTTP connections, which do not know
+        self._limits_compared = True
+        if limit <= self.config.max_payload:
             return
         if FOLLOW in os.environ:
             server.ws_max_size = self.config.max_payload  # type: ignore[union-attr]

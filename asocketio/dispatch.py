@@ -322,7 +322,9 @@ class Dispatcher:
             if error.data is not None:
                 data["data"] = error.data
         elif not self._is_late(error, member.endpoint) and socket.state is SocketState.OPEN:
-            log.error("%s %s: recv_connect raised %r", member.sid, member.endpoint or "/", error, exc_info=error)
+            cls = self.namespaces[member.endpoint].__name__
+            where = f"{member.sid} {member.endpoint or '/'}"
+            log.error("%s: recv_connect of %s, or the making of it, raised %r", where, cls, error, exc_info=error)
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,12 @@ class Handlers:
             names = _events_of(cls, name)
             if names or name.startswith("on_") or name in _HOOKS:
                 self._add(cls, name, function, names)
+            elif name.startswith("recv_") and (meant := difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.8)):
+                raise UsageError(f"{cls.__name__}.{name} would never be called: did you mean {meant[0]}?")
+        if inspect.iscoroutinefunction(getattr(cls, "initialize", None)):
+            raise UsageError(
+                f"{cls.__name__}.initialize is a plain method: what it would await belongs into recv_connect"
+            )
         self.catch_all = self.by_event.pop("*", None)
         self.message = self._message_handler(cls)
 
@@ -107,7 +114,9 @@ class Handlers:
                     f"{cls.__name__}.{name} would never be called: {each!r} belongs to the client's own life; "
                     f"the hook is {_HOOK_OF[each]}"
                 )
-        self.by_name[name] = _read(cls, name, function)
+        handler = self.by_name[name] = _read(cls, name, function)
+        if handler.is_hook and handler.least > 1:
+            raise UsageError(f"{cls.__name__}.{name} takes {handler.takes}; it is called with one, or with none")
         for each in events:
             other = self.by_event.setdefault(each, name)
             if other != name:

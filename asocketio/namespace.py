@@ -147,6 +147,8 @@ class BaseNamespace:
 
     def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
         """An event that cannot be handled: tell the error handler, and the client by its ack if it wants one."""
+        if packet.type is PacketType.CONNECT:
+            raise UsageError(message)  # a guard that cannot be called must not let anybody in
         wanted = packet.ack == "data"
         self.error(name, message, packet.id, quiet=wanted)
         return Value(error_answer(name, message) if wanted else None)

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 
 from asocketio.http import Headers, replace_cors
-from asocketio.log import log
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import ASGIApp, Message, Opening, Scope
 
@@ -67,9 +66,8 @@ class View:
         if self._listening is not None:
             self._listening.cancel()
 
-    def _hint(self, message: Message) -> None:
+    def _hint(self, status: int) -> None:
         """Some answers are no refusals but mistakes."""
-        status: int = message["status"]
         hint = _HINTS.get(status) or _HINTS.get(status // 100)
         if hint is not None:
             self._socket.server.complaints.warning(
@@ -81,8 +79,7 @@ class View:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if self._socket.state is SocketState.OPENING:
             if message["type"] == "http.response.start":
-                log.info("%s: refused by the application: %d", self._socket.sid_in(""), message["status"])
-                self._hint(message)
+                self._hint(message["status"])
                 message = {**message, "headers": replace_cors(list(message.get("headers", [])), self._headers)}
             self.claim()
             await self._transport.reject(message)

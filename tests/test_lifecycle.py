@@ -542,6 +542,7 @@ def test_an_app_used_in_one_loop_after_another_starts_anew() -> None:
             assert len(app.registry.sockets) == 1
 
     asyncio.run(abandon())
+    assert Talk.last.reasons == ["forced server close"]  # the end of a loop cancels what runs in it
     asyncio.run(use())
 
 
@@ -813,3 +814,41 @@ async def test_slips_of_the_pen_say_what_to_write() -> None:
         with pytest.raises(UsageError, match="coroutine: an await is missing"):
             namespace.emit("x", tick)
         tick.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("recv_connect", lambda self, auth, more: None),
+        ("recv_disconnect", lambda self, sid, reason: None),
+        ("recv_conect", lambda self: None),
+        ("recv_connected", lambda self, auth: None),
+    ],
+)
+def test_hooks_that_cannot_be_called_fail_at_class_creation(name: str, function: Any) -> None:
+    with pytest.raises(UsageError, match=f"Chat.{name}"):
+        type("Chat", (BaseNamespace,), {name: function})
+
+
+def test_initialize_is_a_plain_method() -> None:
+    async def initialize(self: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="initialize is a plain method"):
+        type("Chat", (BaseNamespace,), {"initialize": initialize})
+
+
+async def test_a_guard_that_cannot_be_called_lets_nobody_in(caplog: Log) -> None:
+    class Guarded(Recorder):
+        def process_packet(self, packet: Packet) -> Any:
+            if packet.type is PacketType.CONNECT:
+                return self.call_method("recv_guard", packet)
+            return super().process_packet(packet)
+
+    async with serve(Guarded) as client:
+        with pytest.raises(ConnectionRefused, match="Internal server error"):
+            await client.connect()
+    assert 'The method "recv_guard" was not found' in caplog.text
+
+
+def test_helpers_whose_names_only_begin_like_hooks_are_left_alone() -> None:
+    type("Chat", (BaseNamespace,), {"recv_from_queue": lambda self, a, b, c: None})
