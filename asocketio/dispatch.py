@@ -397,7 +397,10 @@ class Dispatcher:
         for job in jobs:
             if not job.done():
                 log.error(
-                    "%s %s: job %s does not end when cancelled", member.sid, member.endpoint or "/", job.get_name()
+                    "%s %s: job %s swallows its cancellation; the process cannot end while it runs",
+                    member.sid,
+                    member.endpoint or "/",
+                    job.get_name(),
                 )
 
     # The end of the socket.

@@ -852,3 +852,15 @@ async def test_a_guard_that_cannot_be_called_lets_nobody_in(caplog: Log) -> None
 
 def test_helpers_whose_names_only_begin_like_hooks_are_left_alone() -> None:
     type("Chat", (BaseNamespace,), {"recv_from_queue": lambda self, a, b, c: None})
+
+
+async def test_slips_with_the_test_client() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder})
+    with pytest.raises(UsageError, match="async with"):
+        await TestClient(app).connect()
+    async with TestClient(app) as client:
+        namespace = await client.connect()
+        with pytest.raises(UsageError, match="is in '/' already"):
+            await client.connect()
+        await namespace.disconnect()
+        await client.connect()

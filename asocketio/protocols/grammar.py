@@ -139,14 +139,14 @@ _NOTHING: Any = object()
 
 def _parse_event(packet: Packet, payload: Any) -> None:
     if type(payload) is not list or not payload:
-        raise MalformedPacket("an event is a JSON array that begins with its name")
+        raise MalformedPacket("an event that is no JSON array beginning with its name")
     name = payload[0]
     if type(name) is not str:
         if type(name) not in (int, float):
-            raise MalformedPacket(f"an event's name is text, not {type(name).__name__}")
+            raise MalformedPacket(f"an event whose name is no text but {type(name).__name__}")
         name = str(name)  # JavaScript accepts emit(1)
     elif name in RESERVED_EVENTS:
-        raise MalformedPacket(f"the event name {name!r} is reserved")
+        raise MalformedPacket(f"the event {name!r}, which is reserved")
     packet.name = name
     packet.args = payload[1:]
     if packet.id is not None:
@@ -155,7 +155,7 @@ def _parse_event(packet: Packet, payload: Any) -> None:
 
 def _parse_ack(packet: Packet, payload: Any) -> None:
     if type(payload) is not list or packet.id is None:
-        raise MalformedPacket("an ack has a number and a JSON array")
+        raise MalformedPacket("an ack without a number or a JSON array")
     packet.args = payload
 
 
@@ -165,17 +165,17 @@ def _parse_connect(packet: Packet, payload: Any) -> None:
     elif type(payload) is dict:
         packet.data = payload
     else:
-        raise MalformedPacket("the auth of a connect is a JSON object")
+        raise MalformedPacket("an auth that is no JSON object: io(url, {auth: {...}})")
 
 
 def _parse_disconnect(packet: Packet, payload: Any) -> None:
     if payload is not _NOTHING:
-        raise MalformedPacket("a disconnect has no payload")
+        raise MalformedPacket("a disconnect with a payload")
 
 
 def _parse_error(packet: Packet, payload: Any) -> None:
     if type(payload) not in (str, dict):
-        raise MalformedPacket("the payload of an error is a JSON object or text")
+        raise MalformedPacket("an error whose payload is neither a JSON object nor text")
     packet.data = payload
 
 

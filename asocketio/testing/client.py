@@ -79,7 +79,13 @@ class TestClient:
         self._carrier: Carrier | None = None
         self._numbers = itertools.count()
         self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
-        self._world: World
+        self._entered: World | None = None
+
+    @property
+    def _world(self) -> World:
+        if self._entered is None:
+            raise UsageError("use it as: async with TestClient(app) as client")
+        return self._entered
 
     @property
     def clock(self) -> TestClock:
@@ -91,7 +97,7 @@ class TestClient:
         await self.clock.advance(seconds)
 
     async def __aenter__(self) -> TestClient:
-        self._world = await World.enter(self.app)
+        self._entered = await World.enter(self.app)
         return self
 
     async def __aexit__(
@@ -128,6 +134,9 @@ class TestClient:
         """
         await self.open()
         endpoint = "" if namespace == "/" else namespace
+        former = self.namespaces.get(endpoint)
+        if former is not None and former.reason is None and former.sid:
+            raise UsageError(f"this client is in {namespace!r} already")
         joined = self.namespaces[endpoint] = ClientNamespace(self, endpoint)
         for event, handler in (on or {}).items():
             joined.on(event, handler)
