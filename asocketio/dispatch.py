@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from time import perf_counter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "error_answer"]
 
 Namespaces = Mapping[str, "type[BaseNamespace]"]
-
-BLOCKED = 0.1
-"""Seconds of the event loop that one step of a handler may take before a warning names it."""
 
 INTERNAL_ERROR = "Internal server error"
 
@@ -154,10 +150,7 @@ class Dispatcher:
         work = Work(self, packet, alone)
         self.running += 1
         self._alone = alone
-        started = perf_counter()
         work.task = self._socket.server.stepper.start(self._context.copy(), work, handler, packet)
-        if perf_counter() - started > BLOCKED:
-            log.warning("%s blocked the event loop for %.2f s: all clients waited", str(work), perf_counter() - started)
         if work.task is not None:
             self._watch(work)
 

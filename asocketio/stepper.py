@@ -17,8 +17,11 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage]
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from time import perf_counter
 from types import CoroutineType
 from typing import Any, NoReturn
+
+from asocketio.log import log
 
 __all__ = ["DONE", "Finished", "Runner", "Stepper", "Value"]
 
@@ -43,6 +46,9 @@ DONE = Value(None)
 """What sending returns when there is nothing to wait for: shared, so that the hot path makes no object."""
 
 _NOTHING: Any = object()
+BLOCKED = 0.1
+"""Seconds of the event loop that one step may take before a warning names it."""
+
 _PARKED = 64  # idle tasks kept for the next handlers that suspend; each is about 1 KB
 
 
@@ -151,6 +157,7 @@ class Runner(Coroutine[Any, Any, None]):
         """The first step; True if it suspended. The caller has entered the task."""
         self._context = context
         self._finished = finished
+        started = perf_counter()
         try:
             result = context.run(function, *args)
             if type(result) is not CoroutineType:
@@ -172,6 +179,8 @@ class Runner(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._coro, self._error = None, error
             return False
+        finally:
+            self._time(started)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
         return True
@@ -220,6 +229,7 @@ class Runner(Coroutine[Any, Any, None]):
         raise RuntimeError("a Runner belongs to its task")
 
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
+        started = perf_counter()
         try:
             return self._context.run(step, value)
         except StopIteration as stop:
@@ -230,6 +240,8 @@ class Runner(Coroutine[Any, Any, None]):
             raise
         except BaseException as error:
             self._coro, self._error = None, error
+        finally:
+            self._time(started)
         self._wake = None
         if self._stepper.park(self):
             wake = self._park()  # parked before `report`, which may start the next handler
@@ -237,6 +249,12 @@ class Runner(Coroutine[Any, Any, None]):
             return wake
         self.report()
         raise StopIteration
+
+    def _time(self, started: float) -> None:
+        """Name what kept the event loop to itself. ``str(finished)`` says what it is."""
+        if perf_counter() - started > BLOCKED:
+            what = str(getattr(self, "_finished", "something"))
+            log.warning("%s blocked the event loop for %.2f s: all clients waited", what, perf_counter() - started)
 
     def _park(self) -> asyncio.Future[None]:
         if self._stopped:

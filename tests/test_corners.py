@@ -635,9 +635,16 @@ async def test_a_plain_handler_that_blocks_is_named_in_the_log(caplog: Log) -> N
         def on_block(self) -> None:
             time.sleep(0.11)
 
+        async def on_later(self) -> None:
+            await asyncio.sleep(0)
+            time.sleep(0.11)  # noqa: ASYNC251
+
     async with serve(Blocking) as client:
-        await (await client.connect()).call("block")
+        namespace = await client.connect()
+        await namespace.call("block")
+        await namespace.call("later")
     assert "'block' in Blocking blocked the event loop for 0.1" in caplog.text
+    assert "'later' in Blocking blocked the event loop for 0.1" in caplog.text
 
 
 async def test_acl_never_blocks_connect_and_disconnect() -> None:
