@@ -143,10 +143,11 @@ class SocketIOApp:
         if self.app is not None:
             try:
                 await self.app(scope, hear, send)
-                return
             except Exception:
                 if heard:
                     raise
+            if heard:
+                return
         # There is no application, or it knows nothing of a lifespan; we have sockets to end.
         while True:
             message = await hear()
