@@ -205,5 +205,5 @@ async def test_reload_is_not_held_up_by_clients(
         _, took = await stop(server, signal.SIGINT, group=True)
         assert await websocket.closed() == []
     assert took < PROMPT, server.log()
-    assert server.log().splitlines().count("lifespan startup") == 2
+    assert server.log().splitlines().count("lifespan startup") >= 2  # more, where the watcher saw two changes
     assert "gone after server shutting down" in server.log()
