@@ -24,7 +24,7 @@ from asocketio.registry import Registry
 from asocketio.shutdown import chain_signals
 from asocketio.socket import Socket
 from asocketio.transport import ASGIApp, Opening, Receive, Scope, Send
-from asocketio.transports.polling import Poll, PollingOpening, Post
+from asocketio.transports.polling import CROSSING, Poll, PollingOpening, Post
 from asocketio.transports.websocket import Upgrade, WebSocketOpening, deny
 from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
 
@@ -207,6 +207,7 @@ class SocketIOApp:
         if visit.transport == "websocket":
             await Upgrade(receive, send).carry(socket)
         elif socket.transport_name != "polling":
+            await asyncio.sleep(CROSSING)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
             await Poll(receive, send, headers).carry(socket)

@@ -437,6 +437,7 @@ async def test_the_upgrade(session: Peer) -> None:
     await websocket.says("5", '420["echo",1]')
     assert websocket.frames == ["3probe", '42["queued"]', "430[1]"]
     late = await session.get()
+    await until(lambda: not late.waiting)
     assert (late.status, late.body) == (400, '{"code":3,"message":"Bad request"}')
 
 
@@ -463,6 +464,7 @@ async def test_a_poll_that_crosses_the_upgrade_is_a_bad_request(session: Peer) -
     websocket = await session.websocket("2probe")
     poll = await session.get()
     await websocket.says("5")
+    await until(lambda: not poll.waiting)
     assert (poll.status, poll.body) == (400, '{"code":3,"message":"Bad request"}')
 
 

@@ -18,10 +18,13 @@ from asocketio.protocol import Frame
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
 
-__all__ = ["Poll", "PollingOpening", "Post"]
+__all__ = ["CROSSING", "Poll", "PollingOpening", "Post"]
 
 RELEASE_AFTER = 0.1
 """Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
+
+CROSSING = 0.01
+"""Seconds by which the refusal of a poll that crosses an upgrade comes after what the websocket was sent before it."""
 
 SLICE = 64
 """Frames of one client that are handled before others have a turn."""
@@ -98,6 +101,7 @@ class Poll(Transport):
                     await self._wait(socket)
                 if socket.transport is not self:  # a websocket has taken over: the outbox is its business now
                     if began_late:
+                        await asyncio.sleep(CROSSING)
                         raise BadRequest("a poll that crossed the upgrade to websocket")
                     return []
             finally:
