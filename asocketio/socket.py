@@ -372,10 +372,8 @@ class Socket:
         """
         if self.state is SocketState.CLOSED:
             raise Disconnected(self.reason)
-        if self._acks is None:
-            self._acks = Acks(self.config.max_pending_acks)
         number = self.server.next_ack()
-        self._acks.expect(number, endpoint, answer)
+        self.expect_number(number, endpoint, answer)
         return number
 
     def expect_number(self, number: int, endpoint: str, answer: Answer) -> None:
