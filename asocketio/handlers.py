@@ -108,8 +108,8 @@ class Handlers:
             raise UsageError(f"{cls.__name__}.{name} is a {type(function).__name__}: handlers are plain methods")
         if not callable(function):
             return  # a value that happens to be called on_...
-        for each in (name.removeprefix("on_"), *events):
-            if each in _HOOK_OF and (each != name):
+        for each in (*([name.removeprefix("on_")] if name.startswith("on_") else []), *events):
+            if each in _HOOK_OF:
                 raise UsageError(
                     f"{cls.__name__}.{name} would never be called: {each!r} belongs to the client's own life; "
                     f"the hook is {_HOOK_OF[each]}"

@@ -744,6 +744,8 @@ def test_handlers_that_would_never_be_called_fail_at_class_creation(name: str) -
         type("Chat", (BaseNamespace,), {name: lambda self: None})
     with pytest.raises(UsageError, match="would never be called"):
         type("Chat", (BaseNamespace,), {"other": asocketio.event("connect")(lambda self: None)})
+    with pytest.raises(UsageError, match="would never be called"):
+        type("Chat", (BaseNamespace,), {"connect": asocketio.event("connect")(lambda self: None)})
 
 
 async def test_a_value_that_cannot_be_sent_is_said_to_be_returned_not_raised(caplog: Log) -> None:
