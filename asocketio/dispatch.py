@@ -284,9 +284,9 @@ class Dispatcher:
             _initialize(member.namespace)
             if await member.namespace.process_packet(packet) is False:
                 log.error(
-                    "%s %s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
-                    member.sid, endpoint or "/",
-                )  # fmt: skip
+                    "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
+                    member,
+                )
                 raise ConnectionRefused
         except BaseException as error:
             await self._refused(member, error)
@@ -310,20 +310,19 @@ class Dispatcher:
         socket = self._socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
         if isinstance(error, ConnectionRefused):
-            log.info("%s %s: refused: %r", member.sid, member.endpoint or "/", error.message)
+            log.info("%s: refused: %r", member, error.message)
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
         elif not self._is_late(error, member.endpoint) and socket.state is SocketState.OPEN:
             cls = self.namespaces[member.endpoint].__name__
-            where = f"{member.sid} {member.endpoint or '/'}"
-            log.error("%s: recv_connect of %s, or the making of it, raised %r", where, cls, error, exc_info=error)
+            log.error("%s: recv_connect of %s, or the making of it, raised %r", member, cls, error, exc_info=error)
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
         try:
             answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data=data))
         except UsageError as unencodable:
-            log.error("%s %s: the data of a refusal %s", member.sid, member.endpoint or "/", unencodable)
+            log.error("%s: the data of a refusal %s", member, unencodable)
             answer = socket.protocol.encode(
                 Packet(PacketType.ERROR, member.endpoint, data={"message": data["message"]})
             )
@@ -351,25 +350,30 @@ class Dispatcher:
     async def _say_goodbye(self, member: Member, packet: Packet) -> None:
         """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
         socket = self._socket
+        task, done = self._step(member.namespace.process_packet, packet)
+        if task is not None:
+            with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+                await asyncio.wait([done])
+            if not done.done():
+                log.error("%s: recv_disconnect was cancelled after close_grace", member)
+                task.cancel()
+                return
+        error = done.result()
+        if error is not None and not self._is_late(error, member.endpoint):
+            log.error("%s: recv_disconnect raised %r", member, error, exc_info=error)
+            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+
+    def _step(
+        self, function: Callable[..., Any], *args: Any
+    ) -> tuple[asyncio.Task[None] | None, asyncio.Future[BaseException | None]]:
+        """Step ``function`` apart from whoever waits for it; the future holds what it raised, if anything."""
         done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
         def finished(result: Any, error: BaseException | None) -> None:
             if not done.done():
                 done.set_result(error)
 
-        where = f"{member.sid} {member.endpoint or '/'}"
-        task = socket.server.stepper.start(self._context.copy(), finished, member.namespace.process_packet, packet)
-        if task is not None:
-            with socket.server.clock.deadline(socket.config.close_grace, shield=True):
-                await asyncio.wait([done])
-            if not done.done():
-                log.error("%s: recv_disconnect was cancelled after close_grace", where)
-                task.cancel()
-                return
-        error = done.result()
-        if error is not None and not self._is_late(error, member.endpoint):
-            log.error("%s: recv_disconnect raised %r", where, error, exc_info=error)
-            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+        return self._socket.server.stepper.start(self._context.copy(), finished, function, *args), done
 
     async def _remove(self, member: Member, reason: str) -> None:
         socket = self._socket
@@ -390,10 +394,7 @@ class Dispatcher:
         for job in jobs:
             if not job.done():
                 log.error(
-                    "%s %s: job %s swallows its cancellation; the process cannot end while it runs",
-                    member.sid,
-                    member.endpoint or "/",
-                    job.get_name(),
+                    "%s: job %s swallows its cancellation; the process cannot end while it runs", member, job.get_name()
                 )
 
     # The end of the socket.
@@ -403,25 +404,17 @@ class Dispatcher:
 
         It takes at most a few ``close_grace``; a cancellation that comes meanwhile waits for that.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def finished(result: Any, error: BaseException | None) -> None:
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        self._socket.server.stepper.start(self._context.copy(), finished, self._finish)
+        _, done = self._step(self._finish)
         cancelled: asyncio.CancelledError | None = None
         with anyio.CancelScope(shield=True):  # it has its deadlines inside
             while not done.done():
                 try:
                     await asyncio.wait([done])
-                except asyncio.CancelledError as error:
-                    cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        done.result()
+                except asyncio.CancelledError as cancellation:
+                    cancelled = cancellation
+        error = cancelled or done.result()
+        if error is not None:
+            raise error
 
     async def _finish(self) -> None:
         grace = self._socket.config.close_grace

@@ -71,6 +71,10 @@ class Member:
         self._held: list[Encoded] = []
         self._held_size = 0
 
+    def __str__(self) -> str:
+        """For log lines: who, and where."""
+        return f"{self.sid} {self.endpoint or '/'}"
+
     def post(self, encoded: Encoded) -> None:
         """Queue a packet for the client; while it is connecting, hold it back."""
         if self.state is MemberState.JOINED:

@@ -335,9 +335,9 @@ class BaseNamespace:
             if hasattr(work, "__await__"):
                 await work
         except Disconnected as error:
-            log.debug("%s %s: job %s ended with its client: %r", self.sid, self.ns_name or "/", name, error)
+            log.debug("%s: job %s ended with its client: %r", self._member, name, error)
         except Exception as error:  # the user's function
-            log.error("%s %s: job %s raised %r", self.sid, self.ns_name or "/", name, error, exc_info=error)
+            log.error("%s: job %s raised %r", self._member, name, error, exc_info=error)
             self._member.socket.dispatcher.report(self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
 
     def kill_local_jobs(self) -> None:

@@ -87,12 +87,11 @@ class View:
             self._responded.set()
 
 
-_WRITE_A_VIEW = "give it a view there that awaits socketio_manage, or write SocketIOApp(..., namespaces={...})"
 _HINTS = {
     2: "the view answered without awaiting socketio_manage: await it, and answer 4xx to refuse",
     307: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
     308: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
-    404: _WRITE_A_VIEW,
+    404: "give it a view there that awaits socketio_manage, or write SocketIOApp(..., namespaces={...})",
     405: "the view there must take GET: that is how a socket opens",
 }
 

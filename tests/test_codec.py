@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio.codec import MAX_DEPTH, CustomJson, Json, StdJson, restore
 from asocketio.errors import MalformedPacket, UsageError
-
-settings.register_profile(
-    "short",
-    max_examples=200,
-    deadline=None,
-    derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-short = settings.get_profile("short")
+from tests.properties import short
 
 
 def own_dumps(value: Any) -> str:

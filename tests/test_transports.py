@@ -131,6 +131,23 @@ async def session(peer: Peer) -> Peer:
     return peer
 
 
+async def a_busy_session() -> tuple[Peer, asyncio.Event, list[int], str]:
+    """A session, what its first handler waits for, what the others saw, and a body that overfills its backlog."""
+    gate = asyncio.Event()
+    seen: list[int] = []
+
+    class Busy(Recorder):
+        async def on_wait(self) -> None:
+            await gate.wait()
+
+        async def on_say(self, number: int) -> None:
+            seen.append(number)
+
+    peer = Peer(Busy, max_backlog_packets=160)
+    await peer.open()
+    return peer, gate, seen, "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+
+
 # Polling
 
 
@@ -239,19 +256,7 @@ async def test_a_client_that_says_goodbye(session: Peer) -> None:
 
 
 async def test_a_post_is_answered_after_send_timeout_and_the_next_waits_for_its_rest() -> None:
-    gate = asyncio.Event()
-    seen: list[Any] = []
-
-    class Busy(Recorder):
-        async def on_wait(self) -> None:
-            await gate.wait()
-
-        async def on_say(self, number: int) -> None:
-            seen.append(number)
-
-    peer = Peer(Busy, max_backlog_packets=160)
-    await peer.open()
-    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    peer, gate, seen, body = await a_busy_session()
     first = await peer.post(body.encode())
     assert first.waiting
     await peer.clock.advance(30.1)
@@ -524,19 +529,7 @@ async def test_a_session_that_ends_while_it_upgrades(session: Peer) -> None:
 
 
 async def test_what_came_by_post_is_handled_before_what_comes_by_websocket() -> None:
-    gate = asyncio.Event()
-    seen: list[Any] = []
-
-    class Busy(Recorder):
-        async def on_wait(self) -> None:
-            await gate.wait()
-
-        async def on_say(self, number: int) -> None:
-            seen.append(number)
-
-    peer = Peer(Busy, max_backlog_packets=160)
-    await peer.open()
-    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    peer, gate, seen, body = await a_busy_session()
     await peer.post(body.encode())
     websocket = await peer.websocket("2probe", "5", '42["say",100]')
     gate.set()

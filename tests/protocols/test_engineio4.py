@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
@@ -21,15 +20,7 @@ from asocketio.errors import MalformedPacket, MalformedPayload, ProtocolError, U
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.protocols.engineio4 import EngineIO4
-
-settings.register_profile(
-    "short",
-    max_examples=200,
-    deadline=None,
-    derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-short = settings.get_profile("short")
+from tests.properties import short
 
 PROTOCOL = EngineIO4()
 CONFIG = Config()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
@@ -20,15 +19,7 @@ from asocketio.errors import MalformedPacket, ProtocolError, UnexpectedPacket, U
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.protocols.grammar import RESERVED_EVENTS, Assembler, write
-
-settings.register_profile(
-    "short",
-    max_examples=200,
-    deadline=None,
-    derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-short = settings.get_profile("short")
+from tests.properties import short
 
 STD = StdJson()
 CONFIG = Config()
