@@ -7,6 +7,7 @@ from asocketio.audience import Audience
 from asocketio.config import Config
 from asocketio.errors import (
     AckTimeout,
+    CannotCarry,
     ConnectionRefused,
     Disconnected,
     HandshakeError,
@@ -28,6 +29,7 @@ __all__ = [
     "Audience",
     "BaseNamespace",
     "BroadcastMixin",
+    "CannotCarry",
     "Config",
     "ConnectionRefused",
     "Disconnected",

@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 
+from asocketio.errors import CannotCarry
+from asocketio.log import Throttle
 from asocketio.member import Member
 from asocketio.packet import Packet
+from asocketio.protocol import Encoded, Protocol
 
-__all__ = ["Adapter", "Target"]
+__all__ = ["Adapter", "Spellings", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,38 @@ class Adapter(ABC):
         Raises:
             UsageError: the packet has no wire form.
         """
+
+
+class Spellings:
+    """One packet for many: encoded once for each generation among them."""
+
+    __slots__ = ("_complaints", "_encoded", "_packet")
+
+    def __init__(self, packet: Packet, complaints: Throttle) -> None:
+        self._packet = packet
+        self._complaints = complaints
+        self._encoded: dict[Protocol, Encoded | None] = {}
+
+    def get(self, protocol: Protocol) -> Encoded | None:
+        """The packet in a generation's spelling; None, and a line in the log, where it has none.
+
+        Raises:
+            UsageError: the packet has no wire form at all.
+        """
+        try:
+            return self._encoded[protocol]
+        except KeyError:
+            encoded = self._encoded[protocol] = self._encode(protocol)
+            return encoded
+
+    def _encode(self, protocol: Protocol) -> Encoded | None:
+        try:
+            return protocol.encode(self._packet)
+        except CannotCarry as error:
+            packet = self._packet
+            self._complaints.warning(
+                "cannot carry", "%s: %s %r did not go to the clients of generation %s: %s",
+                packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
+                about=f"{packet.endpoint} {packet.name}",
+            )  # fmt: skip
+            return None

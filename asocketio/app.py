@@ -14,7 +14,7 @@ from asocketio.audience import Audience
 from asocketio.clock import Clock
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.http import Headers, answer, check_origin, cors_headers, error_body, preflight_headers
+from asocketio.http import Headers, answer, check_origin, cors_headers, preflight_headers, tell
 from asocketio.log import log
 from asocketio.manage import check_namespaces, namespace_name, socketio_manage
 from asocketio.namespace import BaseNamespace
@@ -25,8 +25,8 @@ from asocketio.shutdown import chain_signals
 from asocketio.socket import Socket
 from asocketio.transport import ASGIApp, Opening, Receive, Scope, Send
 from asocketio.transports.polling import CROSSING, Poll, PollingOpening, Post
-from asocketio.transports.websocket import Upgrade, WebSocketOpening, deny
-from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
+from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketOpening, deny
+from asocketio.visit import GENERATIONS, Visit, is_ours, path_below, read_visit, speaker
 
 __all__ = ["FOLLOW", "SocketIOApp", "of"]
 
@@ -77,7 +77,8 @@ class SocketIOApp:
             )
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
         self.registry = Registry(self.config, MemoryAdapter())
-        self._protocols: dict[str, Protocol] = {version: cls() for version, cls in GENERATIONS.items()}
+        served = [str(generation) for generation in self.config.generations]
+        self._protocols: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items() if name in served}
         self._limits_compared = False
         self._closing = False
         self._closer: asyncio.Task[None] | None = None
@@ -88,8 +89,9 @@ class SocketIOApp:
             await self._lifespan(scope, receive, send)
             return
         scope["asocketio"] = self
-        if scope["type"] in ("http", "websocket") and path_below(scope, self.path) == "/":
-            await self._serve(scope, receive, send)
+        below = path_below(scope, self.path) if scope["type"] in ("http", "websocket") else None
+        if below is not None and is_ours(below):
+            await self._serve(below, scope, receive, send)
         elif self.app is not None:
             await self.app(scope, receive, send)
         else:
@@ -163,8 +165,8 @@ class SocketIOApp:
             except TypeError:
                 pass  # not to be referred to weakly: then it cannot be looked up
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A request to our path."""
+    async def _serve(self, below: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request to our path; ``below`` is what follows it."""
         self._compare_limits(receive)
         headers: Headers = []
         if scope["type"] == "websocket":
@@ -179,7 +181,7 @@ class SocketIOApp:
             self.registry.bind(clock)
             if clock is None:
                 chain_signals(self)
-            visit = read_visit(scope, self.config, self._protocols)
+            visit = read_visit(scope, below, self.config, self._protocols)
             if visit.sid:
                 await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
             elif self._closing:
@@ -189,30 +191,41 @@ class SocketIOApp:
         except HandshakeError as error:
             about = "" if isinstance(error, UnknownSession) else str(error)
             self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
-            await self._refuse(error, scope, receive, send, headers)
+            await self._refuse(error, below, scope, receive, send, headers)
 
     async def _refuse(
-        self, error: HandshakeError, scope: Scope, receive: Receive, send: Send, headers: Headers
+        self, error: HandshakeError, below: str, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
-        if scope["type"] == "websocket":
+        who = speaker(scope, below)
+        body = who.protocol.refusal(error, who.form, scope.get("method", "GET"))
+        if scope["type"] == "http":
+            headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
+            await answer(send, body.status, body.content, headers)
+        elif isinstance(error, UnknownSession) and who.protocol.roams:
+            # Refused with a status, clients would wait for their time-out.
+            await tell(send, {"type": "websocket.accept"})
+            await RoamingWebSocket(receive, send).dismiss([body.content.decode()])
+        else:
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
             await deny(scope, send, error.status, error.message.encode(), headers)
-        else:
-            await answer(send, error.status, error_body(error), [*headers, (b"content-type", b"application/json")])
 
     async def _revisit(
         self, visit: Visit, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
         """A request of a session that is open."""
-        if visit.transport == "websocket":
-            await Upgrade(receive, send).carry(socket)
-        elif socket.transport_name != "polling":
+        roams = visit.protocol.roams
+        if visit.leaves:
+            socket.close("transport close")
+            await answer(send, 200, b"", headers)
+        elif visit.transport == "websocket":
+            await (RoamingWebSocket if roams else Upgrade)(receive, send).carry(socket)
+        elif socket.transport_name != "polling" and not roams:
             await asyncio.sleep(CROSSING)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            await Poll(receive, send, headers).carry(socket)
+            await Poll(visit.form, receive, send, headers).carry(socket)
         elif scope["method"] == "POST":
-            await Post(scope, receive, send, headers).carry(socket)
+            await Post(visit.form, scope, receive, send, headers).carry(socket)
         else:
             raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
 
@@ -224,8 +237,9 @@ class SocketIOApp:
             opening = WebSocketOpening(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
-            opening = PollingOpening(receive, send, answer_headers)
+            opening = PollingOpening(visit.protocol, visit.form, receive, send, answer_headers)
         socket = self.registry.create(visit.protocol, opening)
+        socket.query = visit.query
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
             cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax{secure}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asocketio.acks import unpack
-from asocketio.adapter import Target
+from asocketio.adapter import Spellings, Target
 from asocketio.errors import AckTimeout, Overflow, UsageError
 from asocketio.member import Member
 from asocketio.packet import Packet, PacketType
@@ -138,14 +138,18 @@ class Audience:
         packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
         if self.server.adapter.checks:
             check(packet)  # before anybody is asked
+        spellings = Spellings(packet, self.server.complaints)
         for member in self.server.adapter.members(self.target):
             if member.gone or (self.is_volatile and not member.socket.keeps_up):
+                continue
+            encoded = spellings.get(member.socket.protocol)
+            if encoded is None:
                 continue
             try:
                 expect(member)
             except Overflow:
                 continue
-            member.send(packet)
+            member.post(encoded)
         if not asked:
             return answers
 

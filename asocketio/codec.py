@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from asocketio.errors import MalformedPacket, UsageError
 
-__all__ = ["MAX_DEPTH", "CustomJson", "Json", "StdJson", "restore"]
+__all__ = ["MAX_DEPTH", "AsciiJson", "CustomJson", "Json", "StdJson", "restore"]
 
 MAX_DEPTH = 100
 """Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""
@@ -24,6 +24,7 @@ Binary = bytes | bytearray | memoryview
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _INNERMOST = re.compile(r"\[\]|\{\}")
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def _finite(text: str) -> float:
@@ -118,6 +119,25 @@ class CustomJson(Json):
         return text, attachments
 
 
+class AsciiJson(Json):
+    """Another `Json`, with all that is not ASCII escaped in what it writes."""
+
+    def __init__(self, json: Json) -> None:
+        self._json = json
+
+    def loads(self, text: str) -> Any:
+        return self._json.loads(text)
+
+    def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        text, attachments = self._json.dumps(value)
+        # Outside of strings JSON has nothing but ASCII.
+        return text if text.isascii() else _NOT_ASCII.sub(_escape, text), attachments
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
 class _Encoder(json.JSONEncoder):
     """A JSON encoder that meets binary values by itself: no second walk over the arguments."""
 
@@ -160,7 +180,7 @@ def restore(value: Any, attachments: list[bytes]) -> Any:
         return {key: restore(item, attachments) for key, item in value.items()}
     number = value.get("num")
     if type(number) is not int or not 0 <= number < len(attachments):
-        raise MalformedPacket(f"placeholder {number!r}, expected 0 to {len(attachments) - 1}")
+        raise MalformedPacket(f"placeholder {number!r:.40}, expected 0 to {len(attachments) - 1}")
     return attachments[number]
 
 

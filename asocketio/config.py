@@ -14,6 +14,8 @@ __all__ = ["Config", "Settings"]
 
 Transports = Sequence[Literal["polling", "websocket"]]
 _TRANSPORTS = ("polling", "websocket")
+Generations = Sequence[Literal["0.9", 3, 4]]
+_GENERATIONS = ("0.9", 3, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,14 @@ class Config:
     """From an answered ping to the next."""
     ping_timeout: float = 20.0
     """A ping not answered for this long ends the socket."""
+    heartbeat_interval: float = 25.0
+    """0.9 on a websocket: from one heartbeat to the next."""
+    heartbeat_timeout: float = 60.0
+    """0.9 on a websocket: a heartbeat not answered for this long ends the socket."""
+    close_timeout: float = 60.0
+    """0.9 by polling: how long a client may stay away between two requests. After as long a silence it leaves."""
+    polling_duration: float = 20.0
+    """0.9 by polling: how long a poll waits before it is answered with nothing."""
     connect_timeout: float = 45.0
     """A view must have called ``socketio_manage``, and a client have joined a namespace, by then."""
     upgrade_timeout: float = 10.0
@@ -45,6 +55,8 @@ class Config:
     close_grace: float = 5.0
     """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
     transports: Transports = ("polling", "websocket")
+    generations: Generations = ("0.9", 3, 4)
+    """Clients served: ``"0.9"``; 3, which is 1.x and 2.x; 4, which is 3.x and 4.x (by their ``EIO=``)."""
     concurrency: int = 1
     """Handlers of one socket that may run at a time. 1 keeps its events in strict order."""
     cors_allowed_origins: Sequence[str] | str | None = None
@@ -64,6 +76,17 @@ class Config:
                 f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, "
                 "for example transports=('websocket',)"
             )
+        served: Any = self.generations
+        if not _is_list(served) or not served or any(isinstance(g, float) or g not in _GENERATIONS for g in served):
+            raise UsageError(
+                f"generations={self.generations!r}: expected some of {_GENERATIONS}, for example generations=(4,)"
+            )
+        for name in ("heartbeat_interval", "polling_duration"):
+            if getattr(self, name) >= self.close_timeout:
+                raise UsageError(
+                    f"{name}={getattr(self, name)!r}: 0.9 clients leave when they hear nothing for "
+                    f"close_timeout={self.close_timeout!r}, so it must be less than that"
+                )
         _check_origins(self.cors_allowed_origins)
         headers: Any = self.cors_allowed_headers
         if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
@@ -95,6 +118,10 @@ class Settings(TypedDict, total=False):
 
     ping_interval: float
     ping_timeout: float
+    heartbeat_interval: float
+    heartbeat_timeout: float
+    close_timeout: float
+    polling_duration: float
     connect_timeout: float
     upgrade_timeout: float
     max_payload: int
@@ -106,13 +133,25 @@ class Settings(TypedDict, total=False):
     send_timeout: float
     close_grace: float
     transports: Transports
+    generations: Generations
     concurrency: int
     cors_allowed_origins: Sequence[str] | str | None
     cors_allowed_headers: Sequence[str] | None
     cookie: str | None
 
 
-_DURATIONS = ("ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "send_timeout", "close_grace")
+_DURATIONS = (
+    "ping_interval",
+    "ping_timeout",
+    "heartbeat_interval",
+    "heartbeat_timeout",
+    "close_timeout",
+    "polling_duration",
+    "connect_timeout",
+    "upgrade_timeout",
+    "send_timeout",
+    "close_grace",
+)
 _COUNTS = (
     "max_payload",
     "max_attachments",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, UnexpectedPacket, UsageError
+from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, Refused, StrayPacket, UsageError
 from asocketio.log import log
 from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
@@ -83,6 +83,7 @@ class Dispatcher:
         "_socket",
         "_suspended",
         "namespaces",
+        "refusal",
         "running",
     )
 
@@ -90,6 +91,8 @@ class Dispatcher:
         self.namespaces = namespaces
         self.running = 0
         """Handlers that have started and not ended."""
+        self.refusal: Refused | None = None
+        """The global namespace refused a client to whom that is the connection."""
         self._socket = socket
         self._context = context
         self._backlog: deque[tuple[Packet, int]] = deque()
@@ -160,7 +163,7 @@ class Dispatcher:
         if member is not None and not member.leaving and member.state is not MemberState.LEFT:
             return member
         if member is None and packet.endpoint not in self._socket.left:
-            raise UnexpectedPacket(
+            raise StrayPacket(
                 f"an {packet.type.value} for the namespace {packet.endpoint or '/'!r}, which it never joined"
             )
         return None
@@ -202,10 +205,12 @@ class Dispatcher:
             while self._backlog and self._may_start(self._backlog[0][0]):
                 packet, size = self._backlog.popleft()
                 self._size -= size
-                self._start(packet)
-        except ProtocolError as error:
-            self._drop_backlog()
-            self._socket.refuse(error)
+                try:
+                    self._start(packet)
+                except ProtocolError as error:
+                    self._socket.refuse(error)
+                    if not isinstance(error, self._socket.protocol.forgives):
+                        self._drop_backlog()
         finally:
             self._pumping = False
         if not self.full:
@@ -274,7 +279,10 @@ class Dispatcher:
             self._unknown(endpoint)
             return
         if endpoint in socket.members:
-            raise UnexpectedPacket(f"a second connect to the namespace {endpoint or '/'!r}")
+            self._again(endpoint)
+            return
+        if socket.protocol.opens_global:
+            packet.data = {**socket.query, **packet.data}
         member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint))
         member.connector = asyncio.current_task()
         socket.members[endpoint] = member
@@ -297,8 +305,18 @@ class Dispatcher:
                 socket.server.joined(socket)
                 member.accept()
 
+    def _again(self, endpoint: str) -> None:
+        """A connect to a namespace that the client is in."""
+        socket = self._socket
+        if not socket.protocol.confirms_again:
+            raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
+        socket.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
+
     def _unknown(self, endpoint: str) -> None:
         socket = self._socket
+        if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
+            socket.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
+            return
         socket.server.complaints.warning(
             "namespace", "%s: refused the namespace %r; declared are %s",
             socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in self.namespaces],
@@ -319,6 +337,10 @@ class Dispatcher:
             log.error("%s: recv_connect of %s, or the making of it, raised %r", member, cls, error, exc_info=error)
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
+        if socket.protocol.global_is_connection and not member.endpoint:
+            self.refusal = Refused(data["message"])
+            socket.close("forced close")
+            return
         try:
             answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data=data))
         except UsageError as unencodable:
@@ -396,6 +418,17 @@ class Dispatcher:
                 log.error(
                     "%s: job %s swallows its cancellation; the process cannot end while it runs", member, job.get_name()
                 )
+
+    async def settled(self) -> None:
+        """Wait until nothing is being handled, or the socket has ended."""
+        if not self._busy:
+            return
+        either = [asyncio.ensure_future(self._run_out()), asyncio.ensure_future(self._socket.wait_closed())]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in either:
+                waiting.cancel()
 
     # The end of the socket.
 

@@ -5,17 +5,20 @@
     SocketIOError
     ├─ ProtocolError          the peer broke the rules: its connection ends
     │   ├─ MalformedPacket    a packet that cannot be read
+    │   │   └─ UnknownPacket  its type is not known
     │   ├─ MalformedPayload   a polling body that cannot be read
     │   ├─ PayloadTooLarge    more bytes than ``max_payload``
     │   └─ UnexpectedPacket   readable, but not allowed now
+    │       └─ StrayPacket    for a namespace that the client is not in
     ├─ HandshakeError         refused before there is a socket
     │   ├─ UnknownTransport · UnknownSession · BadMethod · BadRequest
-    │   └─ Forbidden · UnsupportedVersion · Unavailable
+    │   └─ Forbidden · Refused · UnsupportedVersion · Unavailable
     ├─ ConnectionRefused      raise it in ``recv_connect``
     ├─ Disconnected           what sending, or awaiting an ack, meets after the end
     ├─ AckTimeout             also a ``TimeoutError``
     ├─ Overflow               a client that floods, or does not keep up
     └─ UsageError             a mistake of the program that uses this package
+        └─ CannotCarry        a value that this client's generation knows no form of
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ __all__ = [
     "AckTimeout",
     "BadMethod",
     "BadRequest",
+    "CannotCarry",
     "ConnectionRefused",
     "Disconnected",
     "Forbidden",
@@ -35,9 +39,12 @@ __all__ = [
     "Overflow",
     "PayloadTooLarge",
     "ProtocolError",
+    "Refused",
     "SocketIOError",
+    "StrayPacket",
     "Unavailable",
     "UnexpectedPacket",
+    "UnknownPacket",
     "UnknownSession",
     "UnknownTransport",
     "UnsupportedVersion",
@@ -62,6 +69,10 @@ class MalformedPacket(ProtocolError):
     """A packet that cannot be read."""
 
 
+class UnknownPacket(MalformedPacket):
+    """A packet of a type that the protocol does not have."""
+
+
 class MalformedPayload(ProtocolError):
     """A polling body that cannot be split into packets."""
 
@@ -76,6 +87,10 @@ class UnexpectedPacket(ProtocolError):
     """A readable packet at a moment when the protocol does not allow it."""
 
 
+class StrayPacket(UnexpectedPacket):
+    """A packet for a namespace that the client is not in, or is in already."""
+
+
 class HandshakeError(SocketIOError):
     """A request refused before it reached a socket.
 
@@ -86,6 +101,8 @@ class HandshakeError(SocketIOError):
     status: ClassVar[int] = 400
     code: ClassVar[int] = 3
     message: ClassVar[str] = "Bad request"
+    refused: str = ""
+    """What a program's own refusal says, where the client can be told."""
 
 
 class UnknownTransport(HandshakeError):
@@ -126,6 +143,18 @@ class UnsupportedVersion(HandshakeError):
 
     code = 5
     message = "Unsupported protocol version"
+
+
+class Refused(HandshakeError):
+    """The global namespace refused a client to whom that is the connection (0.9)."""
+
+    status = 403
+    code = 4
+    message = "handshake unauthorized"
+
+    def __init__(self, refused: str) -> None:
+        super().__init__(refused)
+        self.refused = refused
 
 
 class Unavailable(HandshakeError):
@@ -184,3 +213,10 @@ class Overflow(SocketIOError):
 
 class UsageError(SocketIOError):
     """A mistake of the program that uses this package; the message says what to write instead."""
+
+
+class CannotCarry(UsageError):
+    """A value that the client's generation has no form for, such as binary for a client of 0.9.
+
+    Broadcasts leave such a client out and say so in the log; a packet for it alone raises this at the call.
+    """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
 from asocketio.config import Config
-from asocketio.errors import Disconnected, Forbidden, HandshakeError, PayloadTooLarge
+from asocketio.errors import Disconnected, Forbidden, PayloadTooLarge
 from asocketio.log import log
 from asocketio.transport import Message, Receive, Scope, Send
 
@@ -16,7 +15,6 @@ __all__ = [
     "answer",
     "check_origin",
     "cors_headers",
-    "error_body",
     "header",
     "preflight_headers",
     "read_body",
@@ -26,7 +24,6 @@ __all__ = [
 
 Headers = list[tuple[bytes, bytes]]
 
-TEXT = b"text/plain; charset=UTF-8"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
@@ -58,11 +55,6 @@ async def tell(send: Send, message: Message) -> bool:
         log.debug("the peer has gone before its %s: %r", message["type"], error)
         return False
     return True
-
-
-def error_body(error: HandshakeError) -> bytes:
-    """The JSON that Engine.IO clients know: ``{"code":1,"message":"Session ID unknown"}``."""
-    return json.dumps({"code": error.code, "message": error.message}, separators=(",", ":")).encode()
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -17,7 +17,7 @@ MOST = 100
 """Complaints that are told apart within that time."""
 
 
-_SESSION = re.compile(r"(\bsid=[^&\s\"]{0,6})[^&\s\"]*")
+_SESSION = re.compile(r"(\bsid=[^&\s\"]{0,6}|/1/[a-z-]*/[^/?\s\"]{0,6})[^&/?\s\"]*")
 
 
 class HideSessions(logging.Filter):
@@ -31,7 +31,7 @@ class HideSessions(logging.Filter):
 
 
 def _hide(text: str) -> str:
-    return _SESSION.sub(r"\1…", text) if "sid=" in text else text
+    return _SESSION.sub(r"\1…", text) if "sid=" in text or "/1/" in text else text
 
 
 class Throttle:

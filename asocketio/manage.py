@@ -9,11 +9,11 @@ from typing import Any
 
 from asocketio.codec import CustomJson
 from asocketio.dispatch import Dispatcher
-from asocketio.errors import UsageError
+from asocketio.errors import Unavailable, UsageError
 from asocketio.namespace import BaseNamespace
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import ErrorHandler, Socket, SocketState
-from asocketio.transport import Scope
+from asocketio.transport import Opening, Scope
 
 __all__ = ["check_namespaces", "namespace_name", "socketio_manage"]
 
@@ -63,14 +63,29 @@ async def socketio_manage(
     socket.dispatcher = Dispatcher(socket, table, copy_context())
     try:
         socket.server.opened(socket)
-        await opening.open(socket)
-        if socket.protocol.opens_global:
-            socket.dispatcher.submit(Packet(PacketType.CONNECT))
-        await opening.carry(socket)
-        await socket.wait_closed()
+        if await _let_in(socket, opening):
+            await opening.carry(socket)
+            await socket.wait_closed()
     finally:
         socket.close("forced server close")  # does nothing unless the view was cancelled
         await socket.dispatcher.finish()
+
+
+async def _let_in(socket: Socket, opening: Opening) -> bool:
+    """Answer the handshake, and connect the global namespace where that happens unasked. False: refused."""
+    connect = Packet(PacketType.CONNECT, data={})
+    if not socket.protocol.global_is_connection:
+        await opening.open(socket)
+        if socket.protocol.opens_global:
+            socket.dispatcher.submit(connect)
+        return True
+    socket.dispatcher.submit(connect)
+    await socket.dispatcher.settled()
+    if socket.connected:
+        await opening.open(socket)
+        return True
+    await opening.refuse(socket.dispatcher.refusal or Unavailable("recv_connect took too long"))
+    return False
 
 
 def namespace_name(name: str) -> str:

@@ -73,7 +73,13 @@ class Member:
 
     def __str__(self) -> str:
         """For log lines: who, and where."""
-        return f"{self.sid} {self.endpoint or '/'}"
+        return f"{self.shown_sid} {self.endpoint or '/'}"
+
+    @property
+    def shown_sid(self) -> str:
+        """The sid for log lines: before generation 4 the session's secret id is in it, so that is cut down."""
+        sessid = self.socket.sessid
+        return self.sid.replace(sessid, sessid[:6] + "…")
 
     def post(self, encoded: Encoded) -> None:
         """Queue a packet for the client; while it is connecting, hold it back."""

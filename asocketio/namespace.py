@@ -351,6 +351,8 @@ class BaseNamespace:
         Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
         ``self.socket.disconnect()`` throws it out altogether.
         """
+        if self.socket.protocol.global_is_connection and not self.ns_name:
+            return self.socket.disconnect()
         if self._member.disconnect("server namespace disconnect", silent=silent):
             self.socket.dispatcher.submit_goodbye(self._member)
         return DONE

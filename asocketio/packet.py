@@ -26,6 +26,7 @@ class PacketType(StrEnum):
     ACK = "ack"
     ERROR = "error"
 
+    HEARTBEAT = "heartbeat"
     PING = "ping"
     PONG = "pong"
     NOOP = "noop"

@@ -8,15 +8,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from asocketio.codec import Json, StdJson
 from asocketio.config import Config
+from asocketio.errors import HandshakeError, ProtocolError
 from asocketio.packet import Packet
 
-__all__ = ["Decoder", "Encoded", "Frame", "Protocol"]
+__all__ = ["Body", "Decoder", "Encoded", "Form", "Frame", "Protocol"]
 
 Frame = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a client wants the bodies of one polling request."""
+
+    text_only: bool = False
+    """It cannot take binary bodies (``b64=1``)."""
+    script: int | None = None
+    """JSONP: answers are scripts that call the callback of this number, what it posts is an HTML form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a polling request is answered."""
+
+    content: bytes
+    kind: bytes = b"text/plain; charset=UTF-8"
+    """Its Content-Type."""
+    status: int = 200
 
 
 class Encoded:
@@ -38,7 +60,7 @@ class Encoded:
 
 
 class Decoder(ABC):
-    """Reads the frames of one client; between frames it holds only the packet whose attachments are due."""
+    """Reads what one client sends; between frames it holds only the packet whose attachments are due."""
 
     @abstractmethod
     def feed(self, frame: Frame) -> Packet | None:
@@ -49,19 +71,41 @@ class Decoder(ABC):
             UnexpectedPacket: text where an attachment is due, or binary where none is.
         """
 
+    @abstractmethod
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+        """The frames of a polling body, in order. ``body`` is at most ``config.max_payload`` bytes.
+
+        ``binary`` says that its Content-Type is ``application/octet-stream``.
+
+        Raises:
+            MalformedPayload: it cannot be split.
+        """
+
 
 class Protocol(ABC):
     """One generation. It keeps no state: an instance serves all sockets that use the same JSON."""
 
     generation: ClassVar[str]
-    """``"0.9"``, ``"3"`` or ``"4"``: the name of it in URLs, settings and log lines."""
-    server_pings: ClassVar[bool]
-    """Who sends the pings: the server, or the client."""
+    """``"0.9"``, ``"3"`` or ``"4"``: the name of it in settings and log lines."""
+    pings: ClassVar[Literal["server", "client", "transport"]]
+    """Who shows that the other side lives: the server asks, the client asks, or it depends on the transport (0.9)."""
     opens_global: ClassVar[bool]
-    """The global namespace connects by itself, unasked."""
+    """The global namespace connects by itself, unasked; what ``recv_connect`` gets is the query of the URL."""
+    global_is_connection: ClassVar[bool] = False
+    """The global namespace is the connection: refused there, the handshake is; left, everything is."""
+    scripts_refusals: ClassVar[bool] = False
+    """By JSONP a refusal is a script, whatever its status: clients would hear nothing of another."""
+    roams: ClassVar[bool] = False
+    """Any request with the session's id carries it on, the newest first, and a broken one is only a gap."""
+    answers_posts_first: ClassVar[bool] = False
+    """A POST is answered before its packets are handled."""
+    confirms_again: ClassVar[bool] = False
+    """A connect to a namespace that the client is in is answered once more."""
+    forgives: ClassVar[tuple[type[ProtocolError], ...]] = ()
+    """Errors of a client that cost it the packet, not the connection."""
     clients_send_errors: ClassVar[bool] = False
     """Clients may send error packets."""
-    post_answer: ClassVar[bytes] = b"ok"
+    post_answer: ClassVar[Body] = Body(b"ok", b"text/html")
     """What a POST is answered."""
 
     def __init__(self, json: Json | None = None) -> None:
@@ -77,6 +121,7 @@ class Protocol(ABC):
 
         Raises:
             UsageError: an argument has no wire form.
+            CannotCarry: this generation has none for it; others may.
         """
 
     @abstractmethod
@@ -84,16 +129,16 @@ class Protocol(ABC):
         """A new reader for one client."""
 
     @abstractmethod
-    def join(self, frames: Iterable[Frame]) -> bytes:
-        """A polling body of ``frames``."""
+    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+        """The answer to a poll that carries ``frames``, at least one."""
 
     @abstractmethod
-    def split(self, body: bytes) -> list[Frame]:
-        """The frames of a polling body, in order. ``body`` is at most ``config.max_payload`` bytes.
+    def farewell(self, reason: str) -> Packet:
+        """What a poll is told when the socket has ended for ``reason``."""
 
-        Raises:
-            MalformedPayload: it cannot be split.
-        """
+    @abstractmethod
+    def refusal(self, error: HandshakeError, form: Form, method: str) -> Body:
+        """The answer to an HTTP request that reached no socket."""
 
     @abstractmethod
     def namespace_sid(self, sessid: str, endpoint: str) -> str:

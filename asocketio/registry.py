@@ -13,8 +13,8 @@ from asocketio.clock import Clock
 from asocketio.config import Config
 from asocketio.deadlines import Deadlines, Line
 from asocketio.errors import UnknownSession
+from asocketio.heartbeat import heartbeats
 from asocketio.log import Throttle, log
-from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.stepper import Stepper
@@ -28,9 +28,6 @@ _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", 
 
 SLOW = 5.0
 """Seconds after which a handler that holds up its client is named in the log."""
-
-STALL = 1.0
-"""Seconds of lateness after which a deadline is not held against the client."""
 
 
 class Watched(typing.Protocol):
@@ -86,8 +83,7 @@ class Registry:
         config = self.config
         self._deadlines = Deadlines(self.clock)
         line = self._deadlines.line
-        self._pings: Line[Socket] = line(config.ping_interval, self._ping_due)
-        self._pongs: Line[Socket] = line(config.ping_timeout, self._pong_missing)
+        self._heartbeats = heartbeats(self.clock, self._deadlines, config)
         self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
         self._lingering: Line[Socket] = line(LINGER, self._linger_over)
         self._slow: Line[Watched] = line(SLOW, self._handler_slow)
@@ -98,7 +94,7 @@ class Registry:
         """A new socket with an unguessable id of 120 random bits."""
         if self.stepper.closed:
             self.stepper = Stepper(asyncio.get_running_loop())
-        socket = Socket(self, secrets.token_urlsafe(15), protocol, opening)
+        socket = Socket(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
         self.sockets[socket.sessid] = socket
         self._connects.set(socket, self.clock.now())
         self._lives += 1
@@ -119,24 +115,17 @@ class Registry:
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
         socket.state = SocketState.OPEN
-        now = self.clock.now()
-        self._connects.set(socket, now)
-        if socket.protocol.server_pings:
-            self._pings.set(socket, now)
+        self._connects.set(socket, self.clock.now())
+        socket.heartbeat.opened(socket)
 
     def joined(self, socket: Socket) -> None:
         """The client is in a namespace: it is no idle connection."""
         self._connects.drop(socket)
 
-    def alive(self, socket: Socket) -> None:
-        """The awaited pong has come."""
-        if self._pongs.drop(socket):
-            self._pings.set(socket, self.clock.now())
-
     def closed(self, socket: Socket) -> None:
         """The connection is over. A polling client that still has to be told so can poll once more."""
-        for line in (self._pings, self._pongs, self._connects):
-            line.drop(socket)
+        socket.heartbeat.closed(socket)
+        self._connects.drop(socket)
         if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
         else:
@@ -184,23 +173,6 @@ class Registry:
             socket.flush()
 
     # Deadlines.
-
-    def _ping_due(self, socket: Socket, due: float) -> None:
-        socket.post(socket.protocol.encode(Packet(PacketType.PING)))
-        self._pongs.set(socket, self._fair(due))
-
-    def _pong_missing(self, socket: Socket, due: float) -> None:
-        if socket.paused:
-            self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
-        elif self._fair(due) != due:
-            self._pongs.set(socket, self._fair(due))  # its pong may be here, unread
-        else:
-            socket.close("ping timeout")
-
-    def _fair(self, due: float) -> float:
-        """``due``, or now if we come to it so late that the fault is ours: the loop was blocked."""
-        now = self.clock.now()
-        return due if now - due < STALL else now
 
     def _connect_missing(self, socket: Socket, due: float) -> None:
         if socket.state is SocketState.OPENING:

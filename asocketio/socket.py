@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,17 +20,19 @@ from asocketio.errors import (
     MalformedPayload,
     PayloadTooLarge,
     ProtocolError,
+    StrayPacket,
     UnexpectedPacket,
 )
 from asocketio.member import Gone, Member, MemberState
 from asocketio.outbox import Outbox
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
-from asocketio.protocol import Encoded, Frame, Protocol
+from asocketio.protocol import Encoded, Form, Frame, Protocol
 from asocketio.stepper import DONE
 from asocketio.transport import Opening, Scope, Transport
 
 if TYPE_CHECKING:
     from asocketio.dispatch import Dispatcher
+    from asocketio.heartbeat import Heartbeat
     from asocketio.namespace import BaseNamespace
     from asocketio.registry import Registry
     from asocketio.transports.polling import Inlet
@@ -100,17 +102,21 @@ class Socket:
         "dispatcher",
         "environ",
         "error_handler",
+        "heard",
+        "heartbeat",
         "left",
         "members",
         "opening",
         "outbox",
         "posting",
         "protocol",
+        "query",
         "reason",
         "request",
         "server",
         "sessid",
         "state",
+        "text_only",
         "transport",
         "transport_name",
         "upgrade",
@@ -120,11 +126,20 @@ class Socket:
     GLOBAL_NS: ClassVar[str] = GLOBAL_NS
     dispatcher: Dispatcher
 
-    def __init__(self, server: Registry, sessid: str, protocol: Protocol, opening: Opening) -> None:
+    def __init__(
+        self, server: Registry, sessid: str, protocol: Protocol, opening: Opening, heartbeat: Heartbeat
+    ) -> None:
         self.server = server
         self.config: Config = server.config
         self.sessid = sessid
         self.protocol = protocol
+        self.heartbeat = heartbeat
+        self.heard = 0.0
+        """When a frame came; kept where the client's silence is what counts."""
+        self.query: Mapping[str, str] = {}
+        """The fields of the handshake's URL that are the program's own."""
+        self.text_only = False
+        """The client cannot take binary polling bodies."""
         self.opening: Opening | None = opening
         self.view: Undecided | None = None
         """The view's call, until it has decided."""
@@ -187,7 +202,7 @@ class Socket:
     def sid_in(self, endpoint: str) -> str:
         """A name for log lines: the sid in ``endpoint``, or the beginning of the session's id."""
         member = self.members.get(endpoint)
-        return self.sessid[:6] + "…" if member is None else member.sid
+        return self.sessid[:6] + "…" if member is None else member.shown_sid
 
     def speak(self, protocol: Protocol) -> None:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
@@ -204,6 +219,8 @@ class Socket:
         """
         if self.state is not SocketState.OPEN:
             return True
+        if self.protocol.pings == "client":
+            self.heard = self.server.clock.now()
         try:
             if len(frame) > self.config.max_payload // 4:  # a character is up to 4 bytes
                 self._refuse_large(frame)
@@ -216,6 +233,10 @@ class Socket:
             self.refuse(error)
         return self._waiting > 0 or not self.dispatcher.full
 
+    def split(self, body: bytes, form: Form, *, binary: bool) -> list[Frame]:
+        """The frames of a polling body, see `Decoder.split`."""
+        return self._decoder.split(body, form, binary=binary)
+
     def _refuse_large(self, frame: Frame) -> None:
         size = len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode(errors="surrogatepass"))
         if size > self.config.max_payload:
@@ -226,13 +247,17 @@ class Socket:
     def _handle(self, packet: Packet, size: int) -> None:
         kind = packet.type
         if kind is PacketType.EVENT or kind is PacketType.CONNECT:
+            if packet.ack is True:
+                self._confirm(packet)
             self.dispatcher.submit(packet, size)
         elif kind is PacketType.ACK:
             self._answered(packet)
-        elif kind is PacketType.PONG or kind is PacketType.PING:
-            self._beat(packet)
+        elif kind is PacketType.PONG or kind is PacketType.PING or kind is PacketType.HEARTBEAT:
+            self.heartbeat.beat(self, packet)
         elif kind is PacketType.CLOSE:
             self.close("transport close")
+        elif kind is PacketType.DISCONNECT and self.protocol.global_is_connection and not packet.endpoint:
+            self.close("client namespace disconnect")
         elif kind is PacketType.DISCONNECT:
             self.fail_acks(packet.endpoint, "client namespace disconnect")
             if packet.endpoint in self.members:
@@ -241,28 +266,29 @@ class Socket:
         elif kind is PacketType.ERROR and not self.protocol.clients_send_errors:
             raise UnexpectedPacket("an error packet; only servers send them")
         elif kind not in (PacketType.NOOP, PacketType.UPGRADE, PacketType.OPEN):
+            if packet.ack is True:
+                self._confirm(packet)
             self.dispatcher.submit(packet, size)
 
-    def _beat(self, packet: Packet) -> None:
-        if (packet.type is PacketType.PONG) is not self.protocol.server_pings:
-            raise UnexpectedPacket("a ping or pong in the wrong direction")
-        if packet.type is PacketType.PONG:
-            self.server.alive(self)
-        else:
-            self.post(self.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
+    def _confirm(self, packet: Packet) -> None:
+        """Acknowledge the receipt, at once; the handler has no say in that (0.9, an id without ``+``)."""
+        if packet.endpoint in self.members:
+            self.post(self.protocol.encode(Packet(PacketType.ACK, packet.endpoint, id=packet.id)))
 
     def _answered(self, packet: Packet) -> None:
         member = self.members.get(packet.endpoint)
         if member is None and packet.endpoint not in self.left:
-            raise UnexpectedPacket(f"an ack for the namespace {packet.endpoint!r}, which was never joined")
+            raise StrayPacket(f"an ack for the namespace {packet.endpoint!r}, which was never joined")
         if self._acks is not None:
             self._acks.resolve(packet.id, packet.endpoint, packet.args)
 
     def refuse(self, error: ProtocolError) -> None:
-        """The client broke the rules: one log line, and the end of its connection."""
-        self.server.complaints.warning(
-            type(error).__name__, "%s: closed, the client broke the protocol: %s", self.sid_in(""), error
-        )
+        """The client broke the rules: one log line, and the end of its connection where its generation says so."""
+        forgiven = isinstance(error, self.protocol.forgives)
+        what = "dropped what broke the protocol" if forgiven else "closed, the client broke the protocol"
+        self.server.complaints.warning(type(error).__name__, "%s: %s: %s", self.sid_in(""), what, error)
+        if forgiven:
+            return
         self.close(_REASONS.get(type(error), "forced close"))
 
     def flooded(self) -> None:
@@ -409,6 +435,7 @@ class Socket:
         """``transport`` carries this socket from now on."""
         self.transport = transport
         self.transport_name = transport.name
+        self.heartbeat.moved(self)
         if self.outbox and not self.dirty:
             self.dirty = True
             self.server.flush_soon(self)
@@ -417,6 +444,7 @@ class Socket:
         """``transport`` has stopped carrying."""
         if self.transport is transport:
             self.transport = None
+            self.heartbeat.moved(self)
 
     def flush(self) -> None:
         """Let the transport send what is queued."""
@@ -429,9 +457,13 @@ class Socket:
 
         Returns once it is queued; ``recv_disconnect`` runs after the handlers that are running.
         """
-        for member in self.members.values():
-            if not member.leaving and member.state is not MemberState.LEFT:
-                self.post(self.protocol.encode(Packet(PacketType.DISCONNECT, member.endpoint)))
+        endpoints = [m.endpoint for m in self.members.values() if not m.leaving and m.state is not MemberState.LEFT]
+        if self.protocol.global_is_connection:
+            endpoints = [GLOBAL_NS]
+        elif self.protocol.opens_global and GLOBAL_NS not in self.members:
+            endpoints.append(GLOBAL_NS)  # where the program has none, the client is in it all the same
+        for endpoint in endpoints:
+            self.post(self.protocol.encode(Packet(PacketType.DISCONNECT, endpoint)))
         self.close("server namespace disconnect")
         return DONE
 

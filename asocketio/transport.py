@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from asocketio.errors import HandshakeError
+
 if TYPE_CHECKING:
     from asocketio.socket import Socket
 
@@ -56,6 +58,10 @@ class Opening(Transport):
     @abstractmethod
     async def carry(self, socket: Socket) -> None:
         """Move frames until this call has nothing more to carry."""
+
+    async def refuse(self, error: HandshakeError) -> None:
+        """Answer the handshake with ``error``; only where `Protocol.global_is_connection`."""
+        raise NotImplementedError
 
     @abstractmethod
     async def left(self) -> None:

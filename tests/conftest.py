@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tests.servers import Server  # noqa: E402  (needs the line above)
+from tests.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
 
 class StartServer(Protocol):
@@ -100,5 +101,18 @@ def client_bundle(node_modules: Path) -> Path:
 
 @pytest.fixture(params=["websocket", "polling"])
 def transport(request: pytest.FixtureRequest) -> str:
-    """Each behaviour is tested over every transport."""
+    """What depends on the transport alone is tested in the current generation."""
     return str(request.param)
+
+
+WAYS: dict[str, Way] = {
+    f"{generation}-{transport}": {"generation": generation, "transport": transport}
+    for generation in GENERATIONS
+    for transport in TRANSPORTS
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each behaviour is tested in every generation over every transport."""
+    return WAYS[request.param]

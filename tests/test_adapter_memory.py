@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from asocketio.adapter import Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.codec import CustomJson
 from asocketio.errors import UsageError
+from asocketio.log import Throttle
 from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Encoded, Protocol
@@ -37,6 +39,7 @@ class Client:
         self.protocol = protocol
         self.keeps_up = True
         self.posted: list[Encoded] = []
+        self.server = SimpleNamespace(complaints=Throttle())
 
     def post(self, encoded: Encoded) -> None:
         self.posted.append(encoded)

@@ -10,7 +10,10 @@ import pytest
 from asocketio.config import Config
 from asocketio.errors import UsageError
 
-DURATIONS = ["ping_interval", "ping_timeout", "connect_timeout", "upgrade_timeout", "send_timeout", "close_grace"]
+DURATIONS = [
+    *("ping_interval", "ping_timeout", "heartbeat_interval", "heartbeat_timeout", "close_timeout", "polling_duration"),
+    *("connect_timeout", "upgrade_timeout", "send_timeout", "close_grace"),
+]
 COUNTS = [
     *("max_payload", "max_attachments", "max_backlog", "max_backlog_packets", "max_outbox", "max_pending_acks"),
     "concurrency",
@@ -21,6 +24,10 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
     assert asdict(Config()) == {
         "ping_interval": 25.0,
         "ping_timeout": 20.0,
+        "heartbeat_interval": 25.0,
+        "heartbeat_timeout": 60.0,
+        "close_timeout": 60.0,
+        "polling_duration": 20.0,
         "connect_timeout": 45.0,
         "upgrade_timeout": 10.0,
         "max_payload": 1_000_000,
@@ -32,6 +39,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "send_timeout": 30.0,
         "close_grace": 5.0,
         "transports": ("polling", "websocket"),
+        "generations": ("0.9", 3, 4),
         "concurrency": 1,
         "cors_allowed_origins": None,
         "cors_allowed_headers": None,
@@ -75,7 +83,8 @@ def test_a_limit_is_a_whole_number_above_0(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", [*DURATIONS, *COUNTS])
 def test_the_smallest_whole_number_is_enough_for_each(name: str) -> None:
-    assert getattr(Config.of({name: 1}), name) == 1
+    shorter = {} if name in COUNTS else {"heartbeat_interval": 0.5, "polling_duration": 0.5}
+    assert getattr(Config.of({**shorter, name: 1}), name) == 1
 
 
 @pytest.mark.parametrize("value", [("polling",), ["websocket", "polling"], {"websocket"}])
@@ -96,6 +105,27 @@ def test_other_transports_are_refused(value: Any) -> None:
         Config.of({"transports": value})
     assert str(caught.value) == (
         f"transports={value!r}: expected one or both of ('polling', 'websocket'), for example transports=('websocket',)"
+    )
+
+
+@pytest.mark.parametrize("value", [("0.9", 3, 4), [4], {3, "0.9"}])
+def test_generations_are_some_of_three(value: Any) -> None:
+    assert Config.of({"generations": value}).generations == value
+
+
+@pytest.mark.parametrize("value", [(), 4, "0.9", None, [5], [0.9], [3.0], ["3"], [True], [[]]])
+def test_other_generations_are_refused(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"generations": value})
+    assert str(caught.value) == (f"generations={value!r}: expected some of ('0.9', 3, 4), for example generations=(4,)")
+
+
+@pytest.mark.parametrize("name", ["heartbeat_interval", "polling_duration"])
+def test_clients_of_09_hear_something_before_they_give_up(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({name: 30, "close_timeout": 30})
+    assert str(caught.value) == (
+        f"{name}=30: 0.9 clients leave when they hear nothing for close_timeout=30, so it must be less than that"
     )
 
 

@@ -27,10 +27,14 @@ FLOORS: list[list[str]] = [
         *("member", "adapter"),
     ],
     # 3: the socket, and what plugs in without one
-    ["socket", "protocols.grammar", "protocols.engineio4", "adapters.memory"],
+    [
+        *("socket", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
+        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory"),
+    ],
     # 4: what carries sockets, keeps them and finds them
     [
-        *("registry", "transports.polling", "transports.websocket", "opening", "audience", "visit", "shutdown"),
+        *("heartbeat", "registry", "transports.polling", "transports.websocket", "opening", "audience", "visit"),
+        "shutdown",
         "dispatch",
     ],
     # 5: what programs subclass
@@ -40,14 +44,17 @@ FLOORS: list[list[str]] = [
     # 7: the application
     ["app"],
     # 8: beside it
-    ["", "testing.clock", "testing.world", "testing.carriers", "testing.client", "testing", "__main__"],
+    [
+        *("", "testing.clock", "testing.world", "testing.dialects", "testing.carriers", "testing.client", "testing"),
+        "__main__",
+    ],
 ]
 """From the ground up; within a floor a module may import those before it. ``""`` is the package: its public names."""
 
 UPWARD: dict[str, set[str]] = {
     "transport": {"socket"},
     "member": {"namespace", "socket"},
-    "socket": {"dispatch", "namespace", "registry", "transports.polling", "transports.websocket"},
+    "socket": {"dispatch", "heartbeat", "namespace", "registry", "transports.polling", "transports.websocket"},
     "dispatch": {"namespace"},
     "testing.carriers": {"testing.client"},
 }
@@ -59,7 +66,10 @@ THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 OPTIONAL: dict[str, set[str]] = {}
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
-PURE = ["codec", "packet", "protocol", "protocols.grammar", "protocols.engineio4"]
+PURE = [
+    *("codec", "packet", "protocol", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
+    *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09"),
+]
 """Text and bytes to values and back: no waiting, no clock."""
 
 MOST_LINES = 400

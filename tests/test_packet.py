@@ -25,7 +25,7 @@ def test_the_global_namespace_has_the_empty_name() -> None:
 def test_types_are_the_words_of_gevent_socketio() -> None:
     assert [str(kind) for kind in PacketType] == [
         *("connect", "disconnect", "event", "message", "json", "ack", "error"),
-        *("ping", "pong", "noop", "open", "close", "upgrade"),
+        *("heartbeat", "ping", "pong", "noop", "open", "close", "upgrade"),
     ]
 
 

@@ -146,6 +146,21 @@ async def test_allow_methods_and_test_without_a_server() -> None:
     await run("Test without a server", app=app)["test_kick"]()
 
 
+async def test_serve_old_clients_too() -> None:
+    app = run("Serve old clients too")["app"]
+    async with (
+        TestClient(app, generation="0.9", transport="polling") as oldest,
+        TestClient(app, generation=3) as old,
+        TestClient(app) as new,
+    ):
+        here = [await client.connect("/", {"name": "ada"}) for client in (oldest, old, new)]
+        for speaker in here:
+            await speaker.send("é😀")
+            for other in here:
+                if other is not speaker:
+                    assert await other.receive() == ("said", "ada", "é😀")
+
+
 def test_the_settings_are_the_config() -> None:
     from dataclasses import fields
 

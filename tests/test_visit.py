@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from urllib.parse import quote
 
@@ -9,11 +10,14 @@ import pytest
 
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HandshakeError, UnknownTransport, UnsupportedVersion
+from asocketio.protocol import Form, Protocol
+from asocketio.protocols.engineio3 import EngineIO3
 from asocketio.protocols.engineio4 import EngineIO4
+from asocketio.protocols.socketio09 import SocketIO09
 from asocketio.transport import Scope
 from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
 
-PROTOCOL = EngineIO4()
+PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
 
 
 def http(query: str, method: str = "GET") -> Scope:
@@ -24,71 +28,92 @@ def websocket(query: str) -> Scope:
     return {"type": "websocket", "query_string": query.encode("latin-1")}
 
 
-def read(scope: Scope, **settings: Any) -> Visit:
-    return read_visit(scope, Config.of(settings), {"4": PROTOCOL})
+def read(scope: Scope, below: str = "/", only: str = "", **settings: Any) -> Visit:
+    protocols = {only: PROTOCOLS[only]} if only else PROTOCOLS
+    return read_visit(scope, below, Config.of(settings), protocols)
 
 
-def test_generations_are_found_by_their_number_in_the_url() -> None:
-    assert {"4": EngineIO4} == GENERATIONS
+def visit(generation: str, transport: Any, sid: str = "", form: Form | None = None, **query: str) -> Visit:
+    return Visit(PROTOCOLS[generation], transport, sid, form or Form(), query)
 
 
-NO_VERSION = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?) or one of 0.9"
-SERVED = "; served are EIO=4: socket.io-client 3.x and 4.x"
+def test_generations_are_found_by_their_name() -> None:
+    assert {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4} == GENERATIONS
+
+
+NO_VERSION = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?)"
+SERVED = "; served are 0.9 (socket.io-client 0.9), 3 (socket.io-client 1.x and 2.x), 4 (socket.io-client 3.x and 4.x)"
+MANY = {f"x{n}": "1" for n in range(198)}
 
 
 @pytest.mark.parametrize(
-    ("scope", "transport", "sid"),
+    ("scope", "expected"),
     [
-        (http("EIO=4&transport=polling"), "polling", ""),
-        (http("token=a%20b&EIO=4&transport=polling&t=abc123&b64=1"), "polling", ""),
-        (http("EIO=4&transport=polling&sid="), "polling", ""),
-        (http("EIO=4&transport=polling&sid=abc-_"), "polling", "abc-_"),
-        (http("EIO=4&transport=polling&sid=abc", "POST"), "polling", "abc"),
-        (http("EIO=4&transport=polling&sid=abc", "DELETE"), "polling", "abc"),
-        (http("EIO=4&transport=polling&sid=first&sid=last"), "polling", "last"),
-        (http("EIO=4&transport=polling&user=%ff%00"), "polling", ""),
-        (http("EIO=4&transport=polling&sid=" + quote("é😀")), "polling", "é😀"),
-        (http("&".join(["EIO=4&transport=polling", *(f"x{n}=1" for n in range(198))])), "polling", ""),
-        (websocket("EIO=4&transport=websocket"), "websocket", ""),
-        (websocket("EIO=4&transport=websocket&sid=abc"), "websocket", "abc"),
+        (http("EIO=4&transport=polling"), visit("4", "polling")),
+        (http("EIO=3&transport=polling"), visit("3", "polling")),
+        (http("EIO=2&transport=polling"), visit("3", "polling")),
+        (
+            http("token=a%20b&EIO=4&transport=polling&t=abc123&b64=1"),
+            visit("4", "polling", form=Form(text_only=True), token="a b"),
+        ),
+        (http("EIO=4&transport=polling&sid="), visit("4", "polling")),
+        (http("EIO=4&transport=polling&sid=abc-_"), visit("4", "polling", "abc-_")),
+        (http("EIO=4&transport=polling&sid=abc", "POST"), visit("4", "polling", "abc")),
+        (http("EIO=4&transport=polling&sid=abc", "DELETE"), visit("4", "polling", "abc")),
+        (http("EIO=4&transport=polling&sid=first&sid=last"), visit("4", "polling", "last")),
+        (http("EIO=4&transport=polling&user=%ff%00"), visit("4", "polling", user="\ufffd\0")),
+        (http("EIO=4&transport=polling&empty="), visit("4", "polling", empty="")),
+        (http("EIO=4&transport=polling&sid=" + quote("é😀")), visit("4", "polling", "é😀")),
+        (http("&".join(["EIO=4&transport=polling", *(f"{n}=1" for n in MANY)])), visit("4", "polling", **MANY)),
+        (http("EIO=3&transport=polling&j=12"), visit("3", "polling", form=Form(script=12))),
+        (http("EIO=3&transport=polling&j=0&b64=1"), visit("3", "polling", form=Form(text_only=True, script=0))),
+        (websocket("EIO=4&transport=websocket"), visit("4", "websocket")),
+        (websocket("EIO=3&transport=websocket&sid=abc"), visit("3", "websocket", "abc")),
     ],
 )
-def test_a_request_says_what_it_wants(scope: Scope, transport: Any, sid: str) -> None:
-    assert read(scope) == Visit(PROTOCOL, transport, sid)
+def test_a_request_says_in_its_query_what_it_wants(scope: Scope, expected: Visit) -> None:
+    assert read(scope) == expected
+
+
+LEAVES = dataclasses.replace(visit("0.9", "polling", "abc"), leaves=True)
+
+
+@pytest.mark.parametrize(
+    ("below", "scope", "expected"),
+    [
+        ("/1/", http("t=1795368179882"), visit("0.9", "polling")),
+        ("/1", http("a=b&t=1"), visit("0.9", "polling", a="b")),
+        ("/1/", http("jsonp=3"), visit("0.9", "polling", form=Form(script=3))),
+        ("/1/", http("jsonp=3x"), visit("0.9", "polling")),
+        ("/1/xhr-polling/abc", http("t=1"), visit("0.9", "polling", "abc")),
+        ("/1/xhr-polling/abc/", http("a=b&t=1", "POST"), visit("0.9", "polling", "abc", a="b")),
+        ("/1/jsonp-polling/abc", http("t=1&i=2"), visit("0.9", "polling", "abc", Form(script=2))),
+        ("/1/jsonp-polling/abc", http("i=x"), visit("0.9", "polling", "abc", Form(script=0))),
+        ("/1/websocket/abc", websocket(""), visit("0.9", "websocket", "abc")),
+        ("/1/xhr-polling/abc/", http("t=1&disconnect=1"), LEAVES),
+        ("/1//abc/", http("disconnect=1"), LEAVES),
+        ("/1/flashsocket/abc", http("disconnect=1"), LEAVES),
+        ("/1/websocket/abc/", http("disconnect=1"), dataclasses.replace(LEAVES, transport="websocket")),
+    ],
+)
+def test_clients_of_09_say_in_the_path_what_they_want(below: str, scope: Scope, expected: Visit) -> None:
+    assert read(scope, below) == expected
 
 
 @pytest.mark.parametrize(
     ("scope", "error", "message"),
     [
-        (
-            http(""),
-            UnsupportedVersion,
-            NO_VERSION + SERVED,
-        ),
-        (
-            http("transport=polling"),
-            UnsupportedVersion,
-            NO_VERSION + SERVED,
-        ),
-        (
-            http("EIO=abc&transport=polling"),
-            UnsupportedVersion,
-            "EIO='abc'" + SERVED,
-        ),
-        (
-            http("EIO=5&transport=polling"),
-            UnsupportedVersion,
-            "EIO='5'" + SERVED,
-        ),
-        (
-            http("EIO=04&transport=polling"),
-            UnsupportedVersion,
-            "EIO='04'" + SERVED,
-        ),
+        (http(""), UnsupportedVersion, NO_VERSION + SERVED),
+        (http("transport=polling"), UnsupportedVersion, NO_VERSION + SERVED),
+        (http("EIO=abc&transport=polling"), UnsupportedVersion, "EIO='abc'" + SERVED),
+        (http("EIO=5&transport=polling"), UnsupportedVersion, "EIO='5'" + SERVED),
+        (http("EIO=04&transport=polling"), UnsupportedVersion, "EIO='04'" + SERVED),
         (http(f"EIO={'9' * 1000}"), UnsupportedVersion, f"EIO='{'9' * 20}'" + SERVED),
-        (http("EIO=4"), UnknownTransport, "transport='', expected one of polling, websocket"),
-        (http("EIO=4&transport=abc"), UnknownTransport, "transport='abc', expected one of polling, websocket"),
-        (http("EIO=4&transport=%0a"), UnknownTransport, "transport='\\n', expected one of polling, websocket"),
+        (http("EIO=4"), UnknownTransport, "transport='', expected polling or websocket"),
+        (http("EIO=4&transport=abc"), UnknownTransport, "transport='abc', expected polling or websocket"),
+        (http("EIO=4&transport=%0a"), UnknownTransport, "transport='\\n', expected polling or websocket"),
+        (http("EIO=3&transport=polling&j=1x"), BadRequest, "j='1x', expected the number of a JSONP callback"),
+        (http("EIO=3&transport=polling&j="), BadRequest, "j='', expected the number of a JSONP callback"),
         (websocket("EIO=4&transport=polling"), BadRequest, "a websocket with transport='polling'"),
         (
             http("EIO=4&transport=websocket"),
@@ -106,6 +131,39 @@ def test_a_request_that_no_client_makes_is_refused(scope: Scope, error: type[Han
     assert (type(caught.value), str(caught.value)) == (error, message)
 
 
+TRANSPORTS_09 = "served are websocket, xhr-polling, jsonp-polling"
+
+
+@pytest.mark.parametrize(
+    ("below", "scope", "error", "message"),
+    [
+        ("/1/htmlfile/abc", http(""), UnknownTransport, f"transport 'htmlfile', {TRANSPORTS_09}"),
+        ("/1/xhr-polling", http(""), UnknownTransport, f"transport 'xhr-polling', {TRANSPORTS_09}"),
+        ("/1//abc", http(""), UnknownTransport, f"transport '', {TRANSPORTS_09}"),
+        ("/1/xhr-polling/abc", websocket(""), BadRequest, "a websocket with transport='polling'"),
+        ("/1/", http("", "POST"), BadMethod, "a handshake by 'POST', expected GET"),
+    ],
+)
+def test_so_is_one_of_09(below: str, scope: Scope, error: type[HandshakeError], message: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        read(scope, below)
+    assert (type(caught.value), str(caught.value)) == (error, message)
+
+
+@pytest.mark.parametrize(
+    ("below", "query", "clients"),
+    [
+        ("/", "EIO=4&transport=polling", "4, socket.io-client 3.x and 4.x"),
+        ("/1/", "", "0.9, socket.io-client 0.9"),
+    ],
+)
+def test_a_generation_that_is_switched_off_is_named(below: str, query: str, clients: str) -> None:
+    with pytest.raises(UnsupportedVersion) as caught:
+        read(http(query), below, only="3")
+    served = "served are 3 (socket.io-client 1.x and 2.x)"
+    assert str(caught.value) == f"generation {clients}, is switched off (generations=...); {served}"
+
+
 @pytest.mark.parametrize("query", ["&".join(["x"] * 201), "EIO=4&transport=polling" + "&a=1" * 10_000])
 def test_a_request_with_hundreds_of_parameters_is_refused(query: str) -> None:
     with pytest.raises(HandshakeError):
@@ -115,8 +173,8 @@ def test_a_request_with_hundreds_of_parameters_is_refused(query: str) -> None:
 @pytest.mark.parametrize(
     ("transports", "scope", "message"),
     [
-        (("websocket",), http("EIO=4&transport=polling"), "transport='polling', expected one of websocket"),
-        (("polling",), websocket("EIO=4&transport=websocket"), "transport='websocket', expected one of polling"),
+        (("websocket",), http("EIO=4&transport=polling"), "polling is switched off, served are websocket"),
+        (("polling",), websocket("EIO=4&transport=websocket"), "websocket is switched off, served are polling"),
     ],
 )
 def test_a_transport_that_is_switched_off_is_unknown(transports: Any, scope: Scope, message: str) -> None:

@@ -5,13 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.testing import TestClient
 
 Transport = Literal["websocket", "polling"]
+
+
+class Way(TypedDict):
+    """How a client comes: arguments of `TestClient`."""
+
+    generation: Literal["0.9", 3, 4]
+    transport: Literal["websocket", "polling", "jsonp"]
+
+
+def binary(way: Way) -> Any:
+    """A value that is binary where the generation knows such a thing."""
+    return "text" if way["generation"] == "0.9" else b"raw"
+
+
 T = TypeVar("T", bound="Recorder")
+GENERATIONS: list[Literal["0.9", 3, 4]] = ["0.9", 3, 4]
+TRANSPORTS: list[Literal["websocket", "polling", "jsonp"]] = ["websocket", "polling", "jsonp"]
 
 
 class Recorder(BaseNamespace):
@@ -35,14 +51,15 @@ class Recorder(BaseNamespace):
 async def serve(
     cls: type[BaseNamespace],
     *,
-    transport: Transport = "websocket",
+    generation: Literal["0.9", 3, 4] = 4,
+    transport: Literal["websocket", "polling", "jsonp"] = "websocket",
     name: str = "/",
     also: dict[str, type[BaseNamespace]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[TestClient]:
     """A client of an app that serves ``cls``."""
     app = SocketIOApp(namespaces={name: cls, **(also or {})}, **settings)
-    async with TestClient(app, transport=transport) as client:
+    async with TestClient(app, generation=generation, transport=transport) as client:
         yield client
 
 

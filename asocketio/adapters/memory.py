@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection
 
-from asocketio.adapter import Adapter, Target
+from asocketio.adapter import Adapter, Spellings, Target
 from asocketio.member import Member
 from asocketio.packet import Packet
-from asocketio.protocol import Encoded, Protocol
 from asocketio.protocols.grammar import check
 from asocketio.stepper import DONE
 
@@ -67,16 +66,17 @@ class MemoryAdapter(Adapter):
         return [member for member in found if member not in excluded]
 
     def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
-        spellings: dict[Protocol, Encoded] = {}
+        spellings: Spellings | None = None
         for member in self.members(target):
             socket = member.socket
             if volatile and not socket.keeps_up:
                 continue
+            if spellings is None:
+                spellings = Spellings(packet, socket.server.complaints)
             encoded = spellings.get(socket.protocol)
-            if encoded is None:
-                encoded = spellings[socket.protocol] = socket.protocol.encode(packet)
-            member.post(encoded)
-        if self.checks and not spellings:
+            if encoded is not None:
+                member.post(encoded)
+        if self.checks and spellings is None:
             check(packet)
         return DONE
 

@@ -2,97 +2,53 @@
 
 from __future__ import annotations
 
-import binascii
-import json
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from asocketio.config import Config
-from asocketio.errors import MalformedPacket, MalformedPayload
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Decoder, Encoded, Frame, Protocol
+from asocketio.errors import MalformedPayload
+from asocketio.packet import Packet
+from asocketio.protocol import Body, Decoder, Encoded, Form, Frame
+from asocketio.protocols import jsonp
+from asocketio.protocols.engine import EngineDecoder, EngineIO, from_base64
 from asocketio.protocols.grammar import Assembler, write
 
 __all__ = ["EngineIO4"]
 
 SEPARATOR = "\x1e"  # "Packet encoding / HTTP long-polling"
 
-_ENGINE = {
-    "0": PacketType.OPEN,
-    "1": PacketType.CLOSE,
-    "2": PacketType.PING,
-    "3": PacketType.PONG,
-    "5": PacketType.UPGRADE,
-    "6": PacketType.NOOP,
-}
-_DIGITS = {kind: digit for digit, kind in _ENGINE.items()}
-_BARE = {kind: Encoded((digit,)) for kind, digit in _DIGITS.items()}
 
-
-class EngineIO4(Protocol):
+class EngineIO4(EngineIO):
     """``EIO=4``: the server pings, namespaces connect by request, polling bodies are separated by U+001E."""
 
     generation = "4"
-    server_pings = True
+    pings = "server"
     opens_global = False
 
-    def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
-        return _DIGITS[PacketType.OPEN] + json.dumps(
-            {
-                "sid": sid,
-                "upgrades": list(upgrades),
-                "pingInterval": round(config.ping_interval * 1000),
-                "pingTimeout": round(config.ping_timeout * 1000),
-                "maxPayload": config.max_payload,
-            },
-            separators=(",", ":"),
-        )
-
     def encode(self, packet: Packet) -> Encoded:
-        if packet.type in _DIGITS:
-            return Encoded((_DIGITS[packet.type] + packet.data,)) if packet.data else _BARE[packet.type]
+        engine = self.engine_packet(packet)
+        if engine is not None:
+            return engine
         text, attachments = write(packet, self.json)
         return Encoded(("4" + text, *attachments))
 
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config))
 
-    def join(self, frames: Iterable[Frame]) -> bytes:
-        return SEPARATOR.join(
-            frame if isinstance(frame, str) else "b" + b64encode(frame).decode() for frame in frames
-        ).encode()
-
-    def split(self, body: bytes) -> list[Frame]:
-        try:
-            parts = body.decode().split(SEPARATOR)
-        except UnicodeDecodeError as error:
-            raise MalformedPayload(f"the body is not UTF-8 at byte {error.start}") from None
-        return [_from_base64(part[1:]) if part.startswith("b") else part for part in parts]
+    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+        text = SEPARATOR.join(frame if isinstance(frame, str) else "b" + b64encode(frame).decode() for frame in frames)
+        return Body(text.encode()) if form.script is None else jsonp.script(f"___eio[{form.script}]", text)
 
     def namespace_sid(self, sessid: str, endpoint: str) -> str:
         return secrets.token_urlsafe(15)  # never the session's id: that one is a secret
 
 
-class _Decoder(Decoder):
-    __slots__ = ("_messages",)
+class _Decoder(EngineDecoder):
+    __slots__ = ()
 
-    def __init__(self, messages: Assembler) -> None:
-        self._messages = messages
-
-    def feed(self, frame: Frame) -> Packet | None:
-        if isinstance(frame, bytes):
-            return self._messages.binary(frame)
-        if frame.startswith("4"):
-            return self._messages.text(frame[1:])
-        kind = _ENGINE.get(frame[:1])
-        if kind is None:
-            raise MalformedPacket(f"frame {frame[:20]!r}, expected a type from 0 to 6")
-        return Packet(kind, data=frame[1:])
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        raise MalformedPayload(f"not base64 ({error}): {text[:20]!r}") from None
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+        if binary:
+            raise MalformedPayload("a binary body; this generation sends text")
+        text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
+        return [from_base64(part[1:]) if part.startswith("b") else part for part in text.split(SEPARATOR)]

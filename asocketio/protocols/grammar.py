@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from asocketio.codec import Json, StdJson, restore
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, UnexpectedPacket, UsageError
 from asocketio.packet import Packet, PacketType
 
-__all__ = ["RESERVED_EVENTS", "Assembler", "check", "write"]
+__all__ = ["MAX_FIELDS", "RESERVED_EVENTS", "Assembler", "check", "check_name", "read_query", "write"]
 
 _JSON = StdJson()
 
 RESERVED_EVENTS = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 """Names that clients use for their own life; a packet that carries one is refused, as in Node's parser."""
+
+MAX_FIELDS = 200
+"""Fields in a query; it is the client's, so it is bounded."""
 
 # One match finds the four optional parts. Ids are at most 16 digits: what JavaScript counts exactly.
 _HEAD = re.compile(r"([0-6])(?:([0-9]{1,6})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,16})?")
@@ -46,10 +50,7 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
     where = f"{packet.endpoint}," if packet.endpoint else ""
     number = "" if packet.id is None else packet.id
     if kind is PacketType.EVENT:
-        if not isinstance(packet.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"an event is named by text, not {type(packet.name).__name__}: {packet.name!r}")
-        if packet.name in RESERVED_EVENTS:
-            raise UsageError(f"{packet.name!r} is reserved for the client's own life: choose another event name")
+        check_name(packet.name)
         text, attachments = json.dumps([packet.name, *packet.args])
         digit = _EVENT
     elif kind is PacketType.ACK:
@@ -63,6 +64,26 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
     if attachments:
         return f"{int(digit) + 3}{len(attachments)}-{where}{number}{text}", attachments
     return f"{digit}{where}{number}{text}", attachments
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` where ``name`` cannot be an event's."""
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"an event is named by text, not {type(name).__name__}: {name!r}")
+    if name in RESERVED_EVENTS:
+        raise UsageError(f"{name!r} is reserved for the client's own life: choose another event name")
+
+
+def read_query(text: str) -> dict[str, str]:
+    """The fields of a query as a dict; the last one of a name counts.
+
+    Raises:
+        MalformedPacket: there are over `MAX_FIELDS`.
+    """
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise MalformedPacket(f"a query of over {MAX_FIELDS} fields") from None
 
 
 def check(packet: Packet) -> None:
@@ -85,10 +106,12 @@ def _write_state(packet: Packet, where: str, json: Json) -> str:
 class Assembler:
     """Reads packets, and joins those that have attachments with them."""
 
-    __slots__ = ("_attachments", "_due", "_json", "_limit", "_packet")
+    __slots__ = ("_attachments", "_due", "_json", "_limit", "_packet", "_parsers")
 
-    def __init__(self, json: Json, config: Config) -> None:
+    def __init__(self, json: Json, config: Config, *, any_error: bool = False) -> None:
+        """``any_error``: the payload of an error may be any JSON, as before protocol 5."""
         self._json = json
+        self._parsers = {**_PARSERS, PacketType.ERROR: _parse_any_error} if any_error else _PARSERS
         self._limit = config.max_attachments
         self._packet: Packet | None = None
         self._attachments: list[bytes] = []
@@ -108,7 +131,7 @@ class Assembler:
             id=None if number is None else int(number),
         )
         payload = text[head.end() :]
-        _PARSERS[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
+        self._parsers[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
         if (digit in "56") != (count is not None):
             raise MalformedPacket(
                 f"packet {text[:20]!r}: attachments are announced by binary packets, and only by them"
@@ -177,6 +200,10 @@ def _parse_error(packet: Packet, payload: Any) -> None:
     if type(payload) not in (str, dict):
         raise MalformedPacket("an error whose payload is neither a JSON object nor text")
     packet.data = payload
+
+
+def _parse_any_error(packet: Packet, payload: Any) -> None:
+    packet.data = None if payload is _NOTHING else payload
 
 
 _PARSERS = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from asocketio.config import Config
 from asocketio.errors import ProtocolError, SocketIOError, UsageError
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Frame
+from asocketio.protocol import Form, Frame
 from asocketio.transport import ASGIApp, Message, Scope
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["CARRIERS", "Carrier", "ClientRefused"]
 
 Response = tuple[int, dict[str, str], bytes]
+
+_SCRIPT = re.compile(r'(?:___eio|io\.j)\[0\]\((".*")\);', re.DOTALL)
 
 
 class ClientRefused(SocketIOError):
@@ -93,12 +96,42 @@ class Carrier:
     async def lose(self) -> None:
         raise NotImplementedError
 
-    def opened(self, frame: Frame) -> None:
-        """Read the handshake's answer."""
-        packet = self.client.protocol.decoder(Config()).feed(frame)
-        if packet is None or packet.type is not PacketType.OPEN:
-            raise SocketIOError(f"not a handshake: {frame!r}")
-        self.client.handshake = self.client.protocol.json.loads(packet.data)
+    async def request(self, method: str, frames: Sequence[Frame] = (), **more: Any) -> Call:
+        """An HTTP request of the session; ``more`` goes into its URL's query."""
+        body, headers = b"", {}
+        if frames:
+            body = self.client.protocol.join(frames, Form(text_only=True)).content
+            if self.client.transport == "jsonp":
+                body = urlencode({"d": self._escaped(body.decode())}).encode()
+                headers["content-type"] = "application/x-www-form-urlencoded"
+        scope = self.client.scope("http", method, headers, more)
+        return self.call(Call(self.client.app, scope, [{"type": "http.request", "body": body, "more_body": False}]))
+
+    def _escaped(self, text: str) -> str:
+        if self.client.protocol.generation == "0.9":
+            return json.dumps(text)
+        return text.replace("\\n", "\\\\n").replace("\n", "\\n")
+
+    def frames_of(self, response: Response) -> list[Frame]:
+        """The frames in the answer to a GET."""
+        _, headers, body = response
+        if self.client.transport == "jsonp":
+            called = _SCRIPT.fullmatch(body.decode())
+            if called is None:
+                raise ClientRefused(*response)
+            body = json.loads(called[1]).encode()
+        binary = headers.get("content-type") == "application/octet-stream"
+        return self.client.decoder.split(body, Form(), binary=binary)
+
+    async def handshake(self) -> None:
+        """Open the session by a plain request."""
+        response = await (await self.request("GET")).response
+        if response[0] != 200:
+            raise ClientRefused(*response)
+        try:
+            self.client.opened(self.frames_of(response)[0])
+        except (IndexError, ProtocolError, SocketIOError):
+            raise ClientRefused(*response) from None
 
     async def take(self, frame: Frame) -> None:
         """Hand a frame to the client; what goes wrong there is the test's to know, not the server's."""
@@ -138,6 +171,8 @@ class _WebSocket(Carrier):
 
     async def open(self) -> None:
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.client.dialect.opens_by_http:
+            await self.handshake()
         self._call = self.call(Call(self._app, self.client.scope("websocket"), [{"type": "websocket.connect"}]))
         either: list[asyncio.Future[Any]] = [self._first, self._call.response]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -160,13 +195,15 @@ class _WebSocket(Carrier):
                 self.end("transport close")
             elif message["type"] != "websocket.accept":
                 await send(message)
+            elif self.client.dialect.opens_by_http:
+                self._first.set_result(None)
 
         await self.client.app(scope, receive, take)
         self.end("transport close")
 
     async def _took(self, frame: Frame) -> None:
         if not self._first.done():
-            self.opened(frame)
+            self.client.opened(frame)
             self._first.set_result(None)
             return
         await self.take(frame)
@@ -189,51 +226,40 @@ class _Polling(Carrier):
     """Long-polling in memory: one GET at a time, and POSTs."""
 
     async def open(self) -> None:
-        self._sid = ""
         self._posting = asyncio.Lock()  # one POST at a time
         self._poll: Call | None = None
-        status, headers, body = await self._request("GET")
-        if status != 200:
-            raise ClientRefused(status, headers, body)
-        try:
-            self.opened(self.client.protocol.split(body)[0])
-        except ProtocolError:
-            raise ClientRefused(status, headers, body) from None
-        self._sid = self.client.handshake["sid"]
+        await self.handshake()
         self._polling = asyncio.get_running_loop().create_task(self._keep_polling())
         self.calls.add(self._polling)
-
-    async def _request(self, method: str, body: bytes = b"") -> Response:
-        scope = self.client.scope("http", method, self._sid)
-        call = Call(self.client.app, scope, [{"type": "http.request", "body": body, "more_body": False}])
-        self.call(call)
-        if method == "GET":
-            self._poll = call
-        return await call.response
 
     async def _keep_polling(self) -> None:
         try:
             while not self.ended:
-                status, _, body = await self._request("GET")
+                self._poll = await self.request("GET")
+                response = await self._poll.response
                 self.calls = {task for task in self.calls if not task.done()}
-                if status != 200:
+                if response[0] != 200:
                     break
-                for frame in self.client.protocol.split(body):
-                    if frame == "1":
-                        return
+                for frame in self.frames_of(response):
                     await self.take(frame)
+                    if self.client.dialect.is_last(frame):
+                        return
         finally:
             self.end("transport close")
 
     async def send(self, frames: list[Frame]) -> None:
         async with self._posting:
-            status, _, _ = await self._request("POST", self.client.protocol.join(frames))
+            status, _, _ = await (await self.request("POST", frames)).response
         if status != 200:
             self.end("transport error")
 
     async def leave(self) -> None:
         if not self.ended:
-            await self.send(list(self.client.protocol.encode(Packet(PacketType.CLOSE)).frames))
+            goodbye = self.client.dialect.goodbye()
+            if goodbye is None:
+                await self.request("GET", disconnect="1")
+            else:
+                await self.send(list(self.client.protocol.encode(goodbye).frames))
         self.end("transport close")
         await self.wait()
 
@@ -244,4 +270,4 @@ class _Polling(Carrier):
         await self.wait()
 
 
-CARRIERS: dict[str, type[Carrier]] = {"websocket": _WebSocket, "polling": _Polling}
+CARRIERS: dict[str, type[Carrier]] = {"websocket": _WebSocket, "polling": _Polling, "jsonp": _Polling}

@@ -11,9 +11,10 @@ import inspect
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from asocketio.acks import unpack
 from asocketio.config import Config
@@ -22,9 +23,9 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.testing.carriers import CARRIERS, Carrier
 from asocketio.testing.clock import TestClock, settle
+from asocketio.testing.dialects import DIALECTS, query_of
 from asocketio.testing.world import World
 from asocketio.transport import ASGIApp, Scope
-from asocketio.visit import GENERATIONS
 
 __all__ = ["ClientNamespace", "TestClient"]
 
@@ -43,39 +44,39 @@ class TestClient:
         self,
         app: ASGIApp,
         *,
-        generation: Literal[4] = 4,
-        transport: Literal["websocket", "polling"] = "websocket",
+        generation: Literal["0.9", 3, 4] = 4,
+        transport: Literal["websocket", "polling", "jsonp"] = "websocket",
         path: str = "/socket.io/",
         root_path: str = "",
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         deadline: float = 5.0,
     ) -> None:
-        if str(generation) not in GENERATIONS:
-            raise UsageError(f"generation={generation!r}: expected one of {', '.join(GENERATIONS)}")
+        if str(generation) not in DIALECTS:
+            raise UsageError(f"generation={generation!r}: expected one of {', '.join(DIALECTS)}")
         if transport not in CARRIERS:
             raise UsageError(f"transport={transport!r}: expected one of {', '.join(CARRIERS)}")
         self.app = app
-        self.protocol = GENERATIONS[str(generation)]()
+        self.dialect = DIALECTS[str(generation)](str(generation))
+        self.protocol = self.dialect.protocol
+        self.transport = transport
         self.deadline = deadline
         self.handshake: dict[str, Any] = {}
         """What the server said when it opened the session."""
         self.answers_pings = True
         """Set it to False to fall silent."""
         self.namespaces: dict[str, ClientNamespace] = {}
-        self._transport = transport
         self._scope: Scope = {
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
             "root_path": root_path,
             "path": root_path + path,
-            "raw_path": (root_path + path).encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in {"host": "testserver", **(headers or {})}.items()],
             "client": ("testclient", 50000),
             "server": ("testserver", 80),
         }
-        self._query = {**(query or {}), "EIO": str(generation), "transport": transport}
-        self._decoder = self.protocol.decoder(Config(max_attachments=1000))
+        self._query = dict(query or {})
+        self.decoder = self.protocol.decoder(Config(max_attachments=1000))
         self._carrier: Carrier | None = None
         self._numbers = itertools.count()
         self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
@@ -117,10 +118,14 @@ class TestClient:
         """
         if self._carrier is not None:
             return
-        carrier = CARRIERS[self._transport](self)
+        carrier = CARRIERS[self.transport](self)
+        if self.protocol.opens_global and "" not in self.namespaces:
+            self.namespaces[""] = ClientNamespace(self, "")
         async with self._in_time("the handshake"):
             await carrier.open()
         self._carrier = carrier
+        if self.dialect.pings_itself:
+            self._ping_later()
 
     async def connect(
         self, namespace: str = "/", auth: Any = None, *, on: Mapping[str, Callable[..., Any]] | None = None
@@ -132,15 +137,23 @@ class TestClient:
             ClientRefused: the handshake was refused.
             Disconnected: the connection ended instead.
         """
-        await self.open()
         endpoint = "" if namespace == "/" else namespace
         former = self.namespaces.get(endpoint)
-        if former is not None and former.reason is None and former.sid:
+        if former is not None and former.reason is None and former.asked and former.sid:
             raise UsageError(f"this client is in {namespace!r} already")
-        joined = self.namespaces[endpoint] = ClientNamespace(self, endpoint)
+        if self.protocol.opens_global and not endpoint and auth:
+            if self._carrier is not None:
+                raise UsageError("before generation 4 the auth of '/' is in the URL: connect to it first")
+            self._query |= dict(parse_qsl(query_of(auth)))
+        joined = former if former is not None and not former.asked else ClientNamespace(self, endpoint)
+        joined.asked = True
+        self.namespaces[endpoint] = joined
         for event, handler in (on or {}).items():
             joined.on(event, handler)
-        await self.post(Packet(PacketType.CONNECT, endpoint, data=auth))
+        await self.open()
+        connect = self.dialect.connect(endpoint, auth)
+        if connect is not None:
+            await self.post(connect)
         async with self._in_time(f"the answer to the connect to {namespace}"):
             await joined.joined
         return joined
@@ -180,32 +193,57 @@ class TestClient:
 
     # Called by the carriers.
 
-    def scope(self, kind: str, method: str = "GET", sid: str = "", **more: Any) -> Scope:
+    def scope(
+        self, kind: str, method: str = "GET", headers: Mapping[str, str] | None = None, query: Mapping[str, str] = {}
+    ) -> Scope:
         """The ASGI scope of a request."""
-        query = self._query | ({"sid": sid} if sid else {})
+        below, own = self.dialect.address(self.transport, self.handshake.get("sid", ""))
+        path: str = self._scope["path"]
+        if below:
+            path = f"{path.removesuffix('/')}/{below}"
         scheme = "ws" if kind == "websocket" else "http"
         extensions: dict[str, Any] = {"asocketio.clock": self.clock}
+        more: dict[str, Any] = {"method": method}
         if kind == "websocket":
             extensions["websocket.http.response"] = {}
-            more["subprotocols"] = []
-        else:
-            more["method"] = method
+            more = {"subprotocols": []}
+        added = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
         return {
-            **self._scope, "type": kind, "scheme": scheme, "query_string": urlencode(query).encode(),
+            **self._scope, "type": kind, "scheme": scheme, "path": path, "raw_path": path.encode(),
+            "query_string": urlencode({**self._query, **own, **query}).encode(),
+            "headers": [*self._scope["headers"], *added],
             "state": dict(self._world.state), "extensions": extensions, **more,
         }  # fmt: skip
 
+    def opened(self, frame: Frame) -> None:
+        """The server has opened the session."""
+        self.handshake = self.dialect.handshake(frame)
+
+    def _ping_later(self) -> None:
+        self.clock.call_later(self.handshake["pingInterval"] / 1000, self._ping)
+
+    def _ping(self) -> None:
+        carrier = self._carrier
+        if carrier is None or carrier.ended:
+            return
+        if self.answers_pings:
+            carrier.calls.add(asyncio.get_running_loop().create_task(self.post(Packet(PacketType.PING))))
+        self._ping_later()
+
     def received(self, frame: Frame) -> Packet | None:
         """A frame came: sort it in. Returns what must be answered."""
-        packet = self._decoder.feed(frame)
+        packet = self.decoder.feed(frame)
         if packet is None:
             return None
-        if packet.type is PacketType.PING:
-            return Packet(PacketType.PONG, data=packet.data) if self.answers_pings else None
+        if packet.type in _BEATS:
+            return self.dialect.answer(packet) if self.answers_pings else None
         if packet.type is PacketType.ACK and packet.id is not None:
             _, answer = self._acks.pop(packet.id, ("", None))
             if answer is not None and not answer.done():
                 answer.set_result(packet.args)
+            return None
+        if packet.type is PacketType.DISCONNECT and not packet.endpoint and self.protocol.global_is_connection:
+            self.ended("io server disconnect")
             return None
         namespace = self.namespaces.get(packet.endpoint)
         if namespace is not None:
@@ -237,6 +275,8 @@ class ClientNamespace:
         self.endpoint = endpoint
         self.sid = ""
         """What the server calls ``self.sid`` there."""
+        self.asked = False
+        """The test has called `TestClient.connect` for it."""
         self.reason: str | None = None
         """Why it is out; None while it is in."""
         self.pending: deque[tuple[Any, ...]] = deque()
@@ -259,8 +299,9 @@ class ClientNamespace:
         return unpack(await self.client.ask(Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args))))
 
     async def send(self, message: Any) -> None:
-        """Send a message."""
-        await self.client.post(Packet(PacketType.MESSAGE, self.endpoint, data=message))
+        """Send a message: text, or any JSON value."""
+        kind = PacketType.MESSAGE if isinstance(message, str) else PacketType.JSON
+        await self.client.post(Packet(kind, self.endpoint, data=message))
 
     async def receive(self) -> tuple[Any, ...]:
         """The next event that no handler took: ``(name, *args)``.
@@ -303,14 +344,19 @@ class ClientNamespace:
     def take(self, packet: Packet) -> None:
         """A packet for this namespace has come."""
         if packet.type is PacketType.CONNECT:
-            self.sid, self.reason = packet.data.get("sid", ""), None
+            self.sid, self.reason = self._sid(packet.data), None
             if not self.joined.done():
                 self.joined.set_result(None)
         elif packet.type is PacketType.ERROR:
             if not self.joined.done():
-                self.joined.set_exception(ConnectionRefused(packet.data.get("message"), packet.data.get("data")))
+                self.joined.set_exception(_refusal(packet.data))
+                self.joined.exception()  # whoever waits gets it; nobody has to
         elif packet.type is PacketType.DISCONNECT:
             self.end("io server disconnect")
+        elif packet.type in (PacketType.MESSAGE, PacketType.JSON):
+            self.take(replace(packet, type=PacketType.EVENT, name="message", args=[packet.data]))
+        elif packet.type is not PacketType.EVENT:
+            return
         elif packet.name in self._handlers:
             job = asyncio.get_running_loop().create_task(self._handle(packet))
             self._jobs.add(job)
@@ -329,6 +375,11 @@ class ClientNamespace:
             self.joined.exception()  # whoever waits gets it; nobody has to
         self._news.set()
 
+    def _sid(self, data: Any) -> str:
+        if self.client.protocol.opens_global:
+            return self.client.protocol.namespace_sid(self.client.handshake["sid"], self.endpoint)
+        return str(data.get("sid", ""))
+
     async def _handle(self, packet: Packet) -> None:
         result = self._handlers[packet.name](*packet.args)
         if inspect.isawaitable(result):
@@ -336,6 +387,16 @@ class ClientNamespace:
         if packet.id is not None:
             args = list(result) if type(result) is tuple else [] if result is None else [result]
             await self.client.post(Packet(PacketType.ACK, self.endpoint, args=args, id=packet.id))
+
+
+_BEATS = (PacketType.PING, PacketType.PONG, PacketType.HEARTBEAT)
+
+
+def _refusal(data: Any) -> ConnectionRefused:
+    """What a refusal says; before generation 4 that is its data or its message, not both."""
+    if isinstance(data, dict) and "message" in data:
+        return ConnectionRefused(data["message"], data.get("data"))
+    return ConnectionRefused(data) if isinstance(data, str) else ConnectionRefused(data=data)
 
 
 class _InTime:

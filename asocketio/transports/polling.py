@@ -7,14 +7,15 @@ rule ends the session.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import anyio
 
 from asocketio.clock import Timer
-from asocketio.errors import BadRequest, Disconnected, MalformedPayload, PayloadTooLarge, ProtocolError
-from asocketio.http import TEXT, Headers, answer, header, read_body
+from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
+from asocketio.http import Headers, answer, header, read_body
 from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Frame
+from asocketio.protocol import Body, Form, Frame, Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
 
@@ -26,10 +27,12 @@ RELEASE_AFTER = 0.1
 CROSSING = 0.01
 """Seconds by which the refusal of a poll that crosses an upgrade comes after what the websocket was sent before it."""
 
+EXCUSE = 1000
+"""Bytes of a program's own refusal that a script can carry."""
+
 SLICE = 64
 """Frames of one client that are handled before others have a turn."""
 
-_CLOSE = Packet(PacketType.CLOSE)
 _NOOP = Packet(PacketType.NOOP)
 
 
@@ -38,17 +41,21 @@ class PollingOpening(Opening):
 
     name = "polling"
 
-    def __init__(self, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, protocol: Protocol, form: Form, receive: Receive, send: Send, headers: Headers) -> None:
+        self._protocol = protocol
+        self._form = form
         self._receive = receive
         self._send = send
         self._headers = headers
+        self._excuse = b""
         self.answered = False
 
     async def open(self, socket: Socket) -> None:
         self.answered = True
+        socket.text_only = self._form.text_only
         upgrades = [name for name in socket.config.transports if name == "websocket"]
         frame = socket.protocol.handshake(socket.sessid, socket.config, upgrades)
-        await _answer(self._send, socket.protocol.join([frame]), self._headers)
+        await _answer(self._send, socket.protocol.join([frame], self._form), self._headers)
 
     async def carry(self, socket: Socket) -> None:
         """Nothing: polls carry it from here."""
@@ -57,9 +64,24 @@ class PollingOpening(Opening):
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def reject(self, message: Message) -> None:
+    async def refuse(self, error: HandshakeError) -> None:
         self.answered = True
-        await self._send(message)
+        await _answer(self._send, self._protocol.refusal(error, self._form, "GET"), self._headers)
+
+    async def reject(self, message: Message) -> None:
+        if self._form.script is not None and self._protocol.scripts_refusals:
+            await self._reject_by_script(message)
+        else:
+            self.answered = True
+            await self._send(message)
+
+    async def _reject_by_script(self, message: Message) -> None:
+        """The client hears nothing of a status: it gets a script that holds what the program answered."""
+        if message["type"] != "http.response.body" or self.answered:
+            return
+        self._excuse = (self._excuse + message.get("body", b""))[:EXCUSE]
+        if not message.get("more_body", False):
+            await self.refuse(Refused(self._excuse.decode(errors="replace")))
 
     def flush(self) -> None:
         """Never attached."""
@@ -77,44 +99,53 @@ class Poll(Transport):
 
     name = "polling"
 
-    def __init__(self, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, form: Form, receive: Receive, send: Send, headers: Headers) -> None:
+        self._form = form
         self._receive = receive
         self._send = send
         self._headers = headers
         self._waiting: anyio.CancelScope | None = None
+        self._gone = False
 
     async def carry(self, socket: Socket) -> None:
         """Answer with what the outbox holds, as soon as it holds something."""
-        if isinstance(socket.transport, Poll):
+        former = socket.transport
+        if isinstance(former, Poll) and not socket.protocol.roams:
             _broke_in(socket, "GET")
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
-        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP)), self._headers)
+        form = replace(self._form, text_only=True) if socket.text_only else self._form
+        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), form), self._headers)
 
     async def _frames(self, socket: Socket) -> list[Frame]:
         if socket.state is SocketState.OPEN:
             began_late = socket.upgrade is not None
+            former = socket.transport
             socket.attach(self)
+            if former is not None:
+                former.end()  # only where sessions roam: the newest request carries them
             try:
                 if not socket.outbox:
                     await self._wait(socket)
-                if socket.transport is not self:  # a websocket has taken over: the outbox is its business now
+                if socket.transport is not self:  # another has taken over: the outbox is its business now
                     if began_late:
                         await asyncio.sleep(CROSSING)
                         raise BadRequest("a poll that crossed the upgrade to websocket")
                     return []
             finally:
                 socket.detach(self)
+        if self._gone:
+            return []  # what waits is for the next poll
         frames = self._take(socket)
         if socket.state is SocketState.CLOSED and not frames:
             # Alone: clients take a close that comes with other packets before those.
-            frames += _spell(socket, _NOOP if socket.reason == "transport close" else _CLOSE)
+            frames += _spell(socket, socket.protocol.farewell(socket.reason))
             socket.server.forget(socket)
         return frames
 
     async def _wait(self, socket: Socket) -> None:
-        """Wait for `flush`, `end` or `release`; a peer that hangs up meanwhile ends the session."""
+        """Wait for `flush`, `end` or `release`; a peer that hangs up meanwhile ends the session, or begins a gap."""
         timer: Timer | None = None
         with anyio.CancelScope() as self._waiting:
             if socket.upgrade is not None and socket.upgrade.probed:
@@ -125,7 +156,10 @@ class Poll(Transport):
             finally:
                 if timer is not None:
                     timer.cancel()
-            socket.close("transport error")
+            if socket.protocol.roams:
+                self._gone = True
+            else:
+                socket.close("transport error")
 
     def _take(self, socket: Socket) -> list[Frame]:
         """As many packets as fit in ``max_payload``, at least one."""
@@ -157,7 +191,8 @@ class Poll(Transport):
 class Post:
     """A POST of an open session: brings frames."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, form: Form, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        self._form = form
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -189,7 +224,7 @@ class Post:
 
     async def _wait_for_former(self, socket: Socket) -> bool:
         former = socket.posting
-        if former is None or not former.answered:
+        if former is None or not (former.answered or socket.protocol.roams):
             _broke_in(socket, "POST")
             return False
         with socket.server.clock.deadline(socket.config.send_timeout):
@@ -199,8 +234,6 @@ class Post:
         return False
 
     async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
-        if header(self._scope, b"content-type").partition(";")[0].strip() == "application/octet-stream":
-            raise MalformedPayload("a binary body; this generation sends text")
         with socket.server.clock.deadline(socket.config.send_timeout) as inlet.reading:
             body = await read_body(self._scope, self._receive, socket.config.max_payload)
         if inlet.reading.cancelled_caught:
@@ -208,16 +241,30 @@ class Post:
             await _refuse(self._send, 400, self._headers)
             return
         inlet.reading = None
-        frames = socket.protocol.split(body)
+        if socket.protocol.answers_posts_first:
+            await self._accept(socket, inlet)
+        frames = self._split(socket, body)
         frames.reverse()
-        with socket.server.clock.deadline(socket.config.send_timeout):
-            await _feed(socket, frames)
-        if socket.reason in ("parse error", "forced close", "transport error"):
-            await _refuse(self._send, 400, self._headers)
-            return
-        inlet.answered = True
-        await _answer(self._send, socket.protocol.post_answer, self._headers, b"text/html")
+        if not inlet.answered:
+            with socket.server.clock.deadline(socket.config.send_timeout):
+                await _feed(socket, frames)
+            if socket.reason in ("parse error", "forced close", "transport error"):
+                await _refuse(self._send, 400, self._headers)
+                return
+            await self._accept(socket, inlet)
         await _feed(socket, frames)
+
+    def _split(self, socket: Socket, body: bytes) -> list[Frame]:
+        kind = header(self._scope, b"content-type").partition(";")[0].strip()
+        try:
+            return socket.split(body, self._form, binary=kind == "application/octet-stream")
+        except socket.protocol.forgives as error:
+            socket.refuse(error)
+            return []
+
+    async def _accept(self, socket: Socket, inlet: Inlet) -> None:
+        inlet.answered = True
+        await _answer(self._send, socket.protocol.post_answer, self._headers)
 
 
 class Inlet:
@@ -243,8 +290,9 @@ async def _feed(socket: Socket, frames: list[Frame]) -> None:
             await asyncio.sleep(0)
 
 
-async def _answer(send: Send, body: bytes, headers: Headers, kind: bytes = TEXT) -> None:
-    await answer(send, 200, body, [(b"content-type", kind), (b"cache-control", b"no-store"), *headers])
+async def _answer(send: Send, body: Body, headers: Headers) -> None:
+    own = [(b"content-type", body.kind), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+    await answer(send, body.status, body.content, [*own, *headers])
 
 
 async def _refuse(send: Send, status: int, headers: Headers) -> None:

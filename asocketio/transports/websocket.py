@@ -7,6 +7,7 @@ when the peer is slow. Source: Engine.IO protocol, "WebSocket" and "Upgrade".
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -21,7 +22,7 @@ from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
 from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
 
-__all__ = ["Upgrade", "WebSocket", "WebSocketOpening", "deny"]
+__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketOpening", "deny"]
 
 
 HASTE = 1.0
@@ -60,8 +61,9 @@ class WebSocket(Transport):
                 frame = await self._frame()
                 count += 1
                 if frame is None:
-                    socket.close("transport close")
-                elif not socket.receive(frame):
+                    self._close_socket()
+                    return
+                if not socket.receive(frame):
                     await socket.readable()
                 elif count % SLICE == 0:
                     await asyncio.sleep(0)
@@ -83,8 +85,9 @@ class WebSocket(Transport):
             self._writer = self._socket.server.stepper.start(self._context, self._written, self._drain)
 
     async def _drain(self) -> None:
-        outbox = self._socket.outbox
-        while outbox:
+        socket = self._socket
+        outbox = socket.outbox
+        while outbox and socket.transport is self:
             for frame in outbox.take().frames:
                 await self._send_frame(frame)
 
@@ -112,6 +115,11 @@ class WebSocket(Transport):
             self._written_out.set()
         if error is not None:  # the server's way to say that the peer has gone
             self._lost(error)
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        """The peer has gone, and with it the socket, unless another transport carries that now."""
+        if self._socket.transport is self:
             self._socket.close("transport close")
 
     def end(self) -> None:
@@ -140,8 +148,9 @@ class WebSocket(Transport):
                 await self._goodbye()
         if self._writer is not None:
             self._writer.cancel()
-        socket.detach(self)
-        socket.outbox.clear()
+        if socket.transport is self:
+            socket.detach(self)
+            socket.outbox.clear()
 
     async def _goodbye(self) -> None:
         try:
@@ -202,6 +211,32 @@ class WebSocketOpening(WebSocket, Opening):
                 await self._send({**message, "type": f"websocket.{message['type']}"})
         elif not started:
             await self._send({"type": "websocket.close", "code": 1008})
+
+
+class RoamingWebSocket(WebSocket):
+    """A websocket that carries a session which another request has opened, from now on (0.9)."""
+
+    async def carry(self, socket: Socket) -> None:
+        """Take over from what carries the socket now, and read until the end."""
+        self._socket = socket
+        await self._tell({"type": "websocket.accept"})
+        if socket.state is not SocketState.OPEN:
+            await self.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
+        elif not self._gone:
+            former = socket.transport
+            socket.attach(self)
+            if former is not None:
+                former.end()
+            await self._run(socket)
+
+    async def dismiss(self, frames: Sequence[Frame]) -> None:
+        """Send ``frames`` and close: there is no such session, or no more."""
+        try:
+            for frame in frames:
+                await self._send_frame(frame)
+            await self._send(_CLOSE)
+        except Exception as error:  # as in `_tell`
+            log.debug("a websocket was lost while it was dismissed: %r", error)
 
 
 class Upgrade(WebSocket):

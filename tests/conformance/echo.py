@@ -1,4 +1,4 @@
-"""An Engine.IO server as the official suite wants it: every message comes back as it was.
+"""An Engine.IO server as the official suites want it: every message comes back as it was.
 
 Engine.IO has no door of its own here, so this is a `Protocol` that spells messages without Socket.IO: whatever an
 Engine.IO message holds is one event of the global namespace, and such an event is written as that message alone.
@@ -10,7 +10,9 @@ from typing import Any
 from unittest.mock import patch
 
 from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketIOApp
-from asocketio.protocol import Decoder, Encoded, Frame
+from asocketio.protocol import Decoder, Encoded, Form, Frame
+from asocketio.protocols.engine import EngineIO
+from asocketio.protocols.engineio3 import EngineIO3
 from asocketio.protocols.engineio4 import EngineIO4
 from asocketio.visit import GENERATIONS
 
@@ -30,8 +32,8 @@ def _post_something(socket: Socket, encoded: Encoded) -> None:
 Socket.post = _post_something  # type: ignore[method-assign, assignment]  # in this test's server process only
 
 
-class RawEngineIO4(EngineIO4):
-    """Engine.IO 4 with nothing above it."""
+class Raw(EngineIO):
+    """Engine.IO with nothing above it."""
 
     opens_global = True
 
@@ -46,6 +48,14 @@ class RawEngineIO4(EngineIO4):
         return _RawDecoder(super().decoder(config))
 
 
+class RawEngineIO3(Raw, EngineIO3):
+    """For the suite of revision 3."""
+
+
+class RawEngineIO4(Raw, EngineIO4):
+    """For the suite of revision 4."""
+
+
 class _RawDecoder(Decoder):
     def __init__(self, engine: Decoder) -> None:
         self._engine = engine
@@ -55,6 +65,9 @@ class _RawDecoder(Decoder):
             return Packet(PacketType.EVENT, name="raw", args=[frame])
         return self._engine.feed(frame)
 
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+        return self._engine.split(body, form, binary=binary)
+
 
 class Echo(BaseNamespace):
     async def on_raw(self, frame: Frame) -> None:
@@ -63,5 +76,5 @@ class Echo(BaseNamespace):
 
 def echo_app(**settings: Any) -> SocketIOApp:
     """Echoes at ``/engine.io/``."""
-    with patch.dict(GENERATIONS, {"4": RawEngineIO4}):
+    with patch.dict(GENERATIONS, {"3": RawEngineIO3, "4": RawEngineIO4}):
         return SocketIOApp(namespaces={"/": Echo}, path="engine.io", **settings)

@@ -1,6 +1,6 @@
 """Runs the official Engine.IO and Socket.IO protocol suites against a server of ours, and prints the counts.
 
-    python -m tests.conformance.run [ENGINE.IO-PROTOCOL SOCKET.IO-PROTOCOL] [--server NAME] [--repeat N]
+    python -m tests.conformance.run [ENGINE.IO-4 SOCKET.IO-5 ENGINE.IO-3] [--server NAME] [--repeat N]
 
 The suites are not part of this repository; ``SUITES`` says where they come from. Two things are changed, in a copy:
 
@@ -69,6 +69,7 @@ class Suite:
 
     name: str
     url: str
+    branch: str = "main"
 
     @property
     def usual_place(self) -> Path:
@@ -76,8 +77,9 @@ class Suite:
 
 
 SUITES = {
-    "engineio": Suite("engine.io-protocol", "https://github.com/socketio/engine.io-protocol.git"),
-    "socketio": Suite("socket.io-protocol", "https://github.com/socketio/socket.io-protocol.git"),
+    "engineio4": Suite("engine.io-4", "https://github.com/socketio/engine.io-protocol.git"),
+    "socketio5": Suite("socket.io-5", "https://github.com/socketio/socket.io-protocol.git"),
+    "engineio3": Suite("engine.io-3", "https://github.com/socketio/engine.io-protocol.git", "v3"),
 }
 
 
@@ -132,19 +134,24 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.run", description=__doc__.partition("\n")[0])
     for key, suite in SUITES.items():
         place = suite.usual_place
-        parser.add_argument(key, nargs="?", type=Path, default=place, help=f"a checkout of {suite.url} [{place}]")
+        parser.add_argument(
+            key, nargs="?", type=Path, default=place, help=f"a checkout of {suite.url}, branch {suite.branch} [{place}]"
+        )
     parser.add_argument("--server", choices=SERVERS, default="uvicorn-httptools-websockets-sansio")
     parser.add_argument("--repeat", type=int, default=1, help="how often; the suites are full of short times")
     return parser.parse_args()
 
 
 def main() -> int:
-    """0 if both suites pass, 1 if a test fails, 2 if a checkout is missing."""
+    """0 if all suites pass, 1 if a test fails, 2 if a checkout is missing."""
     given = arguments()
     checkouts = {key: getattr(given, key) for key in SUITES}
     missing = [key for key, checkout in checkouts.items() if not (checkout / "test-suite" / "test-suite.js").exists()]
     for key in missing:
-        print(f"no suite in {checkouts[key]}; get it by\n  git clone --depth 1 {SUITES[key].url} {checkouts[key]}")
+        print(
+            f"no suite in {checkouts[key]}; get it by\n  git clone --depth 1 --branch {SUITES[key].branch} "
+            f"{SUITES[key].url} {checkouts[key]}"
+        )
     if missing:
         return 2
     passed = [
