@@ -107,7 +107,7 @@ class Config:
         for name in settings:
             if name not in names:
                 names = ["namespaces", "path", *names]
-                close = difflib.get_close_matches(name, names, n=1)
+                close = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
                 raise UsageError(f"SocketIOApp has no setting {name!r}: {hint}")
         return cls(**settings)
@@ -140,6 +140,8 @@ class Settings(TypedDict, total=False):
     cookie: str | None
 
 
+# What other servers call them.
+_ELSEWHERE = {"resource": "path", "max_http_buffer_size": "max_payload", "maxHttpBufferSize": "max_payload"}
 _DURATIONS = (
     "ping_interval",
     "ping_timeout",

@@ -8,6 +8,7 @@ to await, and each may be overridden, by a plain method or an ``async def``.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType
 from typing import Any, ClassVar
@@ -139,7 +140,10 @@ class BaseNamespace:
             return self._complain("invalid_arguments", message, packet)
         method = getattr(self, method_name)
         if self._handlers.decorated:
-            method = self.exception_handler_decorator(method)  # type: ignore[attr-defined]  # the user's own
+            decorate = self.exception_handler_decorator  # type: ignore[attr-defined]  # the user's own
+            if packet.type is PacketType.CONNECT:
+                return _guarded(method, decorate, fitting)
+            method = decorate(method)
         result = method(*fitting)
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             return result  # type: ignore[no-any-return]
@@ -356,6 +360,27 @@ class BaseNamespace:
         if self._member.disconnect("server namespace disconnect", silent=silent):
             self.socket.dispatcher.submit_goodbye(self._member)
         return DONE
+
+
+async def _guarded(method: Callable[..., Any], decorate: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call a decorated ``recv_connect``; a decorator that swallows what it raises must not let the client in."""
+    raised: list[Exception] = []
+
+    @functools.wraps(method)
+    async def remembering(*args: Any) -> Any:
+        try:
+            result = method(*args)
+            return await result if hasattr(result, "__await__") else result
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    result = decorate(remembering)(*args)
+    if hasattr(result, "__await__"):
+        result = await result
+    if raised:
+        raise raised[0]
+    return result
 
 
 BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPrivateUsage]

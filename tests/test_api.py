@@ -511,6 +511,29 @@ async def test_the_hooks_of_dispatch_may_be_async_and_call_super(way: Way) -> No
     ]  # fmt: skip
 
 
+async def test_a_decorator_that_swallows_a_refusal_lets_nobody_in(way: Way) -> None:
+    seen: list[str] = []
+
+    class Guarded(BaseNamespace):
+        def exception_handler_decorator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+            async def wrapped(*args: Any) -> Any:
+                try:
+                    return await function(*args)
+                except Exception as error:
+                    seen.append(f"{function.__name__}: {error}")
+
+            return wrapped
+
+        def recv_connect(self) -> None:
+            raise ConnectionRefused("no")
+
+    async with serve(Recorder, also={"/guarded": Guarded}, **way) as client:
+        await client.connect("/")
+        with pytest.raises(ConnectionRefused):
+            await client.connect("/guarded")
+    assert seen == ["recv_connect: no"]
+
+
 async def test_exception_handler_decorator_wraps_handlers_and_jobs() -> None:
     caught: list[str] = []
 

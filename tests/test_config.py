@@ -207,6 +207,13 @@ def test_a_misspelled_setting_gets_a_hint() -> None:
     assert str(caught.value) == "SocketIOApp has no setting 'ping_intervall': did you mean ping_interval?"
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [("resource", "path"), ("max_http_buffer_size", "max_payload")])
+def test_a_setting_of_another_server_is_recognised(theirs: str, ours: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({theirs: 1})
+    assert str(caught.value) == f"SocketIOApp has no setting {theirs!r}: did you mean {ours}?"
+
+
 def test_a_setting_like_no_other_gets_the_list() -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"zzz": 1})
