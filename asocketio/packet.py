@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal
@@ -60,6 +60,10 @@ class Packet:
     def of(cls, fields: Mapping[str, Any]) -> Packet:
         """The packet that a dict describes, as gevent-socketio writes them; unknown keys are ignored."""
         known = {key: value for key, value in fields.items() if key in _KEYS}
+        if "ackId" in fields:
+            known["id"] = fields["ackId"]
+        if "reason" in fields:
+            known["data"] = {"message": fields["reason"], "advice": fields.get("advice")}
         if known.get("type") not in list(PacketType):
             raise UsageError(f"packet {dict(fields)!r}: 'type' is one of {', '.join(PacketType)}")
         known["type"] = PacketType(known["type"])
@@ -69,6 +73,8 @@ class Packet:
     def __getitem__(self, key: str) -> Any:
         if key not in self:
             raise KeyError(key)
+        if key in _GEVENT:
+            return _GEVENT[key](self)
         return self.args if key == "args" else getattr(self, key)
 
     def __contains__(self, key: object) -> bool:
@@ -76,6 +82,8 @@ class Packet:
             return self.type in (PacketType.EVENT, PacketType.ACK)
         if key in ("type", "endpoint"):
             return True
+        if key in _GEVENT:
+            return _GEVENT[str(key)](self) is not None
         return key in _KEYS and getattr(self, str(key)) not in (None, "")
 
     def __iter__(self) -> Iterator[str]:
@@ -90,4 +98,17 @@ class Packet:
         return list(self)
 
 
+def _ack_id(packet: Packet) -> int | None:
+    return packet.id if packet.type is PacketType.ACK else None
+
+
+def _of_error(key: str) -> Callable[[Packet], Any]:
+    def read(packet: Packet) -> Any:
+        return packet.data.get(key) if packet.type is PacketType.ERROR and isinstance(packet.data, dict) else None
+
+    return read
+
+
+# Keys that gevent-socketio's handlers read where a Packet has another field.
+_GEVENT = {"ackId": _ack_id, "reason": _of_error("message"), "advice": _of_error("advice")}
 _KEYS = tuple(f.name for f in fields(Packet))

@@ -69,10 +69,16 @@ class EngineDecoder(Decoder):
             return self._messages.binary(frame)
         if frame.startswith("4"):
             return self._messages.text(frame[1:])
+        if frame.startswith("b"):
+            return self.feed(self.binary(frame))
         kind = _TYPES.get(frame[:1])
         if kind is None:
             raise MalformedPacket(f"frame {frame[:20]!r}, expected a type from 0 to 6")
         return Packet(kind, data=frame[1:])
+
+    def binary(self, frame: str) -> bytes:
+        """The binary frame that came as base64: in polling bodies, and from clients with ``forceBase64``."""
+        return from_base64(frame[1:])
 
 
 def from_base64(text: str) -> bytes:

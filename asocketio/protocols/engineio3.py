@@ -77,7 +77,7 @@ class _Decoder(EngineDecoder):
             if not frame.startswith(_MESSAGE):
                 raise MalformedPacket(f"binary of type {frame[:1]!r}, expected {_MESSAGE!r}")
             return self._messages.binary(frame[1:])
-        if frame[:1] == "4" and frame[1:2] > "6":
+        if frame[:1] == "4" and frame[1:2] > "6" and not self._messages.due:
             raise UnknownPacket(f"packet {frame[1:20]!r}, expected a type from 0 to 6")
         packet = super().feed(frame)
         if packet is not None and packet.type is PacketType.CONNECT:
@@ -96,8 +96,13 @@ class _Decoder(EngineDecoder):
             count, at = length_at(text, at, ":")
             packet = cut(text, at, count)
             at += len(packet)
-            frames.append(_from_text_form(packet) if packet.startswith("b") else self._once(packet))
+            frames.append(self.binary(packet) if packet.startswith("b") else self._once(packet))
         return frames
+
+    def binary(self, frame: str) -> bytes:
+        if frame[1:2] != "4":
+            raise MalformedPayload(f"packet {frame[:20]!r}: only messages may be binary")
+        return _MESSAGE + from_base64(frame[2:])
 
     def _once(self, packet: str) -> str:
         """``packet`` without its second encoding, if it has one.
@@ -125,12 +130,6 @@ def _text_form(frame: Frame) -> str:
     if isinstance(frame, bytes):
         frame = f"b{frame[0]}{b64encode(frame[1:]).decode()}"
     return f"{units(frame)}:{frame}"
-
-
-def _from_text_form(packet: str) -> bytes:
-    if packet[1:2] != "4":
-        raise MalformedPayload(f"packet {packet[:20]!r}: only messages may be binary")
-    return _MESSAGE + from_base64(packet[2:])
 
 
 def _binary_form(frame: Frame) -> bytes:

@@ -11,7 +11,7 @@ from asocketio.errors import MalformedPayload
 from asocketio.packet import Packet
 from asocketio.protocol import Body, Decoder, Encoded, Form, Frame
 from asocketio.protocols import jsonp
-from asocketio.protocols.engine import EngineDecoder, EngineIO, from_base64
+from asocketio.protocols.engine import EngineDecoder, EngineIO
 from asocketio.protocols.grammar import Assembler, write
 
 __all__ = ["EngineIO4"]
@@ -51,4 +51,4 @@ class _Decoder(EngineDecoder):
         if binary:
             raise MalformedPayload("a binary body; this generation sends text")
         text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
-        return [from_base64(part[1:]) if part.startswith("b") else part for part in text.split(SEPARATOR)]
+        return [self.binary(part) if part.startswith("b") else part for part in text.split(SEPARATOR)]

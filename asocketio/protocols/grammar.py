@@ -15,7 +15,7 @@ from asocketio.config import Config
 from asocketio.errors import MalformedPacket, UnexpectedPacket, UsageError
 from asocketio.packet import Packet, PacketType
 
-__all__ = ["MAX_FIELDS", "RESERVED_EVENTS", "Assembler", "check", "check_name", "read_query", "write"]
+__all__ = ["MAX_FIELDS", "RESERVED_EVENTS", "Assembler", "check", "check_ack", "check_name", "read_query", "write"]
 
 _JSON = StdJson()
 
@@ -54,6 +54,7 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
         text, attachments = json.dumps([packet.name, *packet.args])
         digit = _EVENT
     elif kind is PacketType.ACK:
+        check_ack(packet)
         text, attachments = json.dumps(packet.args)
         digit = _ACK
     elif kind in (PacketType.MESSAGE, PacketType.JSON):
@@ -72,6 +73,12 @@ def check_name(name: str) -> None:
         raise UsageError(f"an event is named by text, not {type(name).__name__}: {name!r}")
     if name in RESERVED_EVENTS:
         raise UsageError(f"{name!r} is reserved for the client's own life: choose another event name")
+
+
+def check_ack(packet: Packet) -> None:
+    """Raise `UsageError` where an ack does not say what it answers."""
+    if packet.id is None:
+        raise UsageError("an ack without the number (id) of what it answers")
 
 
 def read_query(text: str) -> dict[str, str]:
@@ -106,7 +113,7 @@ def _write_state(packet: Packet, where: str, json: Json) -> str:
 class Assembler:
     """Reads packets, and joins those that have attachments with them."""
 
-    __slots__ = ("_attachments", "_due", "_json", "_limit", "_packet", "_parsers")
+    __slots__ = ("_attachments", "_json", "_limit", "_packet", "_parsers", "due")
 
     def __init__(self, json: Json, config: Config, *, any_error: bool = False) -> None:
         """``any_error``: the payload of an error may be any JSON, as before protocol 5."""
@@ -115,12 +122,13 @@ class Assembler:
         self._limit = config.max_attachments
         self._packet: Packet | None = None
         self._attachments: list[bytes] = []
-        self._due = 0
+        self.due = 0
+        """Attachments that are still to come."""
 
     def text(self, text: str) -> Packet | None:
         """The packet of ``text``, or None when its attachments are still to come."""
         if self._packet is not None:
-            raise UnexpectedPacket(f"text {text[:20]!r} while {self._due} attachments are due")
+            raise UnexpectedPacket(f"text {text[:20]!r} while {self.due} attachments are due")
         head = _HEAD.match(text)
         if head is None:
             raise MalformedPacket(f"packet {text[:20]!r}, expected a type from 0 to 6")
@@ -140,7 +148,7 @@ class Assembler:
             return packet
         if int(count) > self._limit:
             raise MalformedPacket(f"{count} attachments, at most {self._limit} are allowed (max_attachments)")
-        self._packet, self._due = packet, int(count)
+        self._packet, self.due = packet, int(count)
         return None
 
     def binary(self, data: bytes) -> Packet | None:
@@ -149,8 +157,8 @@ class Assembler:
         if packet is None:
             raise UnexpectedPacket(f"{len(data)} bytes of binary without a packet that announces them")
         self._attachments.append(data)
-        self._due -= 1
-        if self._due:
+        self.due -= 1
+        if self.due:
             return None
         attachments, self._attachments, self._packet = self._attachments, [], None
         packet.args = restore(packet.args, attachments)

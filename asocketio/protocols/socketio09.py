@@ -27,7 +27,7 @@ from asocketio.errors import (
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
 from asocketio.protocol import Body, Decoder, Encoded, Form, Frame, Protocol
 from asocketio.protocols import jsonp
-from asocketio.protocols.grammar import RESERVED_EVENTS, check_name, read_query
+from asocketio.protocols.grammar import RESERVED_EVENTS, check_ack, check_name, read_query
 from asocketio.protocols.utf16 import cut, length_at, repaired, units
 
 __all__ = ["SocketIO09"]
@@ -54,6 +54,7 @@ _BARE = {
     PacketType.NOOP: Encoded(("8::",)),
     PacketType.CLOSE: Encoded(("0::",)),
 }
+_NO_BINARY = "clients of 0.9 know no binary: send them text, for example base64"
 _TRANSPORTS = {"websocket": ("websocket",), "polling": ("xhr-polling", "jsonp-polling")}
 # What clients know, and show to the program.
 _WORDS: dict[type[HandshakeError], tuple[int, str]] = {
@@ -124,7 +125,7 @@ class SocketIO09(Protocol):
         """
         text, attachments = self._ascii.dumps(value)
         if attachments:
-            raise CannotCarry("clients of 0.9 know no binary: send them text, for example base64")
+            raise CannotCarry(_NO_BINARY)
         return text
 
 
@@ -140,6 +141,8 @@ def _number(packet: Packet) -> str:
 
 
 def _write_message(protocol: SocketIO09, packet: Packet) -> str:
+    if isinstance(packet.data, bytes | bytearray | memoryview):
+        raise CannotCarry(_NO_BINARY)
     if not isinstance(packet.data, str):
         raise UsageError(f"a message is text, not {type(packet.data).__name__}; JSON is another type of packet")
     return f"{_head(3, packet, _number(packet))}:{repaired(packet.data)}"
@@ -156,6 +159,7 @@ def _write_event(protocol: SocketIO09, packet: Packet) -> str:
 
 
 def _write_ack(protocol: SocketIO09, packet: Packet) -> str:
+    check_ack(packet)
     args = f"+{protocol.text(packet.args)}" if packet.args else ""
     return f"{_head(6, packet)}:{packet.id}{args}"
 
