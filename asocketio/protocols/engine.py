@@ -70,7 +70,10 @@ class EngineDecoder(Decoder):
         if frame.startswith("4"):
             return self._messages.text(frame[1:])
         if frame.startswith("b"):
-            return self.feed(self.binary(frame))
+            try:
+                return self.feed(self.binary(frame))
+            except MalformedPayload as error:
+                raise MalformedPacket(str(error)) from None
         kind = _TYPES.get(frame[:1])
         if kind is None:
             raise MalformedPacket(f"frame {frame[:20]!r}, expected a type from 0 to 6")

@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, RoomsMixin, SocketIOApp, event
+from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, RoomsMixin, SocketIOApp, UsageError, event
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 
-UNICODE = 'é ß 漢字 😀 𝄞 👩\u200d👩\u200d👧\u200d👦 \u0000 \n "\\ \u2028 \ufeff'
+UNICODE = (
+    'é ß 漢字 😀 𝄞 👩\u200d👩\u200d👧\u200d👦 \u0000 \n "\\ '
+    "\r\n \\n \\\\n \u2028\u2029 \ufffd3\ufffd %41+&=?# </script> \ufeff"
+)
 
 
 class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
@@ -24,6 +27,8 @@ class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
         self.token: str | None = None
 
     async def recv_connect(self, auth: Any) -> None:
+        if auth == {"refuse": "me"}:
+            raise ConnectionRefused("not you")
         await self.emit("auth", auth)
 
     async def recv_disconnect(self, reason: str) -> None:
@@ -57,6 +62,19 @@ class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
 
     async def on_message(self, *args: Any) -> None:
         await self.emit("message", *args)
+
+    async def recv_message(self, text: str) -> None:
+        await self.send(text)
+
+    async def recv_json(self, value: Any) -> None:
+        await self.send(value, json=True)
+
+    async def on_emit_bytes(self) -> str:
+        try:
+            await self.emit("bytes", b"abc")
+        except UsageError as error:
+            return type(error).__name__
+        return "sent"
 
     def on_ack_none(self) -> None:
         return None
@@ -193,6 +211,10 @@ async def refusing_view(
     await send({"type": "http.response.body", "body": b"no entry: who are you?"})
 
 
+def seconds(name: str, default: str) -> float:
+    return float(os.environ.get(name, default))
+
+
 app = SocketIOApp(
     SocketIOApp(refusing_view, path="guarded"),
     namespaces={
@@ -203,7 +225,11 @@ app = SocketIOApp(
         "/strict": Strict,
         "/star": Star,
     },
-    ping_interval=float(os.environ.get("PING_INTERVAL", "25")),
-    ping_timeout=float(os.environ.get("PING_TIMEOUT", "20")),
+    ping_interval=seconds("PING_INTERVAL", "25"),
+    ping_timeout=seconds("PING_TIMEOUT", "20"),
+    heartbeat_interval=seconds("HEARTBEAT_INTERVAL", "25"),
+    heartbeat_timeout=seconds("HEARTBEAT_TIMEOUT", "60"),
+    close_timeout=seconds("CLOSE_TIMEOUT", "60"),
+    polling_duration=seconds("POLLING_DURATION", "20"),
     max_payload=int(os.environ.get("MAX_PAYLOAD", "1000000")),
 )

@@ -1,24 +1,28 @@
 // Runs the cases of cases.js with one version of the JavaScript client over one way to carry it, and prints what came
 // of them as one JSON object: {"<case>": {"ok": true} | {"ok": false, "error": "..."}}.
 //
-//   NODE_MODULES=... node run.js <3|4> <polling|websocket|upgrade> <port> [case]
-//   NODE_MODULES=... node run.js list <polling|websocket|upgrade>
+//   NODE_MODULES=... node run.js <version> <polling|jsonp|websocket|upgrade> <port> [case]
+//   node run.js list <version> <mode>
 "use strict";
 
 const cases = require("./cases.js");
+const { kind } = require("./clients.js");
 const { Talk } = require("./talk.js");
 
 const AT_ONCE = 8; // cases running side by side: enough to fill the waiting, few enough for two cores
 const DEADLINE = 20_000; // ms for one case
 
-const [version, mode, port, only] = process.argv.slice(2);
-
-function names() {
-  return Object.keys(cases).filter((name) => !cases[name].modes || cases[name].modes.includes(mode));
+// The cases that this version, carried this way, can have.
+function names(version, mode) {
+  const isThis = (start) => version.startsWith(`${start}.`);
+  return Object.keys(cases).filter((name) => {
+    const { modes, only, without } = cases[name];
+    return (!modes || modes.includes(mode)) && (!only || only.some(isThis)) && !without?.some(isThis);
+  });
 }
 
-async function run(name) {
-  const talk = new Talk({ version, mode, port: Number(port), name });
+async function run(name, kind, port) {
+  const talk = new Talk({ kind, port, name });
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not done after ${DEADLINE} ms; last step: ${talk.step}`)), DEADLINE);
@@ -27,20 +31,21 @@ async function run(name) {
     await Promise.race([cases[name](talk), late]);
     return { ok: true };
   } catch (error) {
-    return { ok: false, error: `${error.stack || error}\nlast step: ${talk.step}` };
+    return { ok: false, error: `${error?.stack || error}\nlast step: ${talk.step}` };
   } finally {
     clearTimeout(timer);
     talk.end();
   }
 }
 
-async function main() {
-  const waiting = only ? [only] : names();
+async function main(version, mode, port, only) {
+  const waiting = only ? [only] : names(version, mode);
+  const one = kind(version, mode);
   const results = {};
   const worker = async () => {
     while (waiting.length) {
       const name = waiting.shift();
-      results[name] = await run(name);
+      results[name] = await run(name, one, Number(port));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
@@ -51,8 +56,9 @@ process.on("unhandledRejection", (error) => {
   console.error("unhandled:", error);
 });
 
-if (version === "list") {
-  process.stdout.write(JSON.stringify(names()));
+const [first, ...rest] = process.argv.slice(2);
+if (first === "list") {
+  process.stdout.write(JSON.stringify(names(...rest)));
 } else {
-  main();
+  main(first, ...rest);
 }

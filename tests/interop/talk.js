@@ -2,50 +2,27 @@
 "use strict";
 
 const http = require("node:http");
-const net = require("node:net");
-const path = require("node:path");
+const { modules } = require("./modules.js");
+const { Proxy } = require("./proxy.js");
 
-const modules = (name) => require(path.join(process.env.NODE_MODULES, name));
-
-const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 const WAIT = 15_000; // ms for one step
 
 class Talk {
-  constructor({ version, mode, port, name }) {
-    Object.assign(this, { version, mode, port, step: "none" });
-    this.io = version === "list" ? null : modules(`socket.io-client-${version}`);
-    this.unique = `${name}-${version}-${mode}-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    this.endings = [];
-  }
-
-  get carrier() {
-    return this.mode === "polling" ? "polling" : "websocket";
+  constructor({ kind, port, name }) {
+    Object.assign(this, { kind, port, step: "none", endings: [] });
+    this.unique = `${name}-${kind.version}-${kind.mode}-${process.pid}-${Math.random().toString(36).slice(2)}`;
   }
 
   // A client's socket, not yet connected; `options` are the client's, plus `namespace` and `port`.
   socket({ namespace = "/", port = this.port, ...options } = {}) {
-    const socket = this.io(`http://127.0.0.1:${port}${namespace}`, {
-      transports: TRANSPORTS[this.mode],
-      forceNew: true,
-      reconnectionDelay: 50,
-      reconnectionDelayMax: 100,
-      ...options,
-    });
-    this.endings.push(() => {
-      socket.io.reconnection(false);
-      socket.disconnect();
-    });
-    socket.log = [];
-    socket.on("disconnect", (reason) => socket.log.push(reason));
+    const socket = logged(this.kind.socket({ namespace, port, ...options }));
+    this.endings.push(() => this.kind.end(socket));
     return socket;
   }
 
   // A further namespace on the connection of `socket`.
   also(socket, namespace, options) {
-    const other = socket.io.socket(namespace, options);
-    other.log = [];
-    other.on("disconnect", (reason) => other.log.push(reason));
-    return other;
+    return logged(this.kind.also(socket, namespace, options));
   }
 
   // A connected client which has reached the carrier of this mode.
@@ -58,17 +35,15 @@ class Talk {
 
   async connected(socket) {
     if (socket.connected) return;
-    await this.within(
-      `connect ${socket.nsp}`,
-      new Promise((resolve, reject) => {
-        socket.once("connect", resolve);
-        socket.once("connect_error", reject);
-      })
-    );
+    const connected = new Promise((resolve) => socket.once("connect", resolve));
+    const refused = this.kind.refused(socket).then(({ told }) => {
+      throw told instanceof Error ? told : new Error(`refused: ${JSON.stringify(told)}`);
+    });
+    await this.within(`connect ${socket.nsp}`, Promise.race([connected, refused]));
   }
 
   async settled(socket) {
-    await this.until(`carried by ${this.carrier}`, () => socket.io.engine.transport.name === this.carrier);
+    await this.until(`carried by ${this.kind.carrier}`, () => this.kind.isSettled(socket));
   }
 
   // The arguments of the next `name` event.
@@ -82,7 +57,7 @@ class Talk {
   }
 
   refused(socket) {
-    return this.within("connect_error", new Promise((resolve) => socket.once("connect_error", resolve)));
+    return this.within("a refusal", this.kind.refused(socket));
   }
 
   async disconnected(socket) {
@@ -116,23 +91,13 @@ class Talk {
     return proxy;
   }
 
-  // What the server answers to a plain GET: [status, body, headers].
-  get(address) {
-    return this.within(`GET ${address}`, answer(http.get({ host: "127.0.0.1", port: this.port, path: address, agent: false })));
-  }
-
-  // What the server answers to a websocket handshake that it refuses: [status, body, headers].
-  refusedWebSocket(address) {
-    const { WebSocket } = modules("ws");
-    const socket = new WebSocket(`ws://127.0.0.1:${this.port}${address}`);
-    return this.within(
-      `refusal of ${address}`,
-      new Promise((resolve, reject) => {
-        socket.on("open", () => reject(new Error("it was accepted")));
-        socket.on("error", reject);
-        socket.on("unexpected-response", (_, response) => resolve(read(response)));
-      })
-    );
+  // What the server answers to a handshake that it refuses: [status, body, headers].
+  refusedHandshake(address) {
+    const host = `127.0.0.1:${this.port}`;
+    const answered = address.includes("transport=websocket")
+      ? refusedWebSocket(`ws://${host}${address}`)
+      : answer(http.get(`http://${host}${address}`, { agent: false }));
+    return this.within(`refusal of ${address}`, answered);
   }
 
   end() {
@@ -140,70 +105,20 @@ class Talk {
   }
 }
 
-class Proxy {
-  constructor(target, holding) {
-    this.open = new Map(); // connection of a client -> since when a request on it waits for its answer, or Infinity
-    this.held = holding ? [] : null;
-    this.broken = false;
-    this.server = net.createServer((near) => this.accept(near, target));
-  }
+function logged(socket) {
+  socket.log = [];
+  socket.on("disconnect", (reason) => socket.log.push(reason));
+  return socket;
+}
 
-  get port() {
-    return this.server.address().port;
-  }
-
-  accept(near, target) {
-    if (this.broken) {
-      near.destroy();
-      return;
-    }
-    this.open.set(near, Infinity);
-    near.on("error", () => {});
-    near.on("close", () => this.open.delete(near));
-    near.once("data", (first) => {
-      near.pause();
-      const go = () => this.connect(near, first, target);
-      if (this.held && first.includes("transport=websocket")) this.held.push(go);
-      else go();
-    });
-  }
-
-  connect(near, first, target) {
-    const far = net.connect(target, "127.0.0.1");
-    const note = (since) => this.open.has(near) && this.open.set(near, since);
-    far.on("error", () => near.destroy());
-    far.on("close", () => near.destroy());
-    near.on("close", () => far.destroy());
-    near.on("data", () => note(Date.now()));
-    far.on("data", () => note(Infinity));
-    note(Date.now());
-    far.write(first);
-    near.pipe(far);
-    far.pipe(near);
-  }
-
-  release() {
-    for (const go of this.held) go();
-    this.held = null;
-  }
-
-  // Breaks all connections and takes no new ones until `mend`; with `waiting`, when a poll has been waiting for a while:
-  // between two polls there is nothing to break.
-  async cut(talk, waiting) {
-    const isWaiting = () => [...this.open.values()].some((since) => Date.now() - since > 50);
-    await talk.until("a waiting poll", () => !waiting || isWaiting());
-    this.broken = true;
-    for (const near of this.open.keys()) near.destroy();
-  }
-
-  mend() {
-    this.broken = false;
-  }
-
-  close() {
-    this.server.close();
-    for (const near of this.open.keys()) near.destroy();
-  }
+function refusedWebSocket(address) {
+  const { WebSocket } = modules("ws");
+  const socket = new WebSocket(address);
+  return new Promise((resolve, reject) => {
+    socket.on("open", () => reject(new Error("it was accepted")));
+    socket.on("error", reject);
+    socket.on("unexpected-response", (_, response) => resolve(read(response)));
+  });
 }
 
 function answer(request) {
