@@ -106,6 +106,8 @@ def check_origin(scope: Scope, config: Config) -> str | None:
 
 def _is_same(origin: str, host: str) -> bool:
     """Whether a browser's Origin names the host it sent the request to. The scheme may have ended at a proxy."""
+    if origin == host:
+        return True  # no browser's: websocket clients in Node of the time of 0.9 leave the scheme out
     scheme, separator, netloc = origin.lower().partition("://")
     if not separator or not netloc or scheme not in _DEFAULT_PORTS:
         return False  # "null": a sandboxed frame, a file; "app://...": a program's own page

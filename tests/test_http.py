@@ -133,6 +133,7 @@ def asking(origin: str, host: str = "chat.example", *more: tuple[str, str]) -> S
         ("http://[::1]:8000", "[::1]:8000"),
         ("ws://chat.example", "chat.example:80"),
         ("", "chat.example"),
+        ("127.0.0.1:8000", "127.0.0.1:8000"),  # websocket clients in Node, at the time of 0.9
     ],
 )
 def test_the_same_site_and_programs_may_always_connect(origin: str, host: str, allowed: Any) -> None:

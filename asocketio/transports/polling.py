@@ -213,6 +213,8 @@ class Post:
         except PayloadTooLarge as error:
             socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error)
             await _refuse(self._send, error.status, self._headers)
+            if self._form.script is not None:
+                socket.close("transport error")  # a page cannot see the status of a form: the next poll tells it
         except ProtocolError as error:
             socket.refuse(error)
             await _refuse(self._send, error.status, self._headers)

@@ -83,6 +83,13 @@ async function each_namespace_has_its_own_auth(t) {
 // It tells a namespace nothing.
 each_namespace_has_its_own_auth.without = ["1.0"];
 
+async function what_is_sent_before_the_connection_arrives(t) {
+  const root = t.socket();
+  const chat = t.also(root, "/chat");
+  const answers = [t.ask(root, "echo-ack", 1), t.ask(chat, "echo-ack", 2), t.ask(chat, "where"), t.ask(root, "where")];
+  same(await Promise.all(answers), [[1], [2], ["/chat"], ["/"]]);
+}
+
 async function an_unknown_namespace_is_refused(t) {
   const root = await t.client();
   const nope = t.also(root, "/nope");
@@ -151,6 +158,19 @@ async function text_beyond_the_basic_plane_survives(t) {
   socket.emit("echo", UNICODE, { [UNICODE]: UNICODE });
   same(await got, [UNICODE, { [UNICODE]: UNICODE }]);
   same(await t.ask(socket, "echo-ack", UNICODE), [UNICODE]);
+}
+
+// To a server 1.x differs from 2.x by this alone: its text is UTF-8 of UTF-8.
+async function text_that_looks_encoded_twice_survives(t) {
+  const socket = await t.client();
+  for (const text of ["漢", "é", "Ã©", "Ã\u0083Â©", "ÿ"]) same(await t.ask(socket, "echo-ack", text), [text]);
+}
+
+async function half_a_pair_breaks_nothing(t) {
+  const socket = await t.client();
+  same(await t.ask(socket, "echo-ack", "\ud83d half", "\ude00"), ["\ud83d half", "\ude00"]);
+  same(await t.ask(socket, "echo-ack", "whole 😀"), ["whole 😀"]);
+  same(socket.log, []);
 }
 
 async function event_names_may_be_any_text(t) {
@@ -564,6 +584,17 @@ async function a_client_may_leave_and_join_again(t) {
 // What it hears of a namespace that it left is lost.
 a_client_may_leave_and_join_again.without = ["1.0"];
 
+async function every_namespace_comes_back(t) {
+  const root = await t.client();
+  const chat = t.also(root, "/chat");
+  await t.connected(chat);
+  const before = t.kind.sid(root);
+  t.kind.closeTransport(root);
+  await t.until("both again", () => root.connected && chat.connected && t.kind.sid(root) !== before);
+  same([await t.ask(root, "where"), await t.ask(chat, "where")], [["/"], ["/chat"]]);
+  same([root.log.length, chat.log.length], [1, 1]);
+}
+
 async function it_stays_connected_while_idle(t) {
   const socket = await t.client();
   let beats = 0;
@@ -679,6 +710,7 @@ module.exports = {
   the_carrier_is_the_one_asked_for,
   several_namespaces_share_one_connection,
   each_namespace_has_its_own_auth,
+  what_is_sent_before_the_connection_arrives,
   an_unknown_namespace_is_refused,
   a_refusal_carries_its_data,
   a_refusal_without_data_has_none,
@@ -688,6 +720,8 @@ module.exports = {
   events_carry_json_both_ways,
   events_without_arguments_arrive,
   text_beyond_the_basic_plane_survives,
+  text_that_looks_encoded_twice_survives,
+  half_a_pair_breaks_nothing,
   event_names_may_be_any_text,
   room_names_may_be_any_text,
   a_message_is_an_event,
@@ -724,6 +758,7 @@ module.exports = {
   the_client_returns_after_the_server_cut_it_off,
   nonsense_is_overheard,
   a_client_may_leave_and_join_again,
+  every_namespace_comes_back,
   it_stays_connected_while_idle,
   rooms_reach_their_members,
   broadcasts_reach_the_namespace,
