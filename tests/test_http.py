@@ -162,7 +162,7 @@ def test_an_allowed_origin_may_connect(allowed: Any, origin: str) -> None:
 @pytest.mark.parametrize(
     "origin",
     [
-        *(ELSEWHERE, "null", "chat.example", "https://", "://chat.example:80", "https://chat.example:8443"),
+        *(ELSEWHERE, "null", "chat.example.evil", "https://", "://chat.example:80", "https://chat.example:8443"),
         *("http://chat.example:443", "https://chat.example.evil", "https://evil-chat.example", "https://chat.example/"),
     ],
 )
