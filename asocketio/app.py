@@ -14,7 +14,7 @@ from asocketio.audience import Audience
 from asocketio.clock import Clock
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.http import Headers, answer, check_origin, cors_headers, preflight_headers, tell
+from asocketio.http import Headers, answer, check_origin, check_script, cors_headers, preflight_headers, tell
 from asocketio.log import log
 from asocketio.manage import check_namespaces, namespace_name, socketio_manage
 from asocketio.namespace import BaseNamespace
@@ -182,6 +182,8 @@ class SocketIOApp:
             if clock is None:
                 chain_signals(self)
             visit = read_visit(scope, below, self.config, self._protocols)
+            if visit.form.script is not None:
+                check_script(scope, self.config)
             if visit.sid:
                 await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
             elif self._closing:

@@ -14,6 +14,7 @@ __all__ = [
     "Headers",
     "answer",
     "check_origin",
+    "check_script",
     "cors_headers",
     "header",
     "preflight_headers",
@@ -94,14 +95,39 @@ def check_origin(scope: Scope, config: Config) -> str | None:
     host = header(scope, b"host")
     if _is_same(origin, host):
         return None
-    allowed = config.cors_allowed_origins
-    if allowed is not None and (allowed == "*" or "*" in allowed or origin in allowed):
+    if _is_allowed(origin, config):
         return origin
     raise Forbidden(
         f"refused a page of another origin: Origin is {origin[:200]!r}, Host is {host[:200]!r}. To allow it write "
         f"SocketIOApp(..., cors_allowed_origins=[{origin[:200]!r}]); if both are your own site, "
         "a proxy changes Host: let it pass the original one on"
     )
+
+
+def check_script(scope: Scope, config: Config) -> None:
+    """Refuse a page of another site that asks by JSONP: browsers send no Origin with scripts.
+
+    What they do send is ``Sec-Fetch-Site``, or at least the page's address as ``Referer``. A request that
+    tells neither is refused too: a page can keep its address to itself.
+
+    Raises:
+        Forbidden: the page may not connect.
+    """
+    if header(scope, b"origin") or header(scope, b"sec-fetch-site") == "same-origin":
+        return  # `check_origin` has seen to it, or there is nothing to see to
+    referer = header(scope, b"referer")
+    origin = "/".join(referer.split("/", 3)[:3])
+    if _is_same(origin, header(scope, b"host")) or _is_allowed(origin, config):
+        return
+    raise Forbidden(
+        f"refused JSONP of a page at {referer[:200]!r}: by Referer or Sec-Fetch-Site it must be of the same site, or of "
+        "one in cors_allowed_origins"
+    )
+
+
+def _is_allowed(origin: str, config: Config) -> bool:
+    allowed = config.cors_allowed_origins
+    return allowed is not None and (allowed == "*" or "*" in allowed or origin in allowed)
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -141,7 +141,9 @@ async def test_a_session_is_of_one_generation(
         sid = client.handshake["sid"]
         asked = {"path": path.format(sid=sid), "query_string": query.format(sid=sid).encode()}
         extensions = {"asocketio.clock": client.clock}
-        assert await call_of(client.app, asked.pop("path"), extensions=extensions, **asked) == answer
+        headers = [(b"host", b"testserver"), (b"referer", b"http://testserver/")]
+        got = await call_of(client.app, asked.pop("path"), extensions=extensions, headers=headers, **asked)
+        assert got == answer
         assert await namespace.call("echo", "still here") == "still here"
 
 
@@ -374,3 +376,48 @@ async def test_a_receipt_is_sent_before_the_handler_runs() -> None:
         await until(lambda: seen == ["6:::2"])
         gate.set()
         del client.received
+
+
+# ---- JSONP of other sites -----------------------------------------------------------------------------------------
+
+
+def append_to(sent: list[Any]) -> Any:
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"referer": "http://testserver/page?x"}, 200),
+        ({"referer": "https://testserver"}, 200),
+        ({"referer": "http://allowed.example/a/b"}, 200),
+        ({"referer": "http://evil.example/?http://testserver/"}, 403),
+        ({"referer": "http://testserver.evil.example/"}, 403),
+        ({"referer": "//testserver/"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "referer": "http://allowed.example/"}, 200),
+        ({"origin": "http://allowed.example"}, 200),
+        ({"origin": "http://evil.example", "referer": "http://testserver/"}, 403),
+    ],
+)
+async def test_a_page_of_another_site_cannot_use_jsonp_unless_it_is_allowed(headers: Any, status: int) -> None:
+    app = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins=["http://allowed.example"])
+    own = [(b"host", b"testserver"), *((k.encode(), v.encode()) for k, v in headers.items())]
+    for path, query in (
+        ("/socket.io/", b"EIO=3&transport=polling&j=0"),
+        ("/socket.io/", b"EIO=4&transport=polling&j=0"),
+        ("/socket.io/1/", b"jsonp=0"),
+    ):
+        sent: list[Any] = []
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": own, "root_path": ""}
+        call = asyncio.create_task(app(scope, asyncio.Event().wait, append_to(sent)))  # lives as long as its socket
+        await until(lambda sent=sent: len(sent) == 2)
+        call.cancel()
+        refused = sent[1]["body"] == b'io.j[0](new Error("handshake bad origin"));' if query == b"jsonp=0" else None
+        assert (sent[0]["status"] if refused is None else 403 if refused else 200) == status

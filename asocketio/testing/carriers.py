@@ -98,7 +98,7 @@ class Carrier:
 
     async def request(self, method: str, frames: Sequence[Frame] = (), **more: Any) -> Call:
         """An HTTP request of the session; ``more`` goes into its URL's query."""
-        body, headers = b"", {}
+        body, headers = b"", {"referer": "http://testserver/"} if self.client.transport == "jsonp" else {}
         if frames:
             body = self.client.protocol.join(frames, Form(text_only=True)).content
             if self.client.transport == "jsonp":

@@ -295,6 +295,6 @@ def test_every_page_pins_the_client_that_it_is_tested_with(client_bundle: Path) 
     pages = [
         path for path in EXAMPLES.rglob("*") if path.suffix in {".html", ".py"} and "<script src" in path.read_text()
     ]
-    assert len(pages) == 5
+    assert len(pages) == 6
     for page in pages:
         assert f'integrity="sha384-{digest}"' in page.read_text(), page
