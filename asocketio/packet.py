@@ -82,6 +82,8 @@ class Packet:
             return self.type in (PacketType.EVENT, PacketType.ACK)
         if key in ("type", "endpoint"):
             return True
+        if key == "data" and self.type in (PacketType.MESSAGE, PacketType.JSON):
+            return True
         if key in _GEVENT:
             return _GEVENT[str(key)](self) is not None
         return key in _KEYS and getattr(self, str(key)) not in (None, "")
@@ -104,7 +106,9 @@ def _ack_id(packet: Packet) -> int | None:
 
 def _of_error(key: str) -> Callable[[Packet], Any]:
     def read(packet: Packet) -> Any:
-        return packet.data.get(key) if packet.type is PacketType.ERROR and isinstance(packet.data, dict) else None
+        if packet.type is not PacketType.ERROR:
+            return None
+        return (packet.data.get(key) or "") if isinstance(packet.data, dict) else ""
 
     return read
 

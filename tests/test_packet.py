@@ -45,7 +45,7 @@ def test_packets_share_no_arguments() -> None:
         (Packet(PacketType.EVENT, name="x"), {"type": "event", "endpoint": "", "name": "x", "args": []}),
         (Packet(PacketType.ACK, id=0), {"type": "ack", "endpoint": "", "args": [], "id": 0}),
         (Packet(PacketType.MESSAGE, data="hi"), {"type": "message", "endpoint": "", "data": "hi"}),
-        (Packet(PacketType.MESSAGE, data=""), {"type": "message", "endpoint": ""}),
+        (Packet(PacketType.MESSAGE, data=""), {"type": "message", "endpoint": "", "data": ""}),
         (Packet(PacketType.JSON, data=0), {"type": "json", "endpoint": "", "data": 0}),
         (Packet(PacketType.JSON, data=[], ack=True), {"type": "json", "endpoint": "", "data": [], "ack": True}),
         (Packet(PacketType.CONNECT, args=[1]), {"type": "connect", "endpoint": ""}),

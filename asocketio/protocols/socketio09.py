@@ -87,7 +87,7 @@ class SocketIO09(Protocol):
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
         names = [name for transport in config.transports for name in _TRANSPORTS[transport]]
         names.sort(key=("websocket", "xhr-polling", "jsonp-polling").index)  # clients try them in this order
-        return f"{sid}:{config.heartbeat_timeout:g}:{config.close_timeout:g}:{','.join(names)}"
+        return f"{sid}:{_seconds(config.heartbeat_timeout)}:{_seconds(config.close_timeout)}:{','.join(names)}"
 
     def encode(self, packet: Packet) -> Encoded:
         bare = _BARE.get(packet.type)
@@ -130,6 +130,10 @@ class SocketIO09(Protocol):
 
 
 _COME_BACK = Packet(PacketType.ERROR, data={"message": _REASONS[1], "advice": _RECONNECT})
+
+
+def _seconds(duration: float) -> str:
+    return str(int(duration)) if duration == int(duration) else str(duration)
 
 
 def _head(digit: int, packet: Packet, number: str = "") -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from asocketio.acks import unpack
@@ -97,7 +97,7 @@ class TestClient:
         """Let ``seconds`` pass on the clock."""
         await self.clock.advance(seconds)
 
-    async def __aenter__(self) -> TestClient:
+    async def __aenter__(self) -> Self:
         self._entered = await World.enter(self.app)
         return self
 
