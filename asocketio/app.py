@@ -15,8 +15,9 @@ from asocketio.clock import Clock
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.http import Headers, answer, check_origin, check_script, cors_headers, preflight_headers, tell
+from asocketio.lane.opening import LaneOpening, way_of
 from asocketio.log import log
-from asocketio.manage import check_namespaces, namespace_name, socketio_manage
+from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
 from asocketio.namespace import BaseNamespace
 from asocketio.opening import View, http_scope
 from asocketio.protocol import Protocol
@@ -220,7 +221,7 @@ class SocketIOApp:
             socket.close("transport close")
             await answer(send, 200, b"", headers)
         elif visit.transport == "websocket":
-            await (RoamingWebSocket if roams else Upgrade)(receive, send).carry(socket)
+            await self._join(socket, roams, scope, receive, send)
         elif socket.transport_name != "polling" and not roams:
             await asyncio.sleep(CROSSING)
             raise BadRequest("polling on a session that has a websocket")
@@ -231,11 +232,27 @@ class SocketIOApp:
         else:
             raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
 
+    async def _join(self, socket: Socket, roams: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        """A websocket for a session that is open."""
+        way = way_of(scope)
+        connection = None if way is None else way.claim([], self.config.max_payload)
+        if connection is None:
+            await (RoamingWebSocket if roams else Upgrade)(receive, send).carry(socket)
+        elif not roams:
+            connection.upgrade(socket)
+        elif socket.connected:
+            connection.take_over(socket)
+        else:
+            connection.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
+
     async def _open(self, visit: Visit, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """A new socket: its whole life is in here."""
         opening: Opening
         answer_headers: Headers = []
-        if visit.transport == "websocket":
+        way = way_of(scope)
+        if way is not None:
+            opening = LaneOpening(way, send, answer_headers)
+        elif visit.transport == "websocket":
             opening = WebSocketOpening(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
@@ -246,6 +263,9 @@ class SocketIOApp:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
             cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
+        if isinstance(opening, LaneOpening) and self.namespaces is not None:
+            manage_by_itself(http_scope(scope, socket), self.namespaces, opening)
+            return
         try:
             if self.namespaces is not None:
                 await socketio_manage(http_scope(scope, socket), self.namespaces)

@@ -38,7 +38,30 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODE = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_quote = json.encoder.encode_basestring
+_LEAVES: dict[Any, str] = {None: "null", True: "true", False: "false"}
+
+
+def _flat(items: list[Any]) -> str | None:
+    """A list of plain text, whole numbers and the like as JSON; None for others.
+
+    Most events carry nothing else, and the standard encoder spends 1.2 of its 1.4 µs on setting itself up.
+    """
+    parts: list[str] = []
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if not item.isascii():
+                return None  # half a surrogate pair may be in it
+            parts.append(_quote(item))
+        elif kind is int:
+            parts.append(int.__repr__(item))
+        elif item is None or kind is bool:
+            parts.append(_LEAVES[item])
+        else:
+            return None
+    return f"[{','.join(parts)}]"
 
 
 class Json(ABC):
@@ -68,18 +91,31 @@ class StdJson(Json):
     """The standard library's JSON: the reference."""
 
     def __init__(self) -> None:
-        self._decode = _DECODE
+        self._decode = _DECODER.decode
+        self._scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
         self._utf8 = _Encoder(ensure_ascii=False)
         self._ascii = _Encoder(ensure_ascii=True)
 
     def loads(self, text: str) -> Any:
-        refuse_depth(text)
+        if len(text) > MAX_DEPTH:
+            refuse_depth(text)
+        try:
+            # What `JSONDecoder.decode` does, without its two regular expressions for white space: 0.6 µs of 1.4.
+            value, end = self._scan(text, 0)
+            if end == len(text):
+                return value
+        except (StopIteration, ValueError):
+            pass
         try:
             return self._decode(text)
         except ValueError as error:
             raise MalformedPacket(f"not JSON ({error}): {text[:40]!r}") from None
 
     def dumps(self, value: Any) -> tuple[str, list[bytes]]:
+        if type(value) is list:
+            flat = _flat(value)
+            if flat is not None:
+                return flat, []
         text, attachments = self._utf8.write(value)
         if not text.isascii() and not _is_unicode(text):
             return self._ascii.write(value)

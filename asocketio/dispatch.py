@@ -222,7 +222,9 @@ class Dispatcher:
             return
         args = list(result) if type(result) is tuple else [] if result is None else [result]
         try:
-            self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=args, id=packet.id))
+            self._socket.members[packet.endpoint].post(
+                self._socket.protocol.encode_ack(packet.endpoint, packet.id, args)
+            )
         except UsageError as error:
             log.error("%s returned what %s", str(work), error)
             self._tell_failure(packet)
@@ -290,7 +292,8 @@ class Dispatcher:
         try:
             member.namespace = cls(socket.environ, endpoint, socket.request)
             _initialize(member.namespace)
-            if await member.namespace.process_packet(packet) is False:
+            admitted: Any = member.namespace.process_packet(packet)
+            if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
                 log.error(
                     "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
                     member,
@@ -448,6 +451,10 @@ class Dispatcher:
         error = cancelled or done.result()
         if error is not None:
             raise error
+
+    def finish_by_itself(self, ended: Callable[[asyncio.Future[BaseException | None]], None]) -> None:
+        """`finish` for a socket that nobody waits for; then call ``ended``."""
+        self._step(self._finish)[1].add_done_callback(ended)
 
     async def _finish(self) -> None:
         grace = self._socket.config.close_grace

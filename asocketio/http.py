@@ -120,7 +120,7 @@ def check_script(scope: Scope, config: Config) -> None:
     if _is_same(origin, header(scope, b"host")) or _is_allowed(origin, config):
         return
     raise Forbidden(
-        f"refused JSONP of a page at {referer[:200]!r}: by Referer or Sec-Fetch-Site it must be of the same site, or of "
+        f"refused JSONP of a page at {referer[:200]!r}: by Referer or Sec-Fetch-Site it must be of the same site or of "
         "one in cors_allowed_origins"
     )
 

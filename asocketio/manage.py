@@ -10,12 +10,13 @@ from typing import Any
 from asocketio.codec import CustomJson
 from asocketio.dispatch import Dispatcher
 from asocketio.errors import Unavailable, UsageError
+from asocketio.lane.opening import LaneOpening
 from asocketio.namespace import BaseNamespace
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import ErrorHandler, Socket, SocketState
 from asocketio.transport import Opening, Scope
 
-__all__ = ["check_namespaces", "namespace_name", "socketio_manage"]
+__all__ = ["check_namespaces", "manage_by_itself", "namespace_name", "socketio_manage"]
 
 _NO_SOCKET = (
     "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
@@ -42,6 +43,33 @@ async def socketio_manage(
     Raises:
         UsageError: the scope has no socket, the socket is managed already, or an argument is wrong.
     """
+    socket, opening = _begin(scope, namespaces, request, error_handler)
+    if json_loads is not None or json_dumps is not None:
+        socket.speak(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
+    try:
+        socket.server.opened(socket)
+        if await _let_in(socket, opening):
+            await opening.carry(socket)
+            await socket.wait_closed()
+    finally:
+        socket.close("forced server close")  # does nothing unless the view was cancelled
+        await socket.dispatcher.finish()
+
+
+def manage_by_itself(scope: Scope, table: Mapping[str, type[BaseNamespace]], opening: LaneOpening) -> None:
+    """As `socketio_manage`, for a socket that needs nobody to wait for it: it opens now and lives by itself."""
+    socket, _ = _begin(scope, table, None, None)
+    socket.on_closed = socket.server.finish_soon
+    socket.server.opened(socket)
+    opening.open_now(socket)
+    if socket.protocol.opens_global:
+        socket.dispatcher.submit(Packet(PacketType.CONNECT, data={}))
+
+
+def _begin(
+    scope: Scope, namespaces: Mapping[str, type[BaseNamespace]], request: Any, error_handler: ErrorHandler | None
+) -> tuple[Socket, Opening]:
+    """Claim the socket of ``scope`` and make it ready for packets."""
     socket = scope.get("socketio")
     if not isinstance(socket, Socket):
         raise UsageError(_NO_SOCKET)
@@ -55,20 +83,11 @@ async def socketio_manage(
     if socket.view is not None:
         socket.view.claim()
         socket.view = None
-    if json_loads is not None or json_dumps is not None:
-        socket.speak(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
     socket.environ, socket.request = scope, request
     if error_handler is not None:
         socket.error_handler = error_handler
     socket.dispatcher = Dispatcher(socket, table, copy_context())
-    try:
-        socket.server.opened(socket)
-        if await _let_in(socket, opening):
-            await opening.carry(socket)
-            await socket.wait_closed()
-    finally:
-        socket.close("forced server close")  # does nothing unless the view was cancelled
-        await socket.dispatcher.finish()
+    return socket, opening
 
 
 async def _let_in(socket: Socket, opening: Opening) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from asocketio.codec import Json, StdJson
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, ProtocolError
-from asocketio.packet import Packet
+from asocketio.packet import Packet, PacketType
 
 __all__ = ["Body", "Decoder", "Encoded", "Form", "Frame", "Protocol"]
 
@@ -45,7 +45,7 @@ class Encoded:
     """One packet in one generation's spelling, shared by all who receive it.
 
     ``frames`` are its websocket messages in order; ``size`` is their sum in characters and
-    bytes; ``framed`` keeps ready-made forms of it by transport, filled by the first sender.
+    bytes; ``framed`` is what goes over the wire for them, kept by the first to make it.
     """
 
     __slots__ = ("framed", "frames", "size")
@@ -53,7 +53,7 @@ class Encoded:
     def __init__(self, frames: tuple[Frame, ...]) -> None:
         self.frames = frames
         self.size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
-        self.framed: dict[str, Any] | None = None
+        self.framed: tuple[bytes, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Encoded{self.frames!r}"
@@ -123,6 +123,10 @@ class Protocol(ABC):
             UsageError: an argument has no wire form.
             CannotCarry: this generation has none for it; others may.
         """
+
+    def encode_ack(self, endpoint: str, number: int | None, args: list[Any]) -> Encoded:
+        """As `encode`, for the answer to an event."""
+        return self.encode(Packet(PacketType.ACK, endpoint, args=args, id=number))
 
     @abstractmethod
     def decoder(self, config: Config) -> Decoder:

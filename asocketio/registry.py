@@ -7,6 +7,9 @@ import itertools
 import secrets
 import threading
 import typing
+from collections import deque
+from functools import partial
+from time import monotonic
 
 from asocketio.adapter import Adapter
 from asocketio.clock import Clock
@@ -25,6 +28,9 @@ __all__ = ["Registry"]
 LINGER = 30.0
 """Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
 _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
+
+TURN = 0.005
+"""Seconds for which clean-up may hold the event loop at a time."""
 
 SLOW = 5.0
 """Seconds after which a handler that holds up its client is named in the log."""
@@ -55,6 +61,7 @@ class Registry:
         self.stepper: Stepper
         self._numbers = itertools.count(1)
         self._dirty: list[Socket] = []
+        self._finishing: deque[Socket] = deque()
         self._lives = 0
         self._idle: asyncio.Future[None] | None = None
 
@@ -72,6 +79,7 @@ class Registry:
             self.sockets = {}
             self.adapter.clear()
             self._dirty = []
+            self._finishing.clear()
             self._lives = 0
             self.stepper = Stepper(loop)
         self.loop = loop
@@ -147,6 +155,28 @@ class Registry:
             self.stepper.close()
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
+
+    def finish_soon(self, socket: Socket) -> None:
+        """The connection is over, and nobody waits for it: its clean-up runs in one of the next turns of the loop."""
+        if not self._finishing and self.loop is not None:
+            self.loop.call_soon(self._finish_some)
+        self._finishing.append(socket)
+
+    def _finish_some(self) -> None:
+        """When thousands leave at once, others have their turns in between."""
+        until = monotonic() + TURN
+        while self._finishing:
+            socket = self._finishing.popleft()
+            socket.dispatcher.finish_by_itself(partial(self._finished, socket))
+            if monotonic() > until and self._finishing and self.loop is not None:
+                self.loop.call_soon(self._finish_some)
+                return
+
+    def _finished(self, socket: Socket, done: asyncio.Future[BaseException | None]) -> None:
+        error = done.result()
+        if error is not None:
+            log.error("%s: its clean-up raised %r", socket.sid_in(""), error, exc_info=error)
+        self.ended(socket)
 
     async def wait_idle(self) -> None:
         """Wait until no socket lives."""

@@ -33,6 +33,7 @@ from asocketio.transport import Opening, Scope, Transport
 if TYPE_CHECKING:
     from asocketio.dispatch import Dispatcher
     from asocketio.heartbeat import Heartbeat
+    from asocketio.lane.connection import Probe
     from asocketio.namespace import BaseNamespace
     from asocketio.registry import Registry
     from asocketio.transports.polling import Inlet
@@ -106,6 +107,7 @@ class Socket:
         "heartbeat",
         "left",
         "members",
+        "on_closed",
         "opening",
         "outbox",
         "posting",
@@ -146,7 +148,9 @@ class Socket:
         self.transport: Transport | None = None
         """What carries it now; None between two polls."""
         self.transport_name = opening.name
-        self.upgrade: Upgrade | None = None
+        self.on_closed: Callable[[Socket], None] | None = None
+        """Whom to tell of the end, where nobody waits for it."""
+        self.upgrade: Upgrade | Probe | None = None
         """A websocket that is about to take over from polling."""
         self.posting: Inlet | None = None
         """A polling body on its way in."""
@@ -307,6 +311,19 @@ class Socket:
                 await self._paused
             finally:
                 self._paused = None
+
+    def on_readable(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once frames may come again, or never will: `readable` for those who cannot wait."""
+
+        def look(_: asyncio.Future[None]) -> None:
+            self._paused = None
+            if self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full:
+                self.on_readable(callback)
+            else:
+                callback()
+
+        self._paused = asyncio.get_running_loop().create_future()
+        self._paused.add_done_callback(look)
 
     @property
     def paused(self) -> bool:
@@ -485,6 +502,8 @@ class Socket:
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
         self.resume()
+        if self.on_closed is not None:
+            self.on_closed(self)
 
     async def wait_closed(self) -> None:
         """Wait for the end of the connection."""

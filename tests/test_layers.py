@@ -18,7 +18,7 @@ PACKAGE = Path(asocketio.__file__).parent
 
 FLOORS: list[list[str]] = [
     # 0: packages that hold modules and nothing else
-    ["protocols", "transports", "adapters"],
+    ["protocols", "transports", "adapters", "lane"],
     # 1: the ground
     ["errors", "packet", "log", "clock", "config"],
     # 2: parts of a socket, and the three seams
@@ -33,8 +33,9 @@ FLOORS: list[list[str]] = [
     ],
     # 4: what carries sockets, keeps them and finds them
     [
+        *("lane.frames", "lane.request"),
         *("heartbeat", "registry", "transports.polling", "transports.websocket", "opening", "audience", "visit"),
-        "shutdown",
+        *("shutdown", "lane.connection", "lane.opening", "lane.uvicorn"),
         "dispatch",
     ],
     # 5: what programs subclass
@@ -54,7 +55,15 @@ FLOORS: list[list[str]] = [
 UPWARD: dict[str, set[str]] = {
     "transport": {"socket"},
     "member": {"namespace", "socket"},
-    "socket": {"dispatch", "heartbeat", "namespace", "registry", "transports.polling", "transports.websocket"},
+    "socket": {
+        "dispatch",
+        "heartbeat",
+        "lane.connection",
+        "namespace",
+        "registry",
+        "transports.polling",
+        "transports.websocket",
+    },
     "dispatch": {"namespace"},
     "testing.carriers": {"testing.client"},
 }
@@ -68,7 +77,7 @@ OPTIONAL: dict[str, set[str]] = {}
 
 PURE = [
     *("codec", "packet", "protocol", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
-    *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09"),
+    *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "lane.frames", "lane.request"),
 ]
 """Text and bytes to values and back: no waiting, no clock."""
 

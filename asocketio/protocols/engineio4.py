@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from base64 import b64encode
 from collections.abc import Iterable
+from typing import Any
 
 from asocketio.config import Config
 from asocketio.errors import MalformedPayload
@@ -32,6 +33,12 @@ class EngineIO4(EngineIO):
             return engine
         text, attachments = write(packet, self.json)
         return Encoded(("4" + text, *attachments))
+
+    def encode_ack(self, endpoint: str, number: int | None, args: list[Any]) -> Encoded:
+        text, attachments = self.json.dumps(args)
+        if attachments or number is None or endpoint:
+            return super().encode_ack(endpoint, number, args)
+        return Encoded((f"43{number}{text}",))  # without a Packet in between: saves 1 µs of 2.2
 
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config))

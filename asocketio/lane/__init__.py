@@ -1,0 +1,1 @@
+"""The fast lane: websocket frames straight from the server's transport to the socket, and back."""

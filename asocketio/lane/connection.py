@@ -1,0 +1,297 @@
+"""Connection: a websocket that carries a `Socket` without ASGI messages and without a task.
+
+Bytes come in by `Connection.data_received`; what the outbox holds goes out with one write per turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import anyio
+
+from asocketio.clock import Timer
+from asocketio.errors import ProtocolError
+from asocketio.lane.frames import BINARY, CLOSE, PING, PONG, TEXT, Broken, Frames, frame, frames_of
+from asocketio.log import log
+from asocketio.packet import Packet, PacketType
+from asocketio.protocol import Decoder, Frame
+from asocketio.socket import Socket, SocketState
+from asocketio.transport import Transport
+from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
+
+__all__ = ["Connection"]
+
+_NORMAL = (1000).to_bytes(2)
+
+
+class Connection(Transport):
+    """One accepted websocket."""
+
+    name = "websocket"
+
+    def __init__(self, transport: asyncio.Transport, limit: int) -> None:
+        self._transport = transport
+        self._frames = Frames(limit)
+        self._take: Callable[[Frame], bool] = self._early
+        self._socket: Socket | None = None
+        self._blocked = False
+        """The transport's buffer is full."""
+        self._paused = False
+        self._reading_later = False
+        self._closing = False
+        self._lost = False
+        self._probe: Probe | None = None
+        self._holding: asyncio.Task[None] | None = None
+
+    # What the server's protocol object passes on.
+
+    def data_received(self, data: bytes) -> None:
+        if not self._closing:
+            self._frames.push(data)
+            if not self._paused and not self._reading_later:
+                self._read()
+
+    def _read(self) -> None:
+        """Hand the frames that are there to the socket, a slice of them at a time."""
+        self._reading_later = False
+        frames, take = self._frames, self._take
+        try:
+            for _ in range(SLICE):
+                found = frames.next()
+                if found is None:
+                    return
+                opcode, payload = found
+                if opcode > BINARY:
+                    self._control(opcode, payload)
+                elif not take(payload):
+                    self._pause()
+                    return
+                if self._closing:
+                    return
+                take = self._take
+        except Broken as error:
+            self._break(error)
+            return
+        self._reading_later = True
+        asyncio.get_running_loop().call_soon(self._read)
+
+    def _control(self, opcode: int, payload: Frame) -> None:
+        assert isinstance(payload, bytes)
+        if opcode == PING and not self._blocked:  # who does not read gets no more to read
+            self._transport.write(frame(PONG, payload))
+        elif opcode == CLOSE:
+            self._shut(payload)
+            self._ended()
+
+    def _break(self, error: Broken) -> None:
+        log.debug("websocket closed with %d: %s", error.code, error.reason)
+        self._shut(error.code.to_bytes(2) + error.reason.encode()[:123])
+        self._ended()
+
+    def _ended(self) -> None:
+        """The peer has gone, and with it the socket, unless another transport carries that now."""
+        socket = self._socket
+        if socket is not None and socket.transport is self:
+            socket.close("transport close")
+        if self._probe is not None:
+            self._probe.end()
+            self._probe = None
+
+    def _pause(self) -> None:
+        """The socket has enough for now: the peer's bytes wait in the network."""
+        if not self._paused and self._socket is not None:
+            self._paused = True
+            self._transport.pause_reading()
+            self._socket.on_readable(self._resume)
+
+    def _resume(self) -> None:
+        if self._paused and not self._lost:
+            self._paused = False
+            self._transport.resume_reading()
+            if not self._closing:
+                self._read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._lost = self._closing = True
+        self._ended()
+        self._socket = None
+
+    def call_ended(self, error: BaseException | None) -> None:
+        """The ASGI call that led here has ended: well, once the socket has a life of its own."""
+        if error is not None:
+            log.error("a websocket's call raised %r", error, exc_info=error)
+        if self._socket is None and self._probe is None:
+            self._shut(_NORMAL)
+
+    def shutdown(self) -> None:
+        """Close, whoever is there."""
+        if self._socket is not None:
+            self._socket.close("server shutting down")
+        self._shut(_NORMAL)
+
+    # Out.
+
+    def flush(self) -> None:
+        socket = self._socket
+        if self._blocked or socket is None or self._lost:
+            return
+        outbox = socket.outbox
+        write = self._transport.write
+        joined: list[bytes] = []
+        while outbox:
+            encoded = outbox.take()
+            framed = encoded.framed
+            if framed is None:
+                framed = encoded.framed = frames_of(encoded.frames)
+            if len(framed) == 1:
+                joined.append(framed[0])
+                continue
+            # A large payload: not copied together with what is around it.
+            if joined:
+                write(b"".join(joined))
+                joined.clear()
+            for part in framed:
+                write(part)
+            if self._blocked:
+                return
+        if joined:
+            write(joined[0] if len(joined) == 1 else b"".join(joined))
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self.flush()
+
+    @property
+    def ready(self) -> bool:
+        return not self._blocked
+
+    def end(self) -> None:
+        self.flush()
+        self._shut(_NORMAL)
+
+    def _shut(self, reason: bytes) -> None:
+        """Say goodbye and close; what the peer still sends is not read."""
+        if self._closing:
+            return
+        self._closing = True
+        self._transport.write(frame(CLOSE, reason))
+        self._transport.close()
+
+    # Which socket it carries.
+
+    def _early(self, payload: Frame) -> bool:
+        """Nobody is there yet: let it wait."""
+        return False
+
+    def open(self, socket: Socket) -> None:
+        """Answer the handshake, and carry ``socket`` from its beginning."""
+        handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
+        self._transport.write(frame(TEXT, handshake.encode()))
+        self.take_over(socket)
+
+    def take_over(self, socket: Socket) -> None:
+        """Carry ``socket``, in place of what carried it until now."""
+        former = socket.transport
+        self._socket, self._probe = socket, None
+        self._take = socket.receive
+        socket.attach(self)
+        if isinstance(former, Poll):
+            former.release()
+        elif former is not None:
+            former.end()
+
+    def dismiss(self, frames: tuple[Frame, ...]) -> None:
+        """Send ``frames`` and close."""
+        self.write(frames)
+        self._shut(_NORMAL)
+
+    def upgrade(self, socket: Socket) -> None:
+        """Prove this websocket and take a polling session over (Engine.IO)."""
+        if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
+            self._shut(_NORMAL)  # refused with a status, clients would take the session for lost
+            return
+        self._probe = Probe(self, socket)
+        self._take = self._probe.take
+        socket.upgrade = self._probe
+
+    def write(self, frames: tuple[Frame, ...]) -> None:
+        """Send frames past the outbox."""
+        for part in frames_of(frames):
+            self._transport.write(part)
+
+    def hold(self, event: anyio.Event, then: Callable[[], None]) -> None:
+        """Read no further until ``event``; then go on after ``then()``."""
+        self._paused = True
+        self._transport.pause_reading()
+        self._holding = asyncio.get_running_loop().create_task(event.wait())
+
+        def go_on(_: asyncio.Task[None]) -> None:
+            self._holding = None
+            then()
+            self._resume()
+
+        self._holding.add_done_callback(go_on)
+
+
+class Probe:
+    """A websocket that is about to take over from polling: probe, then upgrade."""
+
+    def __init__(self, connection: Connection, socket: Socket) -> None:
+        self.probed = False
+        self._connection = connection
+        self._socket = socket
+        self._decoder: Decoder = socket.protocol.decoder(socket.config)
+        clock = socket.server.clock
+        self._timer: Timer = clock.call_later(socket.config.upgrade_timeout, self.end)
+
+    def take(self, frame: Frame) -> bool:
+        """A frame before the upgrade."""
+        try:
+            packet = self._decoder.feed(frame)
+        except ProtocolError:
+            packet = None
+        if packet is not None and packet.type is PacketType.UPGRADE:
+            return self._upgrade()
+        if packet is None or packet.type is not PacketType.PING or packet.data != "probe":
+            self.end()
+        else:
+            self._answer()
+        return True
+
+    def _answer(self) -> None:
+        socket = self._socket
+        pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
+        self._connection.write(pong.frames)
+        self.probed = True
+        if isinstance(socket.transport, Poll):
+            socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
+
+    def _upgrade(self) -> bool:
+        """The client has chosen this websocket; what it sent by polling comes first."""
+        if self._socket.posting is not None:
+            self._connection.hold(self._socket.posting.done, self._take_over)
+            return False
+        self._take_over()
+        return True
+
+    def _take_over(self) -> None:
+        socket = self._socket
+        self._timer.cancel()
+        if socket.upgrade is self:
+            socket.upgrade = None
+        if socket.state is SocketState.OPEN:
+            self._connection.take_over(socket)
+        else:
+            self._connection.shutdown()
+
+    def end(self) -> None:
+        """No upgrade: polling goes on."""
+        self._timer.cancel()
+        if self._socket.upgrade is self:
+            self._socket.upgrade = None
+        self._connection.shutdown()
