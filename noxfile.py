@@ -6,6 +6,20 @@ nox.options.sessions = ["tests"]
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Ten million inputs for everything that reads a peer's bytes: ``nox -s fuzz -- --inputs 100000 --seed 2``."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.fuzz.run", *(session.posargs or ["--inputs", "10000000"]))
+
+
+@nox.session(python="3.11")
+def fuzz_coverage(session: nox.Session) -> None:
+    """One target under atheris (Linux): ``nox -s fuzz_coverage -- engineio4 -max_total_time=600``."""
+    session.install("-e", ".", "atheris>=3")
+    session.run("python", "-m", "tests.fuzz.atheris_targets", *(session.posargs or ["engineio4", "-runs=100000"]))
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The whole suite."""
