@@ -215,8 +215,10 @@ def seconds(name: str, default: str) -> float:
     return float(os.environ.get(name, default))
 
 
+ELSEWHERE = ["http://pages.example"]  # where the pages of JSONP are
+
 app = SocketIOApp(
-    SocketIOApp(refusing_view, path="guarded"),
+    SocketIOApp(refusing_view, path="guarded", cors_allowed_origins=ELSEWHERE),
     namespaces={
         "/": Everything,
         "/chat": Everything,
@@ -232,4 +234,5 @@ app = SocketIOApp(
     close_timeout=seconds("CLOSE_TIMEOUT", "60"),
     polling_duration=seconds("POLLING_DURATION", "20"),
     max_payload=int(os.environ.get("MAX_PAYLOAD", "1000000")),
+    cors_allowed_origins=ELSEWHERE,
 )

@@ -1,7 +1,7 @@
 // Runs the cases of cases.js with one version of the JavaScript client over one way to carry it, and prints what came
 // of them as one JSON object: {"<case>": {"ok": true} | {"ok": false, "error": "..."}}.
 //
-//   NODE_MODULES=... node run.js <version> <polling|jsonp|websocket|upgrade> <port> [case]
+//   NODE_MODULES=... node run.js <version> <polling|xhr2|jsonp|websocket|upgrade> <port> [case]
 //   node run.js list <version> <mode>
 "use strict";
 
@@ -14,7 +14,11 @@ const DEADLINE = 20_000; // ms for one case
 
 // The cases that this version, carried this way, can have.
 function names(version, mode) {
-  const isThis = (start) => version.startsWith(`${start}.`);
+  const carrier = mode === "upgrade" ? "websocket" : mode;
+  const isThis = (client) => {
+    const [start, only = carrier] = client.split(" ");
+    return version.startsWith(`${start}.`) && only === carrier;
+  };
   return Object.keys(cases).filter((name) => {
     const { modes, only, without } = cases[name];
     return (!modes || modes.includes(mode)) && (!only || only.some(isThis)) && !without?.some(isThis);

@@ -30,14 +30,14 @@ SETTINGS = {
     "MAX_PAYLOAD": "150000",  # 1000 small events of 0.9 by JSONP are one body of 102 kB
 }
 
-# 1.0.6 by polling only: its JSONP calls itself without end when it closes, and its websocket (ws 0.4) claims to be a
-# page of the site "127.0.0.1:8000", which has no scheme. 4.x has no JSONP any more.
+# xhr2 is polling as in browsers, whose XHR takes binary: the build for browsers, which matters before 3.0.
+# 1.0.6 without JSONP: when it closes that it calls itself without end. 4.x has none any more, and 0.9 no upgrade.
 CLIENTS: dict[str, tuple[str, ...]] = {
     "0.9.17": ("polling", "jsonp", "websocket"),
-    "1.0.6": ("polling",),
-    "1.7.4": ("polling", "jsonp", "websocket", "upgrade"),
+    "1.0.6": ("polling", "websocket", "upgrade"),
+    "1.7.4": ("polling", "xhr2", "jsonp", "websocket", "upgrade"),
     "2.0.4": ("polling", "jsonp", "websocket", "upgrade"),
-    "2.5.0": ("polling", "jsonp", "websocket", "upgrade"),
+    "2.5.0": ("polling", "xhr2", "jsonp", "websocket", "upgrade"),
     "3.1.3": ("polling", "jsonp", "websocket", "upgrade"),
     "4.8.4": ("polling", "websocket", "upgrade"),
 }
@@ -66,8 +66,13 @@ def _cases(version: str, mode: str) -> list[str]:
     names = re.findall(r"^  (\w+),$", text.partition("module.exports = {")[2], re.MULTILINE)
     limits = {(name, limit): re.findall(r'"(.+?)"', words) for name, limit, words in _LIMIT.findall(text)}
 
-    def is_this(starts: list[str]) -> bool:
-        return any(version.startswith(f"{start}.") for start in starts)
+    carrier = "websocket" if mode == "upgrade" else mode
+
+    def is_this(clients: list[str]) -> bool:
+        return any(
+            version.startswith(f"{start}.") and only in ("", carrier)
+            for start, _, only in (client.partition(" ") for client in clients)
+        )
 
     return [
         name
