@@ -24,7 +24,7 @@ _OURS = {
     "--log-config": str(
         Path(__file__).with_name("logging.json")
     ),  # shows our logger, hides session ids in uvicorn's lines
-    "--ws": "websockets-sansio",
+    "--ws": "asocketio.lane.uvicorn:Lane",  # the fast lane
     "--ws-ping-interval": "86400",  # the protocol has its own pings; some of uvicorn's classes take 0 for "at once"
     "--ws-per-message-deflate": "false",  # costs memory and CPU for each socket
     "--timeout-graceful-shutdown": str(GRACE),

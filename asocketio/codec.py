@@ -11,6 +11,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from asocketio.errors import MalformedPacket, UsageError
@@ -22,7 +23,7 @@ MAX_DEPTH = 100
 
 Binary = bytes | bytearray | memoryview
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_INNERMOST = re.compile(r"\[\]|\{\}")
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
@@ -227,16 +228,11 @@ def refuse_depth(text: str) -> None:
 
 
 def _too_deep(text: str) -> bool:
-    """Whether brackets nest deeper than `MAX_DEPTH`: what is left when that many innermost pairs were taken away."""
+    """Whether brackets nest deeper than `MAX_DEPTH`, at least up to the first that does not fit."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
-    for _ in range(MAX_DEPTH):
-        fewer = _INNERMOST.sub("", brackets)
-        if len(fewer) == len(brackets):  # nothing, or what no JSON is
-            return fewer.count("[") + fewer.count("{") > MAX_DEPTH
-        brackets = fewer
-    return brackets != ""
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
 def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:

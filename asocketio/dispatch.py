@@ -21,53 +21,16 @@ from asocketio.log import log
 from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket, SocketState
+from asocketio.work import Work, error_answer
 
 if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
 
-__all__ = ["Dispatcher", "error_answer"]
+__all__ = ["Dispatcher"]
 
 Namespaces = Mapping[str, "type[BaseNamespace]"]
 
 INTERNAL_ERROR = "Internal server error"
-
-
-def error_answer(name: str, message: str) -> dict[str, Any]:
-    """What an awaited ack carries when the handler could not answer."""
-    return {"error": {"name": name, "message": message}}
-
-
-class Work:
-    """One packet that is being handled. Calling it tells that it is done (`asocketio.stepper.Finished`)."""
-
-    __slots__ = ("alone", "cancelled", "dispatcher", "packet", "task")
-
-    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool) -> None:
-        self.dispatcher = dispatcher
-        self.packet = packet
-        self.alone = alone
-        self.cancelled = False
-        """By us: it went on after the end of its client."""
-        self.task: asyncio.Task[None] | None = None
-
-    def __str__(self) -> str:
-        """For log lines: who, and the event as the client named it."""
-        packet = self.packet
-        cls = self.dispatcher.namespaces.get(packet.endpoint)
-        of = "" if cls is None else f" in {cls.__name__}"
-        endpoint = "/" if not packet.endpoint else packet.endpoint if cls is not None else repr(packet.endpoint[:100])
-        where = f"{self.dispatcher.sid_in(packet.endpoint)} {endpoint}"
-        return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
-
-    def complain(self) -> None:
-        """It has been running for long."""
-        log.warning(
-            "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
-            str(self),
-        )
-
-    def __call__(self, result: Any, error: BaseException | None) -> None:
-        self.dispatcher.finished(self, result, error)
 
 
 class Dispatcher:
@@ -78,9 +41,11 @@ class Dispatcher:
         "_backlog",
         "_context",
         "_idle",
+        "_limit",
         "_pumping",
         "_size",
         "_socket",
+        "_stepper",
         "_suspended",
         "namespaces",
         "refusal",
@@ -94,6 +59,8 @@ class Dispatcher:
         self.refusal: Refused | None = None
         """The global namespace refused a client to whom that is the connection."""
         self._socket = socket
+        self._stepper = socket.server.stepper
+        self._limit = socket.config.concurrency
         self._context = context
         self._backlog: deque[tuple[Packet, int]] = deque()
         self._size = 0
@@ -118,9 +85,14 @@ class Dispatcher:
         Raises:
             ProtocolError: its turn was now, and it is not allowed.
         """
-        if not self._backlog and self._may_start(packet):
-            self._start(packet)
-            return
+        if not self._backlog:
+            if packet.type is _EVENT:
+                if self.running < self._limit and not self._alone:
+                    self._start_event(packet)
+                    return
+            elif self._may_start(packet):
+                self._start(packet)
+                return
         self._backlog.append((packet, size))
         self._size += size
         config = self._socket.config
@@ -139,7 +111,20 @@ class Dispatcher:
             return False
         if packet.type in _ALONE:
             return self.running == 0
-        return self.running < self._socket.config.concurrency
+        return self.running < self._limit
+
+    def _start_event(self, packet: Packet) -> None:
+        """`_start` for what most packets are."""
+        member = self._socket.members.get(packet.endpoint)
+        if member is None or member.leaving or member.state is not _JOINED:
+            member = self._member(packet)
+            if member is None:
+                return
+        work = Work(self, packet, False)
+        self.running += 1
+        work.task = self._stepper.start(self._context.copy(), work, member.handle, packet)
+        if work.task is not None:
+            self._watch(work)
 
     def _start(self, packet: Packet) -> None:
         alone = packet.type in _ALONE
@@ -291,6 +276,7 @@ class Dispatcher:
         socket.server.adapter.add(member)
         try:
             member.namespace = cls(socket.environ, endpoint, socket.request)
+            member.handle = member.namespace.way_of_events
             _initialize(member.namespace)
             admitted: Any = member.namespace.process_packet(packet)
             if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
@@ -488,6 +474,8 @@ class Dispatcher:
         self._size = 0
 
 
+_EVENT = PacketType.EVENT
+_JOINED = MemberState.JOINED
 _ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})
 
 

@@ -21,6 +21,7 @@ _HOOK_OF = {
     "disconnect": "recv_disconnect(self, reason)",
     "disconnecting": "recv_disconnect(self, reason)",
 }
+_WAY = ("process_packet", "process_event", "call_method_with_acl", "call_method", "is_method_allowed")
 _HOOKS = frozenset({"recv_connect", "recv_disconnect", "recv_message", "recv_json", "recv_error"})
 
 
@@ -73,7 +74,7 @@ class Handler:
 class Handlers:
     """The handlers of one class: methods by name, and events that were given to methods by `event`."""
 
-    __slots__ = ("by_event", "by_name", "catch_all", "decorated", "message")
+    __slots__ = ("by_event", "by_name", "catch_all", "decorated", "events", "message", "plain")
 
     def __init__(self, cls: type) -> None:
         self.by_name: dict[str, Handler] = {}
@@ -92,6 +93,12 @@ class Handlers:
             )
         self.catch_all = self.by_event.pop("*", None)
         self.message = self._message_handler(cls)
+        self.plain = not self.decorated and all(
+            getattr(getattr(cls, hook, None), "__module__", "") == "asocketio.namespace" for hook in _WAY
+        )
+        """No hook between a packet and its handler is overridden."""
+        self.events = self._events()
+        """Handlers by the names of events, as far as those can be told beforehand."""
 
     def find(self, name: str) -> str | None:
         """The method that handles an event, or None."""
@@ -102,6 +109,11 @@ class Handlers:
         if method in self.by_name:
             return method
         return self.message if name == "message" else None
+
+    def _events(self) -> dict[str, Handler]:
+        found = {name.removeprefix("on_"): handler for name, handler in self.by_name.items() if name.startswith("on_")}
+        found |= {name.replace("_", " "): handler for name, handler in found.items()}
+        return found | {name: self.by_name[method] for name, method in self.by_event.items()}
 
     def _add(self, cls: type, name: str, function: Any, events: tuple[str, ...]) -> None:
         if isinstance(function, staticmethod | classmethod):

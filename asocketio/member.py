@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Member:
         "departing",
         "ended",
         "endpoint",
+        "handle",
         "jobs",
         "leaving",
         "namespace",
@@ -50,6 +51,8 @@ class Member:
     )
 
     namespace: BaseNamespace
+    handle: Callable[[Packet], Any]
+    """Takes an event to its handler."""
 
     def __init__(self, socket: Socket, endpoint: str, sid: str) -> None:
         self.socket = socket

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from asocketio.acks import unpack
 from asocketio.audience import CALL_TIMEOUT, Audience
-from asocketio.dispatch import error_answer
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.handlers import Handlers
 from asocketio.log import log
@@ -24,6 +23,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket
 from asocketio.stepper import DONE, Value
 from asocketio.transport import Scope
+from asocketio.work import error_answer
 
 __all__ = ["BaseNamespace"]
 
@@ -113,6 +113,26 @@ class BaseNamespace:
             return self.call_method_with_acl("recv_error", packet, packet)
         method = "recv_json" if kind is PacketType.JSON else "recv_message"
         return self.call_method_with_acl(method, packet, packet.data)
+
+    @property
+    def way_of_events(self) -> Callable[[Packet], Any]:
+        """What takes events to their handlers: `process_packet`, or the shorter way where no hook is overridden."""
+        return self._handle if self._handlers.plain else self.process_packet
+
+    def _handle(self, packet: Packet) -> Any:
+        """What `process_packet` and those it calls come to for a handler that nothing stands in the way of.
+
+        Four calls less: 0.7 µs of an event. Everything else goes the long way.
+        """
+        handler = self._handlers.events.get(packet.name)
+        if handler is None or self.allowed_methods is not None:
+            return self.process_packet(packet)
+        args = packet.args
+        if handler.wants_packet:
+            return getattr(self, handler.name)(packet)
+        if len(args) < handler.least or (handler.most is not None and len(args) > handler.most):
+            return self.process_packet(packet)
+        return getattr(self, handler.name)(*args)
 
     def process_event(self, packet: Packet) -> Awaitable[Any]:
         """Find an event's method: by `event`, then ``on_<name>`` (a space is an underscore), then ``event("*")``."""

@@ -16,6 +16,7 @@ from asocketio.transport import ASGIApp, Message, Opening, Scope
 
 __all__ = ["View"]
 
+_OF_WEBSOCKETS = ("websocket.", "asocketio.lane")  # extensions that no GET has
 _SCHEMES = {"ws": "http", "wss": "https"}
 
 
@@ -106,7 +107,7 @@ def http_scope(scope: Scope, socket: Socket) -> Scope:
         "path": path if path.endswith("/") else path + "/",
         "scheme": _SCHEMES.get(scope.get("scheme", "http"), scope.get("scheme", "http")),
         "http_version": scope.get("http_version", "1.1"),
-        "extensions": {k: v for k, v in (scope.get("extensions") or {}).items() if not k.startswith("websocket.")},
+        "extensions": {k: v for k, v in (scope.get("extensions") or {}).items() if not k.startswith(_OF_WEBSOCKETS)},
         "socketio": socket,
     }
     raw = view.get("raw_path")

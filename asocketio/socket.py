@@ -51,6 +51,9 @@ _REASONS: dict[type[ProtocolError], str] = {
 }
 
 
+_EVENT = PacketType.EVENT
+
+
 class Undecided(typing.Protocol):
     """A view that has neither opened the socket nor refused it."""
 
@@ -92,8 +95,10 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_acks",
+        "_client_pings",
         "_closed",
         "_decoder",
+        "_large",
         "_paused",
         "_session",
         "_size",
@@ -171,6 +176,8 @@ class Socket:
         self._acks: Acks | None = None
         self._closed: asyncio.Future[None] | None = None
         self._paused: asyncio.Future[None] | None = None
+        self._large = self.config.max_payload // 4  # a character is up to 4 bytes
+        self._client_pings = protocol.pings == "client"
         self._size = 0  # of the frames of the packet that is coming in
         self._waiting = 0
 
@@ -223,10 +230,10 @@ class Socket:
         """
         if self.state is not SocketState.OPEN:
             return True
-        if self.protocol.pings == "client":
+        if self._client_pings:
             self.heard = self.server.clock.now()
         try:
-            if len(frame) > self.config.max_payload // 4:  # a character is up to 4 bytes
+            if len(frame) > self._large:
                 self._refuse_large(frame)
             self._size += len(frame)
             packet = self._decoder.feed(frame)
@@ -250,7 +257,7 @@ class Socket:
 
     def _handle(self, packet: Packet, size: int) -> None:
         kind = packet.type
-        if kind is PacketType.EVENT or kind is PacketType.CONNECT:
+        if kind is _EVENT or kind is PacketType.CONNECT:
             if packet.ack is True:
                 self._confirm(packet)
             self.dispatcher.submit(packet, size)

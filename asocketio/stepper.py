@@ -14,6 +14,7 @@ current (Python documentation, "Extending asyncio / Task lifetime support").
 from __future__ import annotations
 
 import asyncio
+from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage]
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -71,25 +72,41 @@ class Stepper:
         or later, from the returned task. Cancelling that task cancels the coroutine.
         Other awaitables that ``function`` may return are awaited too.
         """
+        loop = self._loop
         runner = self._runner()
         task = runner.task
-        outer = asyncio.current_task(self._loop)
+        outer = current_task(loop)
         if outer is not None:
-            _leave_task(self._loop, outer)
-        _enter_task(self._loop, task)
+            _leave_task(loop, outer)
+        _enter_task(loop, task)
+        began = perf_counter()
+        result: Any = None
+        failure: BaseException | None = None
         try:
-            waiting = runner.begin(context, finished, function, args)
-        except BaseException:  # only what ends the process gets here
+            result = context.run(function, *args)
+            if type(result) is not CoroutineType:
+                if type(result) is Value:
+                    result = result.value
+                elif hasattr(result, "__await__"):
+                    result = _await(result)
+            if type(result) is CoroutineType:
+                runner.take(result, context.run(result.send, None), context, finished)
+                return task
+        except StopIteration as stop:
+            result = stop.value
+        except (KeyboardInterrupt, SystemExit):  # what ends the process
             runner.stop()
             raise
+        except BaseException as error:
+            result, failure = None, error
         finally:
-            _leave_task(self._loop, task)
+            _leave_task(loop, task)
             if outer is not None:
-                _enter_task(self._loop, outer)
-        if waiting:
-            return task
+                _enter_task(loop, outer)
+            if perf_counter() - began > BLOCKED:
+                complain(finished, began)
         self.park(runner)
-        runner.report()
+        finished(result, failure)
         return None
 
     def park(self, runner: Runner) -> bool:
@@ -113,6 +130,11 @@ class Stepper:
             if not runner.worn_out:
                 return runner
         return Runner(self._loop, self)
+
+
+def complain(finished: Finished, began: float) -> None:
+    """Name what has kept the event loop to itself. ``str(finished)`` says what it is."""
+    log.warning("%s blocked the event loop for %.2f s: all clients waited", str(finished), perf_counter() - began)
 
 
 class Runner(Coroutine[Any, Any, None]):
@@ -151,39 +173,17 @@ class Runner(Coroutine[Any, Any, None]):
     @property
     def worn_out(self) -> bool:
         """Its task is ending, or was cancelled once: not for another coroutine."""
-        return self.task.done() or self.task.cancelling() > 0 or (self._wake is not None and self._wake.done())
+        # A task that is done was woken, or cancelled.
+        return self.task.cancelling() > 0 or (self._wake is not None and self._wake.done())
 
-    def begin(self, context: Context, finished: Finished, function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-        """The first step; True if it suspended. The caller has entered the task."""
+    def take(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context, finished: Finished) -> None:
+        """Drive ``coro`` from here; it has been stepped in ``context`` and waits for ``yielded``."""
+        self._coro = coro
+        self._yielded = yielded
         self._context = context
         self._finished = finished
-        started = perf_counter()
-        try:
-            result = context.run(function, *args)
-            if type(result) is not CoroutineType:
-                if type(result) is Value:
-                    self._result = result.value
-                    return False
-                if not hasattr(result, "__await__"):
-                    self._result = result
-                    return False
-                result = _await(result)
-            self._coro = result
-            self._yielded = context.run(result.send, None)
-        except StopIteration as stop:
-            self._coro, self._result = None, stop.value
-            return False
-        except (KeyboardInterrupt, SystemExit):
-            self._coro = None
-            raise
-        except BaseException as error:
-            self._coro, self._error = None, error
-            return False
-        finally:
-            self._time(started)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        return True
 
     def report(self) -> None:
         """Tell how it ended, and forget it."""
@@ -241,7 +241,8 @@ class Runner(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._coro, self._error = None, error
         finally:
-            self._time(started)
+            if perf_counter() - started > BLOCKED:
+                complain(self._finished, started)
         self._wake = None
         if self._stepper.park(self):
             wake = self._park()  # parked before `report`, which may start the next handler
@@ -249,12 +250,6 @@ class Runner(Coroutine[Any, Any, None]):
             return wake
         self.report()
         raise StopIteration
-
-    def _time(self, started: float) -> None:
-        """Name what kept the event loop to itself. ``str(finished)`` says what it is."""
-        if perf_counter() - started > BLOCKED:
-            what = str(getattr(self, "_finished", "something"))
-            log.warning("%s blocked the event loop for %.2f s: all clients waited", what, perf_counter() - started)
 
     def _park(self) -> asyncio.Future[None]:
         if self._stopped:

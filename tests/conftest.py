@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from asocketio.testing.carriers import CARRIERS  # noqa: E402
+from tests.lane_carrier import LaneCarrier  # noqa: E402
 from tests.servers import Server  # noqa: E402  (needs the line above)
 from tests.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
@@ -112,7 +114,13 @@ WAYS: dict[str, Way] = {
 }
 
 
-@pytest.fixture(params=list(WAYS))
-def way(request: pytest.FixtureRequest) -> Way:
-    """Each behaviour is tested in every generation over every transport."""
+LANE = {f"{generation}-lane": generation for generation in GENERATIONS}
+
+
+@pytest.fixture(params=[*WAYS, *LANE])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """Each behaviour is tested in every generation over every transport, websockets also on the fast lane."""
+    if request.param in LANE:
+        monkeypatch.setitem(CARRIERS, "websocket", LaneCarrier)
+        return {"generation": LANE[request.param], "transport": "websocket"}
     return WAYS[request.param]

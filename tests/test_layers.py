@@ -36,7 +36,7 @@ FLOORS: list[list[str]] = [
         *("lane.frames", "lane.request"),
         *("heartbeat", "registry", "transports.polling", "transports.websocket", "opening", "audience", "visit"),
         *("shutdown", "lane.connection", "lane.opening", "lane.uvicorn"),
-        "dispatch",
+        *("work", "dispatch"),
     ],
     # 5: what programs subclass
     ["namespace", "mixins"],
@@ -65,6 +65,7 @@ UPWARD: dict[str, set[str]] = {
         "transports.websocket",
     },
     "dispatch": {"namespace"},
+    "work": {"dispatch"},
     "testing.carriers": {"testing.client"},
 }
 """The imports for types only (``if TYPE_CHECKING:``) that point up. There are no others."""

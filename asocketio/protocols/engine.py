@@ -67,6 +67,10 @@ class EngineDecoder(Decoder):
     def feed(self, frame: Frame) -> Packet | None:
         if isinstance(frame, bytes):
             return self._messages.binary(frame)
+        if frame.startswith("42"):
+            packet = self._messages.plain_event(frame)
+            if packet is not None:
+                return packet
         if frame.startswith("4"):
             return self._messages.text(frame[1:])
         if frame.startswith("b"):

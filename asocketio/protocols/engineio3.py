@@ -49,7 +49,7 @@ class EngineIO3(EngineIO):
         if packet.type is PacketType.CONNECT:
             packet = replace(packet, data=None)
         elif packet.type is PacketType.ERROR:
-            packet = replace(packet, data=_error(packet.data))
+            packet = replace(packet, data=_error(packet.data, self._ascii))
         text, attachments = write(packet, self._ascii)
         return Encoded(("4" + text, *[_MESSAGE + data for data in attachments]))
 
@@ -129,12 +129,12 @@ def _wants_binary(frames: list[Frame]) -> bool:
     return any(isinstance(frame, bytes) for frame in frames) or sum(map(len, frames)) > LARGE
 
 
-def _error(data: object) -> object:
+def _error(data: object, json: Json) -> object:
     """What the ``error`` event of these clients gets: the data of a refusal, or its message."""
     if isinstance(data, dict) and "message" in data:
         data = data.get("data", data["message"])
     # A digit behind the type would be read as the number of an ack.
-    return str(data) if isinstance(data, int | float) and not isinstance(data, bool) else data
+    return json.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
 
 
 def _text_form(frame: Frame) -> str:

@@ -130,10 +130,6 @@ class Assembler:
         """The packet of ``text``, or None when its attachments are still to come."""
         if self._packet is not None:
             raise UnexpectedPacket(f"text {text[:20]!r} while {self.due} attachments are due")
-        if text.startswith("2"):
-            packet = self._plain_event(text)
-            if packet is not None:
-                return packet
         head = _HEAD.match(text)
         if head is None:
             raise MalformedPacket(f"packet {text[:20]!r}, expected a type from 0 to 6")
@@ -156,18 +152,21 @@ class Assembler:
         self._packet, self.due = packet, int(count)
         return None
 
-    def _plain_event(self, text: str) -> Packet | None:
-        """An event of the global namespace, which most are; None if it is anything else. Saves 1 µs of 2.3."""
-        start = text.find("[", 1, 18)
-        if start < 0:
+    def plain_event(self, frame: str) -> Packet | None:
+        """The event of the global namespace that a frame ``42...`` most likely is; None if it is anything else.
+
+        It gives what `text` would; without a regular expression it saves 1 µs of 2.3.
+        """
+        start = frame.find("[", 2, 19)
+        if start < 0 or self._packet is not None:
             return None
         number = None
-        if start > 1:
-            digits = text[1:start]
+        if start > 2:
+            digits = frame[2:start]
             if not (digits.isascii() and digits.isdigit()):
                 return None
             number = int(digits)
-        args = self._json.loads(text[start:])
+        args = self._json.loads(frame[start:])
         if type(args) is not list or not args or type(args[0]) is not str or args[0] in RESERVED_EVENTS:
             return None
         name = args.pop(0)

@@ -1,0 +1,52 @@
+"""Work: one packet that is being handled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from asocketio.log import log
+from asocketio.packet import Packet
+
+if TYPE_CHECKING:
+    from asocketio.dispatch import Dispatcher
+
+__all__ = ["Work", "error_answer"]
+
+
+def error_answer(name: str, message: str) -> dict[str, Any]:
+    """What an awaited ack carries when the handler could not answer."""
+    return {"error": {"name": name, "message": message}}
+
+
+class Work:
+    """One packet that is being handled. Calling it tells that it is done (`asocketio.stepper.Finished`)."""
+
+    __slots__ = ("alone", "cancelled", "dispatcher", "packet", "task")
+
+    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool) -> None:
+        self.dispatcher = dispatcher
+        self.packet = packet
+        self.alone = alone
+        self.cancelled = False
+        """By us: it went on after the end of its client."""
+        self.task: asyncio.Task[None] | None = None
+
+    def __str__(self) -> str:
+        """For log lines: who, and the event as the client named it."""
+        packet = self.packet
+        cls = self.dispatcher.namespaces.get(packet.endpoint)
+        of = "" if cls is None else f" in {cls.__name__}"
+        endpoint = "/" if not packet.endpoint else packet.endpoint if cls is not None else repr(packet.endpoint[:100])
+        where = f"{self.dispatcher.sid_in(packet.endpoint)} {endpoint}"
+        return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
+
+    def complain(self) -> None:
+        """It has been running for long."""
+        log.warning(
+            "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
+            str(self),
+        )
+
+    def __call__(self, result: Any, error: BaseException | None) -> None:
+        self.dispatcher.finished(self, result, error)
