@@ -32,7 +32,7 @@ def _uvicorn(http: str, ws: str, loop: str = "asyncio") -> tuple[str, ...]:
     return ("uvicorn", "{app}", "--host", HOST, "--port", "{port}", "--http", http, "--ws", ws, "--loop", loop)
 
 
-# All three websocket classes on each of the two HTTP parsers; uvloop once with each parser.
+# All three websocket classes and ours on the two HTTP parsers; uvloop once with each parser.
 UVICORN: dict[str, tuple[str, ...]] = {
     **{
         f"uvicorn-{http}-{ws}": _uvicorn(http, ws)
@@ -41,6 +41,8 @@ UVICORN: dict[str, tuple[str, ...]] = {
     },
     "uvicorn-h11-websockets-uvloop": _uvicorn("h11", "websockets", "uvloop"),
     "uvicorn-httptools-websockets-sansio-uvloop": _uvicorn("httptools", "websockets-sansio", "uvloop"),
+    "uvicorn-h11-lane": _uvicorn("h11", "asocketio.lane.uvicorn:Lane"),
+    "uvicorn-httptools-lane-uvloop": _uvicorn("httptools", "asocketio.lane.uvicorn:Lane", "uvloop"),
 }
 HYPERCORN: dict[str, tuple[str, ...]] = {"hypercorn": ("hypercorn", "{app}", "--bind", HOST + ":{port}")}
 GRANIAN: dict[str, tuple[str, ...]] = {

@@ -24,7 +24,7 @@ def test_what_the_user_says_wins() -> None:
     assert ours == [
         "chat:app",
         "--log-config", str(Path(command.__file__).with_name("logging.json")),
-        "--ws", "websockets-sansio",
+        "--ws", "asocketio.lane.uvicorn:Lane",
         "--ws-ping-interval", "86400",
         "--ws-per-message-deflate", "false",
         "--timeout-graceful-shutdown", "10",

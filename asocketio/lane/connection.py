@@ -22,35 +22,57 @@ from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
 
 __all__ = ["Connection"]
 
+GOODBYE = 5.0
+"""Seconds for the peer to read what is left and to answer a close; then the connection is cut."""
+
 _NORMAL = (1000).to_bytes(2)
 
 
-class Connection(Transport):
-    """One accepted websocket."""
+class Connection(Transport, asyncio.Protocol):
+    """One accepted websocket. ``early`` is what the peer has sent already, ``lost`` is called at its end."""
 
     name = "websocket"
 
-    def __init__(self, transport: asyncio.Transport, limit: int) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        limit: int,
+        early: bytes = b"",
+        lost: Callable[[Exception | None], None] | None = None,
+    ) -> None:
         self._transport = transport
         self._frames = Frames(limit)
+        self._on_lost = lost
+        if early:
+            self._frames.push(early)
         self._take: Callable[[Frame], bool] = self._early
         self._socket: Socket | None = None
         self._blocked = False
         """The transport's buffer is full."""
         self._paused = False
-        self._reading_later = False
+        self._reading_later = True
+        """What has come is read in a later turn of the loop: first somebody must be there to take it."""
+        self._ending = False
+        """The socket has closed: what is left goes out, then the goodbye."""
         self._closing = False
+        """A close frame was sent."""
         self._lost = False
+        self._deadline: asyncio.TimerHandle | None = None
         self._probe: Probe | None = None
         self._holding: asyncio.Task[None] | None = None
 
     # What the server's protocol object passes on.
 
     def data_received(self, data: bytes) -> None:
-        if not self._closing:
-            self._frames.push(data)
-            if not self._paused and not self._reading_later:
-                self._read()
+        self._frames.push(data)
+        if not self._paused and not self._reading_later:
+            self._read()
+
+    def _begin(self, take: Callable[[Frame], bool]) -> None:
+        """``take`` gets the frames from now on."""
+        self._take = take
+        if self._reading_later:
+            asyncio.get_running_loop().call_soon(self._read)
 
     def _read(self) -> None:
         """Hand the frames that are there to the socket, a slice of them at a time."""
@@ -64,10 +86,10 @@ class Connection(Transport):
                 opcode, payload = found
                 if opcode > BINARY:
                     self._control(opcode, payload)
-                elif not take(payload):
+                elif not self._closing and not take(payload):
                     self._pause()
                     return
-                if self._closing:
+                if self._lost:
                     return
                 take = self._take
         except Broken as error:
@@ -82,11 +104,13 @@ class Connection(Transport):
             self._transport.write(frame(PONG, payload))
         elif opcode == CLOSE:
             self._shut(payload)
+            self._transport.close()
             self._ended()
 
     def _break(self, error: Broken) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
         self._shut(error.code.to_bytes(2) + error.reason.encode()[:123])
+        self._transport.close()
         self._ended()
 
     def _ended(self) -> None:
@@ -109,14 +133,20 @@ class Connection(Transport):
         if self._paused and not self._lost:
             self._paused = False
             self._transport.resume_reading()
-            if not self._closing:
-                self._read()
+            self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._lost = self._closing = True
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._ended()
-        self._socket = None
+        socket, self._socket = self._socket, None
+        if socket is not None and socket.transport is self:
+            socket.detach(self)
+            socket.outbox.clear()
+        if self._on_lost is not None:
+            self._on_lost(exc)
 
     def call_ended(self, error: BaseException | None) -> None:
         """The ASGI call that led here has ended: well, once the socket has a life of its own."""
@@ -127,7 +157,7 @@ class Connection(Transport):
 
     def shutdown(self) -> None:
         """Close, whoever is there."""
-        if self._socket is not None:
+        if self._socket is not None and self._socket.transport is self:
             self._socket.close("server shutting down")
         self._shut(_NORMAL)
 
@@ -135,7 +165,7 @@ class Connection(Transport):
 
     def flush(self) -> None:
         socket = self._socket
-        if self._blocked or socket is None or self._lost:
+        if self._blocked or self._lost or socket is None or socket.transport is not self:
             return
         outbox = socket.outbox
         write = self._transport.write
@@ -164,23 +194,34 @@ class Connection(Transport):
 
     def resume_writing(self) -> None:
         self._blocked = False
-        self.flush()
+        if self._ending:
+            self.end()
+        else:
+            self.flush()
 
     @property
     def ready(self) -> bool:
         return not self._blocked
 
     def end(self) -> None:
+        self._ending = True
         self.flush()
-        self._shut(_NORMAL)
+        if not self._blocked:
+            self._shut(_NORMAL)
+        elif self._deadline is None:
+            self._cut_later()
 
     def _shut(self, reason: bytes) -> None:
-        """Say goodbye and close; what the peer still sends is not read."""
+        """Say goodbye. The peer answers that and ends the connection; ended at once, it may lose what is under way."""
         if self._closing:
             return
         self._closing = True
         self._transport.write(frame(CLOSE, reason))
-        self._transport.close()
+        if self._deadline is None:
+            self._cut_later()
+
+    def _cut_later(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(GOODBYE, self._transport.abort)
 
     # Which socket it carries.
 
@@ -198,7 +239,7 @@ class Connection(Transport):
         """Carry ``socket``, in place of what carried it until now."""
         former = socket.transport
         self._socket, self._probe = socket, None
-        self._take = socket.receive
+        self._begin(socket.receive)
         socket.attach(self)
         if isinstance(former, Poll):
             former.release()
@@ -216,7 +257,7 @@ class Connection(Transport):
             self._shut(_NORMAL)  # refused with a status, clients would take the session for lost
             return
         self._probe = Probe(self, socket)
-        self._take = self._probe.take
+        self._begin(self._probe.take)
         socket.upgrade = self._probe
 
     def write(self, frames: tuple[Frame, ...]) -> None:

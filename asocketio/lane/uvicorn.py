@@ -84,13 +84,11 @@ class Lane(asyncio.Protocol):
                 self._call(self._request)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
-        if self._left is not None and not self._left.done():
-            self._left.set_result(None)
         if self.served is not None:
             self.served.connection_lost(exc)
-        else:
-            self._adopt().connection_lost(exc)
+            return
+        self._gone(exc)
+        self._adopt().connection_lost(exc)
 
     async def left(self) -> None:
         """Wait until the client has gone."""
@@ -202,12 +200,24 @@ class Lane(asyncio.Protocol):
             logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(scope), get_path_with_query_string(scope))
         own = [*self.server_state.default_headers, *headers]
         self.transport.write(switching(self._request.key, own))
-        self.served = Connection(self.transport, min(limit, self.config.ws_max_size))
+        limit = min(limit, self.config.ws_max_size)
+        self.served = Connection(self.transport, limit, self._early, self._gone)
         if self._early:
-            self.served.data_received(self._early)
             self.transport.resume_reading()
         self._head, self._early, self._request = b"", b"", None
+        # Not now: uvicorn makes this object the protocol when it has handed the request over.
+        self.loop.call_soon(self._step_aside, self.served)
         return self.served
+
+    def _step_aside(self, served: Connection) -> None:
+        """The transport's calls go to ``served`` without a stop here."""
+        if not self.transport.is_closing():
+            self.transport.set_protocol(served)
+
+    def _gone(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
 
 
 class _Adopted(WebSocketsSansIOProtocol):

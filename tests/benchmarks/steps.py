@@ -53,7 +53,7 @@ def masked(text: str) -> bytes:
     return bytes((0x81, 0x80 | len(data))) + MASK + covered
 
 
-def socket() -> tuple[SocketIOApp, Connection]:
+async def socket() -> tuple[SocketIOApp, Connection]:
     """A socket that has joined the global namespace."""
     app = SocketIOApp(namespaces={"/": Echo})
     app.registry.bind()
@@ -63,6 +63,7 @@ def socket() -> tuple[SocketIOApp, Connection]:
     assert app.namespaces is not None
     made = app.registry.create(EngineIO4(), opening)
     manage_by_itself(http_scope(scope, made), app.namespaces, opening)
+    await asyncio.sleep(0)
     way.connection.data_received(masked("40"))
     return app, way.connection
 
@@ -81,7 +82,7 @@ async def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     given = parser.parse_args()
     count, batch = given.messages, given.batch
-    app, connection = socket()
+    app, connection = await socket()
     text = '420["echo","' + "x" * 32 + '"]'
     chunk = masked(text) * batch
     flush = app.registry._flush  # pyright: ignore[reportPrivateUsage]
