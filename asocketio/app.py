@@ -284,8 +284,8 @@ class SocketIOApp:
             return
         server = getattr(getattr(receive, "__self__", None), "config", None)
         limit = getattr(server, "ws_max_size", None)
-        if not isinstance(limit, int):
-            return  # another server, or one of uvicorn's HTTP connections, which do not know
+        if not isinstance(limit, int) or str(getattr(server, "ws", "")).startswith("asocketio.lane"):
+            return  # another server, one of uvicorn's HTTP connections, or the lane, which sees to it by itself
         self._limits_compared = True
         if limit <= self.config.max_payload:
             return

@@ -105,7 +105,8 @@ class ClientPings(Heartbeat):
             raise UnexpectedPacket("a pong; in this generation the client pings")
         self._checks.drop(socket)
         self._silent.set(socket, self._clock.now())
-        socket.post(socket.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
+        if not socket.outbox.full:  # a flood of pings by a client that does not read
+            socket.post(socket.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
 
     def closed(self, socket: Socket) -> None:
         self._silent.drop(socket)

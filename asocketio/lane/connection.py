@@ -12,7 +12,7 @@ import anyio
 
 from asocketio.clock import Timer
 from asocketio.errors import ProtocolError
-from asocketio.lane.frames import BINARY, CLOSE, PING, PONG, TEXT, Broken, Frames, frame, frames_of
+from asocketio.lane.frames import BINARY, CLOSE, PING, PONG, TEXT, TOO_BIG, Broken, Frames, frame, frames_of
 from asocketio.log import log
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Decoder, Frame
@@ -49,7 +49,12 @@ class Connection(Transport, asyncio.Protocol):
         self._socket: Socket | None = None
         self._blocked = False
         """The transport's buffer is full."""
+        self._stopped = False
+        """The transport does not read."""
         self._paused = False
+        """The socket has enough for now."""
+        self._deaf = False
+        """The peer has said goodbye, or broken the protocol: nothing it sends counts any more."""
         self._reading_later = True
         """What has come is read in a later turn of the loop: first somebody must be there to take it."""
         self._ending = False
@@ -64,6 +69,8 @@ class Connection(Transport, asyncio.Protocol):
     # What the server's protocol object passes on.
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         self._frames.push(data)
         if not self._paused and not self._reading_later:
             self._read()
@@ -71,7 +78,7 @@ class Connection(Transport, asyncio.Protocol):
     def _begin(self, take: Callable[[Frame], bool]) -> None:
         """``take`` gets the frames from now on."""
         self._take = take
-        if self._reading_later:
+        if self._reading_later and not self._lost:
             asyncio.get_running_loop().call_soon(self._read)
 
     def _read(self) -> None:
@@ -82,6 +89,7 @@ class Connection(Transport, asyncio.Protocol):
             for _ in range(SLICE):
                 found = frames.next()
                 if found is None:
+                    self._stop_reading(False)
                     return
                 opcode, payload = found
                 if opcode > BINARY:
@@ -89,35 +97,56 @@ class Connection(Transport, asyncio.Protocol):
                 elif not self._closing and not take(payload):
                     self._pause()
                     return
-                if self._lost:
+                if self._deaf:
                     return
                 take = self._take
         except Broken as error:
             self._break(error)
             return
+        self._stop_reading(True)  # until what is here has been handled
         self._reading_later = True
         asyncio.get_running_loop().call_soon(self._read)
+
+    def _stop_reading(self, stopped: bool) -> None:
+        if stopped is not self._stopped and not self._lost:
+            self._stopped = stopped
+            if stopped:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def _control(self, opcode: int, payload: Frame) -> None:
         assert isinstance(payload, bytes)
         if opcode == PING and not self._blocked:  # who does not read gets no more to read
             self._transport.write(frame(PONG, payload))
         elif opcode == CLOSE:
-            self._shut(payload)
-            self._transport.close()
-            self._ended()
+            self._answer_close(payload)
 
     def _break(self, error: Broken) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
-        self._shut(error.code.to_bytes(2) + error.reason.encode()[:123])
-        self._transport.close()
-        self._ended()
+        socket = self._socket
+        self._answer_close(
+            error.code.to_bytes(2) + error.reason.encode()[:123],
+            "transport error" if error.code == TOO_BIG else "transport close",
+        )
+        if error.code == TOO_BIG and socket is not None:
+            socket.server.complaints.warning(
+                "payload", "%s: closed, a message %s (max_payload, --ws-max-size)", socket.sid_in(""), error.reason
+            )
 
-    def _ended(self) -> None:
+    def _answer_close(self, goodbye: bytes, reason: str = "transport close") -> None:
+        """The end by the peer: what is due to it goes out first."""
+        self._deaf = True
+        self.flush()
+        self._shut(goodbye)
+        self._transport.close()
+        self._ended(reason)
+
+    def _ended(self, reason: str = "transport close") -> None:
         """The peer has gone, and with it the socket, unless another transport carries that now."""
         socket = self._socket
         if socket is not None and socket.transport is self:
-            socket.close("transport close")
+            socket.close(reason)
         if self._probe is not None:
             self._probe.end()
             self._probe = None
@@ -126,18 +155,17 @@ class Connection(Transport, asyncio.Protocol):
         """The socket has enough for now: the peer's bytes wait in the network."""
         if not self._paused and self._socket is not None:
             self._paused = True
-            self._transport.pause_reading()
+            self._stop_reading(True)
             self._socket.on_readable(self._resume)
 
     def _resume(self) -> None:
         if self._paused and not self._lost:
             self._paused = False
-            self._transport.resume_reading()
             self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._lost = self._closing = True
+        self._lost = self._closing = self._deaf = True
         if self._deadline is not None:
             self._deadline.cancel()
         self._ended()
@@ -165,7 +193,7 @@ class Connection(Transport, asyncio.Protocol):
 
     def flush(self) -> None:
         socket = self._socket
-        if self._blocked or self._lost or socket is None or socket.transport is not self:
+        if self._blocked or self._closing or socket is None or socket.transport is not self:
             return
         outbox = socket.outbox
         write = self._transport.write
@@ -219,6 +247,7 @@ class Connection(Transport, asyncio.Protocol):
         self._transport.write(frame(CLOSE, reason))
         if self._deadline is None:
             self._cut_later()
+        self._begin(_drop)  # the peer's own goodbye is still to be read
 
     def _cut_later(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(GOODBYE, self._transport.abort)
@@ -268,7 +297,7 @@ class Connection(Transport, asyncio.Protocol):
     def hold(self, event: anyio.Event, then: Callable[[], None]) -> None:
         """Read no further until ``event``; then go on after ``then()``."""
         self._paused = True
-        self._transport.pause_reading()
+        self._stop_reading(True)
         self._holding = asyncio.get_running_loop().create_task(event.wait())
 
         def go_on(_: asyncio.Task[None]) -> None:
@@ -277,6 +306,10 @@ class Connection(Transport, asyncio.Protocol):
             self._resume()
 
         self._holding.add_done_callback(go_on)
+
+
+def _drop(payload: Frame) -> bool:
+    return True
 
 
 class Probe:
@@ -323,8 +356,11 @@ class Probe:
     def _take_over(self) -> None:
         socket = self._socket
         self._timer.cancel()
-        if socket.upgrade is self:
+        current = socket.upgrade is self
+        if current:
             socket.upgrade = None
+        if not current:
+            return  # lost, or too late, while a body that came before was taken in
         if socket.state is SocketState.OPEN:
             self._connection.take_over(socket)
         else:

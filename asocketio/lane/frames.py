@@ -13,8 +13,10 @@ try:
 except ImportError:  # a platform without compiled wheels
     from websockets.utils import apply_mask
 
-__all__ = ["BINARY", "CLOSE", "LARGE", "PING", "PONG", "TEXT", "Broken", "Frames", "frame", "frames_of"]
+__all__ = ["BINARY", "CLOSE", "LARGE", "PING", "PONG", "TEXT", "TOO_BIG", "Broken", "Frames", "frame", "frames_of"]
 
+TOO_BIG = 1009
+"""The close code of a message over the limit."""
 CONTINUATION = 0
 TEXT = 1
 BINARY = 2
@@ -103,7 +105,7 @@ class Frames:
                     return None
                 length = int.from_bytes(data[at + 2 : start - 4])
             if length > self.limit - (0 if self._message is None else len(self._message)):
-                raise Broken(1009, f"over {self.limit} bytes")
+                raise Broken(TOO_BIG, f"over {self.limit} bytes")
             stop = start + length
             if len(data) < stop:
                 self._wait(stop - at)

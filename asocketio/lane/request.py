@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -12,6 +13,8 @@ from asocketio.http import Headers
 
 __all__ = ["Upgraded", "read_request", "switching"]
 
+_ONCE = (b"origin", b"connection", b"upgrade")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
@@ -42,19 +45,24 @@ def read_request(head: bytes) -> Upgraded | None:
     for each in lines:
         name, separator, value = each.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
-        if not separator or (name in named and name.startswith(b"sec-websocket-")):
+        if not separator or (name in named and (name in _ONCE or name.startswith(b"sec-websocket-"))):
             return None
         named[name] = value
         headers.append((name, value))
     key = named.get(b"sec-websocket-key", b"")
     if named.get(b"sec-websocket-version") != b"13" or not _is_key(key):
         return None
-    if named.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in named.get(b"connection", b"").lower():
+    if named.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in _tokens(named.get(b"connection", b"")):
         return None
     raw_path, _, query = target.partition(b"?")
     offered = named.get(b"sec-websocket-protocol", b"").decode("latin-1")
     subprotocols = [token.strip() for token in offered.split(",")] if offered else []
     return Upgraded(unquote(raw_path.decode("ascii")), raw_path, query, headers, key, subprotocols)
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    tokens = [token.strip(b" \t") for token in value.lower().split(b",")]
+    return tokens if all(map(_TOKEN.fullmatch, tokens)) else []
 
 
 def _is_key(key: bytes) -> bool:

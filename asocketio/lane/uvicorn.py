@@ -155,7 +155,7 @@ class Lane(asyncio.Protocol):
 
     async def receive(self) -> Message:
         """ASGI."""
-        if not self._connected:
+        if not self._connected and self.adopted is None:
             self._connected = True
             return _CONNECT
         if self.served is not None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect
 
 from asocketio import ConnectionRefused
 from asocketio.testing import ClientRefused, TestClient
 from examples.three_generations.app import MAX_TEXT, Family, app
 from tests.conftest import StartServer
+from tests.examples.conftest import WITHIN
 from tests.servers import Server
 
 Generation = Literal["0.9", 3, 4]
@@ -30,16 +30,6 @@ Carrier = Literal["websocket", "polling", "jsonp"]
 GENERATIONS: tuple[Generation, ...] = ("0.9", 3, 4)
 CARRIERS: tuple[Carrier, ...] = ("websocket", "polling", "jsonp")
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "three_generations" / "index.html"
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ARGUMENTS = (
-    "--no-sandbox",  # containers run as root
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-WITHIN = 15_000.0  # ms; every wait below ends after that
 SCRIPTS = {  # what the page asks the CDN for -> where the packages of the tests have it
     "socket.io-client@0.9.17/dist/socket.io.min.js": "socket.io-client-0.9.17/dist/socket.io.min.js",
     "socket.io-client@2.5.0/dist/socket.io.js": "socket.io-client-2.5.0/dist/socket.io.js",
@@ -62,9 +52,6 @@ TEXTS = [
     "5:::{} \ufffd3\ufffd4:: 42[] \x1e \x00 \ufeff",
     "👩‍👩‍👧‍👦 𝄞 漢字",
 ]
-
-expect.set_options(timeout=WITHIN)
-
 
 # --- in memory -------------------------------------------------------------------------------------------------------
 
@@ -116,17 +103,6 @@ class OpenPage(Protocol):
     """
 
     def __call__(self, url: str, *, forgive: str = ...) -> Page: ...
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if chromium is None:
-        pytest.fail("the examples' pages are tested in Chromium, and there is none: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
