@@ -73,7 +73,10 @@ class Stepper:
         Other awaitables that ``function`` may return are awaited too.
         """
         loop = self._loop
-        runner = self._runner()
+        parked = self._parked
+        runner = parked.pop() if parked else Runner(loop, self)
+        while runner.worn_out():
+            runner = parked.pop() if parked else Runner(loop, self)
         task = runner.task
         outer = current_task(loop)
         if outer is not None:
@@ -105,13 +108,16 @@ class Stepper:
                 _enter_task(loop, outer)
             if perf_counter() - began > BLOCKED:
                 complain(finished, began)
-        self.park(runner)
+        if self.closed or len(parked) >= _PARKED:
+            runner.stop()
+        else:
+            parked.append(runner)
         finished(result, failure)
         return None
 
     def park(self, runner: Runner) -> bool:
         """Keep ``runner`` for later; False when it is worn out or there are enough."""
-        if self.closed or runner.worn_out or len(self._parked) >= _PARKED:
+        if self.closed or runner.worn_out() or len(self._parked) >= _PARKED:
             runner.stop()
             return False
         self._parked.append(runner)
@@ -123,13 +129,6 @@ class Stepper:
         for runner in self._parked:
             runner.stop()
         self._parked.clear()
-
-    def _runner(self) -> Runner:
-        while self._parked:
-            runner = self._parked.pop()
-            if not runner.worn_out:
-                return runner
-        return Runner(self._loop, self)
 
 
 def complain(finished: Finished, began: float) -> None:
@@ -170,7 +169,6 @@ class Runner(Coroutine[Any, Any, None]):
         # Not loop.create_task: an eager task factory would start it here and now.
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop)
 
-    @property
     def worn_out(self) -> bool:
         """Its task is ending, or was cancelled once: not for another coroutine."""
         # A task that is done was woken, or cancelled.

@@ -114,8 +114,11 @@ async def test_hypercorn_tells_its_handlers_when_its_own_grace_is_over(
 
 @pytest.mark.parametrize("name", ["uvicorn-httptools-websockets-sansio", "asocketio", "granian"])
 async def test_ctrl_c_in_a_terminal_ends_all_processes(start_server: StartServer, meet: MeetServer, name: str) -> None:
-    server = start_server(APP, name)
-    _, took = await stop_amid_clients(server, await meet(server), signal.SIGINT, group=True)
+    for _ in range(3):
+        server = start_server(APP, name)
+        _, took = await stop_amid_clients(server, await meet(server), signal.SIGINT, group=True)
+        if "panicked at" not in server.log():  # as above
+            break
     assert took < promptness_of(name), server.log()
     assert_everybody_was_told(server)
 

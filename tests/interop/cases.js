@@ -341,7 +341,7 @@ async function a_body_over_the_limit_ends_this_client_only(t) {
   const [bystander, socket] = [await t.client(), await t.client()];
   socket.emit("size", "x".repeat(MAX_PAYLOAD + 1000));
   const reasons = await t.disconnected(socket);
-  same(reasons, [t.kind.reasons.bodyTooLarge[0]]);
+  same([reasons.length, t.kind.reasons.bodyTooLarge.includes(reasons[0])], [1, true]);
   same(await t.ask(bystander, "echo-ack", "alive"), ["alive"]);
   same([bystander.connected, bystander.log], [true, []]);
   await t.connected(socket);

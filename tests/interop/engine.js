@@ -29,7 +29,12 @@ class EngineClient {
       serverEndedOne: ["io server disconnect", "server namespace disconnect"],
       transportClosed: ["forced close", "transport close"],
       // Only XHR sees the refusal itself; to the others it is the end of the connection.
-      bodyTooLarge: [["polling", "xhr2"].includes(this.mode) ? "transport error" : "transport close"],
+      // By JSONP the poll that waits is told so, or the next one is refused: which it is depends on the moment.
+      bodyTooLarge: {
+        polling: ["transport error"],
+        xhr2: ["transport error"],
+        jsonp: ["transport close", "transport error"],
+      }[this.mode] ?? ["transport close"],
     };
   }
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from websockets.frames import Frame
-from websockets.frames import apply_mask as masked
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
+from websockets.utils import apply_mask as masked
 
 from asocketio.lane.frames import Broken, Frames
 

@@ -108,11 +108,11 @@ def test_what_is_sent_well_arrives_as_it_was(messages: list[str | bytes], data: 
 
 def test_a_few_thousand_mutations() -> None:
     tally = Tally()
-    for number in range(3000):
+    for number in range(2000):
         assert compare(case_of(7, number), tally) == ""
     assert tally.messages > 1000
     assert set(tally.refused) == {1002, 1007, 1009}
-    assert tally.closes > 50
+    assert tally.closes > 20
 
 
 def test_the_runner(capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,12 +282,12 @@ def test_a_million_empty_fragments_take_linear_time() -> None:
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_fragments_take_no_memory_but_their_bytes(payload: bytes) -> None:
     reader = Ours(1_000_000)
-    chunks = cut(spell(BINARY, fin=False) + spell(CONT, payload, fin=False) * 50_000, 4096)
+    chunks = cut(spell(BINARY, fin=False) + spell(CONT, payload, fin=False) * 20_000, 4096)
     tracemalloc.start()
     try:
         for chunk in chunks:
             reader.feed(chunk)
-        assert tracemalloc.get_traced_memory()[1] < 4 * 50_000 * len(payload) + 50_000
+        assert tracemalloc.get_traced_memory()[1] < 4 * 20_000 * len(payload) + 50_000
     finally:
         tracemalloc.stop()
     assert (reader.said, reader.code) == ([], None)
