@@ -57,6 +57,7 @@ class Connection(Transport, asyncio.Protocol):
         """The peer has said goodbye, or broken the protocol: nothing it sends counts any more."""
         self._reading_later = True
         """What has come is read in a later turn of the loop: first somebody must be there to take it."""
+        self._next_read: asyncio.Handle | None = None
         self._ending = False
         """The socket has closed: what is left goes out, then the goodbye."""
         self._closing = False
@@ -79,11 +80,17 @@ class Connection(Transport, asyncio.Protocol):
         """``take`` gets the frames from now on."""
         self._take = take
         if self._reading_later and not self._lost:
-            asyncio.get_running_loop().call_soon(self._read)
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        self._reading_later = True
+        if self._next_read is None:
+            self._next_read = asyncio.get_running_loop().call_soon(self._read)
 
     def _read(self) -> None:
         """Hand the frames that are there to the socket, a slice of them at a time."""
         self._reading_later = False
+        self._next_read = None
         frames, take = self._frames, self._take
         try:
             for _ in range(SLICE):
@@ -104,8 +111,7 @@ class Connection(Transport, asyncio.Protocol):
             self._break(error)
             return
         self._stop_reading(True)  # until what is here has been handled
-        self._reading_later = True
-        asyncio.get_running_loop().call_soon(self._read)
+        self._read_soon()
 
     def _stop_reading(self, stopped: bool) -> None:
         if stopped is not self._stopped and not self._lost:

@@ -26,15 +26,22 @@ class Bench(BaseNamespace, RoomsMixin, BroadcastMixin):
         await self.emit("msg", x)
 
 
-app = SocketIOApp(namespaces={"/": Bench}, cors_allowed_origins="*")
+def served(max_payload: int = 1_000_000) -> SocketIOApp:
+    """The application; a client's message may be as large as its whole backlog."""
+    return SocketIOApp(
+        namespaces={"/": Bench}, cors_allowed_origins="*", max_payload=max_payload, max_backlog=max_payload
+    )
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--ws", default="websockets-sansio")
-    parser.add_argument("--loop", default="uvloop")
+    parser.add_argument("--loop", default="auto")
+    parser.add_argument("--max-payload", type=int, default=1_000_000)
     given = parser.parse_args()
     uvicorn.run(
-        app, host="127.0.0.1", port=given.port, loop=given.loop, http="httptools", ws=given.ws, lifespan="off",
-        ws_per_message_deflate=False, ws_ping_interval=None, log_level="error", access_log=False, backlog=4096,
+        served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, ws=given.ws, lifespan="off",
+        ws_max_size=given.max_payload, ws_per_message_deflate=False, ws_ping_interval=None,
+        log_level="error", access_log=False, backlog=4096,
     )  # fmt: skip
