@@ -445,8 +445,9 @@ class Dispatcher:
     async def _finish(self) -> None:
         grace = self._socket.config.close_grace
         clock = self._socket.server.clock
-        with clock.deadline(grace, shield=True):
-            await self._run_out()
+        if self._busy:
+            with clock.deadline(grace, shield=True):
+                await self._run_out()
         if self._busy:
             self._drop_backlog()
             for work in list(self._suspended or ()):

@@ -29,7 +29,10 @@ _NORMAL = (1000).to_bytes(2)
 
 
 class Connection(Transport, asyncio.Protocol):
-    """One accepted websocket. ``early`` is what the peer has sent already, ``lost`` is called at its end."""
+    """One websocket. ``greeting`` is the answer that accepts it: it goes out with the first thing that is said.
+
+    ``early`` is what the peer has sent already; ``lost`` is called at its end.
+    """
 
     name = "websocket"
 
@@ -37,15 +40,17 @@ class Connection(Transport, asyncio.Protocol):
         self,
         transport: asyncio.Transport,
         limit: int,
+        greeting: bytes = b"",
         early: bytes = b"",
         lost: Callable[[Exception | None], None] | None = None,
     ) -> None:
         self._transport = transport
         self._frames = Frames(limit)
+        self._greeting = greeting
         self._on_lost = lost
         if early:
             self._frames.push(early)
-        self._take: Callable[[Frame], bool] = self._early
+        self._take: Callable[[Frame], bool] = _drop
         self._socket: Socket | None = None
         self._blocked = False
         """The transport's buffer is full."""
@@ -250,7 +255,7 @@ class Connection(Transport, asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._transport.write(frame(CLOSE, reason))
+        self._greet(frame(CLOSE, reason))
         if self._deadline is None:
             self._cut_later()
         self._begin(_drop)  # the peer's own goodbye is still to be read
@@ -260,18 +265,21 @@ class Connection(Transport, asyncio.Protocol):
 
     # Which socket it carries.
 
-    def _early(self, payload: Frame) -> bool:
-        """Nobody is there yet: let it wait."""
-        return False
-
     def open(self, socket: Socket) -> None:
         """Answer the handshake, and carry ``socket`` from its beginning."""
         handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
-        self._transport.write(frame(TEXT, handshake.encode()))
+        self._greet(frame(TEXT, handshake.encode()))
         self.take_over(socket)
+
+    def _greet(self, data: bytes = b"") -> None:
+        """Accept the websocket, if that is still to be done, and send ``data`` with it: one write for both."""
+        greeting, self._greeting = self._greeting, b""
+        if greeting or data:
+            self._transport.write(greeting + data)
 
     def take_over(self, socket: Socket) -> None:
         """Carry ``socket``, in place of what carried it until now."""
+        self._greet()
         former = socket.transport
         self._socket, self._probe = socket, None
         self._begin(socket.receive)
@@ -291,12 +299,14 @@ class Connection(Transport, asyncio.Protocol):
         if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
             self._shut(_NORMAL)  # refused with a status, clients would take the session for lost
             return
+        self._greet()
         self._probe = Probe(self, socket)
         self._begin(self._probe.take)
         socket.upgrade = self._probe
 
     def write(self, frames: tuple[Frame, ...]) -> None:
         """Send frames past the outbox."""
+        self._greet()
         for part in frames_of(frames):
             self._transport.write(part)
 

@@ -198,10 +198,9 @@ class Lane(asyncio.Protocol):
         if logger.isEnabledFor(logging.INFO) and self.scope is not None:
             scope: Any = self.scope
             logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(scope), get_path_with_query_string(scope))
-        own = [*self.server_state.default_headers, *headers]
-        self.transport.write(switching(self._request.key, own))
+        greeting = switching(self._request.key, [*self.server_state.default_headers, *headers])
         limit = min(limit, self.config.ws_max_size)
-        self.served = Connection(self.transport, limit, self._early, self._gone)
+        self.served = Connection(self.transport, limit, greeting, self._early, self._gone)
         if self._early:
             self.transport.resume_reading()
         self._head, self._early, self._request = b"", b"", None
