@@ -15,6 +15,7 @@ from asocketio.clock import Clock, Timer
 from asocketio.config import Config
 from asocketio.deadlines import Deadlines, Line
 from asocketio.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
+from asocketio.outbox import Outbox
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Encoded, Frame, Protocol
 from asocketio.protocols.engineio3 import EngineIO3
@@ -573,6 +574,7 @@ class Carried:
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
         self.events: list[Frame] = []
+        self.outbox = Outbox(1000)
         self.heard = 0.0
         self.paused = False
         self.connected = True
