@@ -173,8 +173,11 @@ def _is_09(below: str) -> bool:
 
 
 def _fields(scope: Scope) -> dict[str, str] | None:
+    text = scope["query_string"].decode("latin-1")
+    if "%" not in text and "+" not in text and text.count("&") < MAX_FIELDS:
+        # What polls of real clients look like: 1 µs instead of 8.
+        return {name: value for name, _, value in (pair.partition("=") for pair in text.split("&") if pair)}
     try:
-        text = scope["query_string"].decode("latin-1")
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         return None

@@ -248,13 +248,15 @@ class Post:
         frames = self._split(socket, body)
         frames.reverse()
         if not inlet.answered:
-            with socket.server.clock.deadline(socket.config.send_timeout):
-                await _feed(socket, frames)
+            if not _feed_now(socket, frames):
+                with socket.server.clock.deadline(socket.config.send_timeout):
+                    await _feed(socket, frames)
             if socket.reason in ("parse error", "forced close", "transport error"):
                 await _refuse(self._send, 400, self._headers)
                 return
             await self._accept(socket, inlet)
-        await _feed(socket, frames)
+        if frames:
+            await _feed(socket, frames)
 
     def _split(self, socket: Socket, body: bytes) -> list[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
@@ -283,12 +285,23 @@ class Inlet:
             self.reading.cancel()
 
 
+def _feed_now(socket: Socket, frames: list[Frame]) -> bool:
+    """Hand over a few frames, as most bodies have; False when more are left, or there is something to wait for."""
+    for _ in range(min(len(frames), SLICE)):
+        if socket.state is not SocketState.OPEN:
+            return True
+        if not socket.receive(frames.pop()):
+            return False
+    return not frames
+
+
 async def _feed(socket: Socket, frames: list[Frame]) -> None:
     """Hand the frames over, the last first. Waits while the backlog is full; lets other clients have their turns."""
-    while frames and socket.state is SocketState.OPEN:
-        if not socket.receive(frames.pop()):
-            await socket.readable()
-        elif len(frames) % SLICE == 0:
+    while socket.state is SocketState.OPEN:
+        await socket.readable()
+        if not frames:
+            return
+        if socket.receive(frames.pop()) and len(frames) % SLICE == 0:
             await asyncio.sleep(0)
 
 
