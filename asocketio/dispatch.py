@@ -11,12 +11,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, Refused, StrayPacket, UsageError
+from asocketio.handlers import initialize
 from asocketio.log import log
 from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
@@ -62,7 +62,7 @@ class Dispatcher:
         self._stepper = socket.server.stepper
         self._limit = socket.config.concurrency
         self._context = context
-        self._backlog: deque[tuple[Packet, int]] = deque()
+        self._backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
         self._size = 0
         self._alone = False
         self._pumping = False
@@ -77,6 +77,8 @@ class Dispatcher:
     def full(self) -> bool:
         """Over 1/16 of what may wait is waiting: transports should stop reading."""
         config = self._socket.config
+        if not self._backlog:
+            return False
         return self._size > config.max_backlog // 16 or len(self._backlog) > config.max_backlog_packets // 16
 
     def submit(self, packet: Packet, size: int = 0) -> None:
@@ -93,18 +95,25 @@ class Dispatcher:
             elif self._may_start(packet):
                 self._start(packet)
                 return
-        self._backlog.append((packet, size))
+        backlog = self._waiting
+        backlog.append((packet, size))
         self._size += size
         config = self._socket.config
-        if self._size > config.max_backlog or len(self._backlog) > config.max_backlog_packets:
+        if self._size > config.max_backlog or len(backlog) > config.max_backlog_packets:
             self._drop_backlog()
             self._socket.flooded()
 
     def submit_goodbye(self, member: Member) -> None:
         """End a member after what is being handled; never in place, for its own handler may be asking."""
         goodbye = Packet(PacketType.DISCONNECT, member.endpoint, data=member)
-        self._backlog.append((goodbye, 0))
+        self._waiting.append((goodbye, 0))
         asyncio.get_running_loop().call_soon(self._pump)
+
+    @property
+    def _waiting(self) -> deque[tuple[Packet, int]]:
+        if self._backlog is None:
+            self._backlog = deque()
+        return self._backlog
 
     def _may_start(self, packet: Packet) -> bool:
         if self._alone:
@@ -277,7 +286,7 @@ class Dispatcher:
         try:
             member.namespace = cls(socket.environ, endpoint, socket.request)
             member.handle = member.namespace.way_of_events
-            _initialize(member.namespace)
+            initialize(member.namespace)
             admitted: Any = member.namespace.process_packet(packet)
             if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
                 log.error(
@@ -471,18 +480,10 @@ class Dispatcher:
             await self._idle
 
     def _drop_backlog(self) -> None:
-        self._backlog.clear()
+        self._backlog = None
         self._size = 0
 
 
 _EVENT = PacketType.EVENT
 _JOINED = MemberState.JOINED
 _ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})
-
-
-def _initialize(namespace: BaseNamespace) -> None:
-    """Call ``initialize`` of every class that has its own, as gevent-socketio does: no super() needed."""
-    for cls in type(namespace).__mro__:
-        function = vars(cls).get("initialize")
-        if isinstance(function, FunctionType):
-            function(namespace)

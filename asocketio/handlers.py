@@ -6,11 +6,12 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar
 
 from asocketio.errors import UsageError
 
-__all__ = ["Handler", "Handlers", "event"]
+__all__ = ["Handler", "Handlers", "event", "initialize"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -166,3 +167,11 @@ def _read(cls: type, name: str, function: Any) -> Handler:
         wants_packet=len(parameters) == len(positional) == 1 and positional[0].name == "packet",
         is_hook=name in _HOOKS,
     )
+
+
+def initialize(namespace: object) -> None:
+    """Call ``initialize`` of every class that has its own, as gevent-socketio does: no super() needed."""
+    for cls in type(namespace).__mro__:
+        function = vars(cls).get("initialize")
+        if isinstance(function, FunctionType):
+            function(namespace)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asocketio.outbox import Outbox
+from asocketio.outbox import TAKEN, Outbox
 from asocketio.protocol import Encoded
 
 
@@ -123,4 +123,15 @@ def test_clearing_needs_nobody_who_waits() -> None:
     outbox.put(packet(1))
     outbox.clear()
     outbox.clear()
+    assert (len(outbox), outbox.size) == (0, 0)
+
+
+def test_what_has_gone_is_not_held_for_long() -> None:
+    outbox = Outbox(1_000_000)
+    sent = [Encoded((str(number),)) for number in range(3 * TAKEN)]
+    for encoded in sent:
+        outbox.put(encoded)
+    taken = [outbox.take() for _ in range(TAKEN + 1)]
+    assert (taken, len(outbox), len(outbox._queue)) == (sent[: TAKEN + 1], 2 * TAKEN - 1, 2 * TAKEN)  # pyright: ignore[reportPrivateUsage]
+    assert [outbox.take() for _ in range(len(outbox))] == sent[TAKEN + 1 :]
     assert (len(outbox), outbox.size) == (0, 0)
