@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.main import main as uvicorn_main
 
 from asocketio.app import FOLLOW
+from asocketio.collector import TUNE
 
 __all__ = ["arguments", "main"]
 
@@ -44,6 +45,7 @@ def arguments(given: Sequence[str]) -> list[str]:
 def main(given: Sequence[str] | None = None) -> Any:
     """Run the command; ``given`` is the command line without the program's name."""
     given = sys.argv[1:] if given is None else given
+    os.environ.setdefault(TUNE, "1")
     if not any(word.partition("=")[0] == "--ws-max-size" for word in given):
         os.environ[FOLLOW] = "1"
     return uvicorn_main.main(args=arguments(given), prog_name="asocketio")

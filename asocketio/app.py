@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.audience import Audience
 from asocketio.clock import Clock
+from asocketio.collector import tune
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.http import Headers, answer, check_origin, check_script, cors_headers, preflight_headers, tell
@@ -132,6 +133,7 @@ class SocketIOApp:
         """Pass it on; sockets end before the application shuts down."""
         self._closing, self._closer = False, None
         self._compare_limits(receive)
+        tune()
         self._introduce(scope.get("app"))
         heard = False
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from asocketio.acks import unpack
 from asocketio.adapter import Spellings, Target
-from asocketio.errors import AckTimeout, Overflow, UsageError
-from asocketio.member import Member
+from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
+from asocketio.member import Member, MemberState
 from asocketio.packet import Packet, PacketType
 from asocketio.protocols.grammar import check
 from asocketio.registry import Registry
@@ -94,6 +94,8 @@ class Audience:
         """
         given = self.seconds if timeout is None else timeout
         seconds = CALL_TIMEOUT if given is None else given
+        if self.member is not None and self.member.state is MemberState.LEFT:
+            raise Disconnected(self.member.reason)
         if self.member is not None:
             return await self.member.namespace.call(event, *args, timeout=seconds)
         return await self._ask(event, args, seconds)
@@ -115,6 +117,8 @@ class Audience:
     ) -> Awaitable[None]:
         if self.is_volatile and not member.socket.keeps_up:
             return DONE
+        if member.state is MemberState.LEFT:
+            return member.flow()
         return member.namespace.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:

@@ -8,6 +8,7 @@ event meets a namespace that is half there.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context
@@ -399,23 +400,11 @@ class Dispatcher:
         socket = self._socket
         socket.fail_acks(member.endpoint, reason)
         member.leave(reason)
-        await self._stop_jobs(member)
+        await member.stop_jobs()
         socket.server.adapter.remove(member)
         socket.left.add(member.endpoint)
         socket.members.pop(member.endpoint, None)
-
-    async def _stop_jobs(self, member: Member) -> None:
-        jobs = {job for job in member.jobs or () if job is not asyncio.current_task()}
-        for job in jobs:
-            job.cancel()
-        if jobs:
-            with self._socket.server.clock.deadline(self._socket.config.close_grace, shield=True):
-                await asyncio.wait(jobs)
-        for job in jobs:
-            if not job.done():
-                log.error(
-                    "%s: job %s swallows its cancellation; the process cannot end while it runs", member, job.get_name()
-                )
+        member.release()
 
     async def settled(self) -> None:
         """Wait until nothing is being handled, or the socket has ended."""
@@ -473,6 +462,11 @@ class Dispatcher:
                 await self._remove(member, self._socket.reason)
             elif not member.ended:
                 await self.end(member, member.reason or self._socket.reason)
+
+    def release(self) -> None:
+        """See `Socket.release`. What still runs against all rules keeps what it needs."""
+        if not self._busy:
+            self._socket = weakref.proxy(self._socket)
 
     async def _run_out(self) -> None:
         while self._busy:

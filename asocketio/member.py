@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.errors import Disconnected
+from asocketio.log import log
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Encoded
 
@@ -135,11 +137,36 @@ class Member:
         self.reason = self.reason or reason
         self._held = []
 
+    async def stop_jobs(self) -> None:
+        """Cancel its jobs and wait for their ends, within ``close_grace``."""
+        jobs = {job for job in self.jobs or () if job is not asyncio.current_task()}
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            with self.socket.server.clock.deadline(self.socket.config.close_grace, shield=True):
+                await asyncio.wait(jobs)
+        for job in jobs:
+            if not job.done():
+                log.error(
+                    "%s: job %s swallows its cancellation; the process cannot end while it runs", self, job.get_name()
+                )
+
+    def release(self) -> None:
+        """It is out: only the program may hold on to the namespace object, which holds on to this."""
+        namespace = getattr(self, "namespace", None)  # its making may have failed
+        if namespace is not None:
+            self.namespace = cast("BaseNamespace", weakref.proxy(namespace))
+            self.handle = _nowhere
+
     def flow(self) -> Awaitable[None]:
         """What a sending verb returns, see `Socket.flow`."""
         if self.state is MemberState.LEFT:
             return Gone(self.reason)
         return self.socket.flow()
+
+
+def _nowhere(packet: Packet) -> None:
+    """Where events go that come too late."""
 
 
 class Gone:

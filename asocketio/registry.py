@@ -149,6 +149,7 @@ class Registry:
         if socket.state is SocketState.OPENING:
             self.sockets.pop(socket.sessid, None)
             self._connects.drop(socket)
+        socket.release()
         self._lives -= 1
         if self._lives == 0:
             self._deadlines.stop_if_idle()

@@ -512,6 +512,13 @@ class Socket:
         if self.on_closed is not None:
             self.on_closed(self)
 
+    def release(self) -> None:
+        """Its life is over: let go of what leads back to it, so that it is freed without the garbage collector."""
+        self.environ.pop("socketio", None)
+        dispatcher = getattr(self, "dispatcher", None)  # none where a view refused it
+        if dispatcher is not None:
+            dispatcher.release()
+
     async def wait_closed(self) -> None:
         """Wait for the end of the connection."""
         if self.state is not SocketState.CLOSED:

@@ -20,7 +20,7 @@ FLOORS: list[list[str]] = [
     # 0: packages that hold modules and nothing else
     ["protocols", "transports", "adapters", "lane"],
     # 1: the ground
-    ["errors", "packet", "log", "clock", "config"],
+    ["errors", "packet", "log", "clock", "config", "collector"],
     # 2: parts of a socket, and the three seams
     [
         *("codec", "protocol", "transport", "deadlines", "stepper", "acks", "outbox", "http", "handlers"),

@@ -864,3 +864,34 @@ async def test_slips_with_the_test_client() -> None:
             await client.connect()
         await namespace.disconnect()
         await client.connect()
+
+
+async def test_an_ended_socket_is_freed_without_the_garbage_collector(way: Way) -> None:
+    """Collecting takes time in proportion to all that lives: hundreds of milliseconds where thousands leave."""
+
+    class Leaving(BaseNamespace):
+        async def on_echo(self, value: Any) -> Any:
+            return value
+
+        async def on_later(self) -> None:
+            await asyncio.sleep(0)
+            self.emit("asked", callback=print)
+
+    app = SocketIOApp(namespaces={"/": Leaving})
+    gc.collect()
+    gc.disable()
+    try:
+        async with TestClient(app, **way) as client:
+            namespace = await client.connect()
+            assert await namespace.call("echo", 1) == 1
+            await namespace.emit("later")
+            assert await namespace.receive() == ("asked",)
+            (socket,) = app.registry.sockets.values()
+            ended = weakref.ref(socket), weakref.ref(socket.members[""].namespace)
+            del socket
+            await client.disconnect()
+            await until(lambda: app.registry.lives == 0)
+            await settle()
+            assert [each() for each in ended] == [None, None]
+    finally:
+        gc.enable()

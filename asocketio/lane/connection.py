@@ -184,8 +184,9 @@ class Connection(Transport, asyncio.Protocol):
         if socket is not None and socket.transport is self:
             socket.detach(self)
             socket.outbox.clear()
-        if self._on_lost is not None:
-            self._on_lost(exc)
+        on_lost, self._on_lost, self._take = self._on_lost, None, _drop
+        if on_lost is not None:
+            on_lost(exc)
 
     def call_ended(self, error: BaseException | None) -> None:
         """The ASGI call that led here has ended: well, once the socket has a life of its own."""

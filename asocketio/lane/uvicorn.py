@@ -203,7 +203,7 @@ class Lane(asyncio.Protocol):
         self.served = Connection(self.transport, limit, greeting, self._early, self._gone)
         if self._early:
             self.transport.resume_reading()
-        self._head, self._early, self._request = b"", b"", None
+        self._head, self._early, self._request, self.scope = b"", b"", None, None
         # Not now: uvicorn makes this object the protocol when it has handed the request over.
         self.loop.call_soon(self._step_aside, self.served)
         return self.served
