@@ -14,6 +14,7 @@ import pytest
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
 from asocketio.app import FOLLOW
+from asocketio.collector import TUNE
 from asocketio.shutdown import chain_signals
 
 from .worlds import Recorder
@@ -46,8 +47,10 @@ def uvicorn_called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     calls: list[Any] = []
     monkeypatch.setattr(command.uvicorn_main, "main", lambda **given: calls.append(given))
     monkeypatch.delenv(FOLLOW, raising=False)
+    monkeypatch.delenv(TUNE, raising=False)
     yield calls
     os.environ.pop(FOLLOW, None)
+    os.environ.pop(TUNE, None)
 
 
 def test_the_command_is_uvicorn(uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +58,15 @@ def test_the_command_is_uvicorn(uvicorn_called: list[Any], monkeypatch: pytest.M
     command.main()
     assert uvicorn_called == [{"args": command.arguments(["chat:app", "--port", "9000"]), "prog_name": "asocketio"}]
     assert FOLLOW in os.environ
+    assert os.environ[TUNE] == "1"
+
+
+def test_the_collector_is_left_alone_where_the_environment_says_so(
+    uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TUNE, "0")
+    command.main(["chat:app"])
+    assert os.environ[TUNE] == "0"
 
 
 def test_a_limit_given_by_hand_is_left_alone(uvicorn_called: list[Any]) -> None:
