@@ -77,9 +77,9 @@ class Dispatcher:
     @property
     def full(self) -> bool:
         """Over 1/16 of what may wait is waiting: transports should stop reading."""
-        config = self._socket.config
         if not self._backlog:
             return False
+        config = self._socket.config
         return self._size > config.max_backlog // 16 or len(self._backlog) > config.max_backlog_packets // 16
 
     def submit(self, packet: Packet, size: int = 0) -> None:

@@ -132,8 +132,9 @@ class Stepper:
 
 
 def complain(finished: Finished, began: float) -> None:
-    """Name what has kept the event loop to itself. ``str(finished)`` says what it is."""
-    log.warning("%s blocked the event loop for %.2f s: all clients waited", str(finished), perf_counter() - began)
+    """Name what has kept the event loop to itself. ``str(finished)``, or the name of a function, says what it is."""
+    what = getattr(finished, "__qualname__", "") or str(finished)
+    log.warning("%s blocked the event loop for %.2f s: all clients waited", what, perf_counter() - began)
 
 
 class Runner(Coroutine[Any, Any, None]):

@@ -101,7 +101,8 @@ class Connection(Transport, asyncio.Protocol):
             for _ in range(SLICE):
                 found = frames.next()
                 if found is None:
-                    self._stop_reading(False)
+                    if self._stopped:
+                        self._stop_reading(False)
                     return
                 opcode, payload = found
                 if opcode > BINARY:

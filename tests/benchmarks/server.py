@@ -4,11 +4,13 @@ python tests/benchmarks/server.py --port 3000
 """
 
 import argparse
+import os
 from typing import Any
 
 import uvicorn
 
 from asocketio import BaseNamespace, BroadcastMixin, RoomsMixin, SocketIOApp
+from asocketio.collector import TUNE
 
 
 class Bench(BaseNamespace, RoomsMixin, BroadcastMixin):
@@ -40,8 +42,9 @@ if __name__ == "__main__":
     parser.add_argument("--loop", default="auto")
     parser.add_argument("--max-payload", type=int, default=1_000_000)
     given = parser.parse_args()
+    os.environ.setdefault(TUNE, "1")  # as the asocketio command does
     uvicorn.run(
-        served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, ws=given.ws, lifespan="off",
+        served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, ws=given.ws, lifespan="on",
         ws_max_size=given.max_payload, ws_per_message_deflate=False, ws_ping_interval=None,
         log_level="error", access_log=False, backlog=4096,
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Servers with the same four events as ``tests/benchmarks/server.py``."""

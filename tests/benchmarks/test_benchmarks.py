@@ -1,0 +1,90 @@
+"""The benchmark works: its parts together, and its reading of a server's bytes. How fast anything is, is not tested."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import run
+from tests.benchmarks.cases import CASES, Case
+from tests.benchmarks.load import answer
+from tests.benchmarks.servers import ROOT, environment
+from tests.benchmarks.table import Results, table
+from tests.benchmarks.wire import BINARY, Counter, body_of
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU time is read from /proc")
+
+
+@linux
+def test_echo_and_poll_come_to_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    short = ["--rounds", "1", "--warm", "0", "--seconds", "0.2", "--servers", "lane"]
+    run.main(["--cases", "echo-50,poll-100", *short, "--json", str(tmp_path / "runs.json")])
+    printed = capsys.readouterr()
+    rows = [line for line in printed.out.splitlines() if line.startswith(("| echo-50,", "| poll-100,"))]
+    assert len(rows) == 2, printed
+    assert all("±" in row for row in rows), printed
+    assert "clients were lost" not in printed.err
+    assert '"messages"' in (tmp_path / "runs.json").read_text()
+
+
+def test_steps_run_with_few_messages() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.steps", "--messages", "64"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "echo, all of it" in done.stdout
+
+
+def test_unknown_cases_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="there is no nonsense; there are echo-50"):
+        run.main(["--cases", "nonsense"])
+
+
+@pytest.mark.parametrize("size", [10, 1000, 100_000])
+@pytest.mark.parametrize("opcode", [1, BINARY])
+def test_answers_are_counted_however_they_are_torn(size: int, opcode: int) -> None:
+    """Pings between them are handed out, and not counted."""
+    dice = random.Random(size + opcode)
+    one = answer(b"x" * size, BINARY) if opcode == BINARY else answer("43" + "x" * size)
+    one = answer('461-10[{"_placeholder":true,"num":0}]') + one if opcode == BINARY else one
+    stream = (one * 5 + answer("2")) * 4
+    counter = Counter(opcode)
+    counter.learn(one)
+    count = 0
+    while stream:
+        torn = dice.choice((1, 2, 3, len(one), len(one) + 1, 2 * len(one)))
+        count += counter.push(stream[:torn])
+        stream = stream[torn:]
+    assert count == 20
+    assert counter.control == [(1, b"2")] * 4
+
+
+def test_bodies_of_responses() -> None:
+    known = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n"
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    assert body_of(known[:20]) is None
+    assert body_of(known + b"ab") is None
+    assert body_of(known + b"abc") == body_of(chunked) == b"abc"
+    with pytest.raises(ValueError, match="400"):
+        body_of(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_table_without_a_peer_has_no_ratios() -> None:
+    case: Case = CASES["idle"]
+    results = Results([case], ["lane", "asgi"])
+    for value in (1.0, 2.0, 6.0):
+        results.add(case, "lane", {"value": value, "unit": "kB"})
+    assert "2.0 ± 2.5 |" in table(results)
+    assert table(results).splitlines()[2].endswith("– |")
+
+
+def test_the_ratio_is_that_of_each_round() -> None:
+    case: Case = CASES["echo-50"]
+    results = Results([case], ["lane", "node"])
+    for mine, theirs in ((1.0, 2.0), (30.0, 50.0), (4.0, 5.0)):
+        results.add(case, "lane", {"value": mine, "unit": "µs"})
+        results.add(case, "node", {"value": theirs, "unit": "µs"})
+    assert "4.0 ± 14.5 (0.60)" in table(results)
