@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from contextlib import suppress
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -30,6 +29,7 @@ from asocketio.protocol import Body, Decoder, Form, Frame
 from asocketio.protocols.engineio3 import EngineIO3
 from asocketio.protocols.grammar import RESERVED_EVENTS
 from tests.properties import short
+from tests.support.vectors import rows
 
 PROTOCOL = EngineIO3()
 CONFIG = Config()
@@ -37,16 +37,6 @@ PLAIN = Form()
 TEXT_ONLY = Form(text_only=True)
 SECONDS = 5.0
 """For 200 kB: a hundred times what linear code needs, a tenth of what quadratic code would."""
-
-
-def revive(value: dict[str, Any]) -> Any:
-    return bytes.fromhex(value["$hex"]) if value.keys() == {"$hex"} else value
-
-
-def rows(file: str, *groups: str) -> list[Any]:
-    text = (Path(__file__).parent.parent / "vectors" / f"{file}.json").read_text(encoding="utf-8")
-    vectors = json.loads(text, object_hook=revive)
-    return [pytest.param(row, id=row["name"]) for group in groups for row in vectors[group]]
 
 
 def decoder() -> Decoder:

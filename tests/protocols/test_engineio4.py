@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +20,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Body, Form, Frame
 from asocketio.protocols.engineio4 import EngineIO4
 from tests.properties import short
+from tests.support.vectors import rows
 
 PROTOCOL = EngineIO4()
 CONFIG = Config()
@@ -35,16 +34,6 @@ def join(frames: Iterable[Frame]) -> bytes:
 
 def split(body: bytes) -> list[Frame]:
     return PROTOCOL.decoder(CONFIG).split(body, Form())
-
-
-def revive(value: dict[str, Any]) -> Any:
-    return bytes.fromhex(value["$hex"]) if value.keys() == {"$hex"} else value
-
-
-def rows(file: str, *groups: str) -> list[Any]:
-    text = (Path(__file__).parent.parent / "vectors" / f"{file}.json").read_text(encoding="utf-8")
-    vectors = json.loads(text, object_hook=revive)
-    return [pytest.param(row, id=row["name"]) for group in groups for row in vectors[group]]
 
 
 def feed(frames: list[Frame]) -> list[Packet | None]:

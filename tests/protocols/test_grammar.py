@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -20,21 +19,12 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.protocols.grammar import RESERVED_EVENTS, Assembler, write
 from tests.properties import short
+from tests.support.vectors import rows
 
 STD = StdJson()
 CONFIG = Config()
 SECONDS = 5.0
 """For a megabyte: a hundred times what linear code needs, a thousandth of what quadratic code would."""
-
-
-def revive(value: dict[str, Any]) -> Any:
-    return bytes.fromhex(value["$hex"]) if value.keys() == {"$hex"} else value
-
-
-def rows(*groups: str) -> list[Any]:
-    text = (Path(__file__).parent.parent / "vectors" / "socketio5.json").read_text(encoding="utf-8")
-    vectors = json.loads(text, object_hook=revive)
-    return [pytest.param(row, id=row["name"]) for group in groups for row in vectors[group]]
 
 
 def assembler() -> Assembler:
@@ -53,18 +43,18 @@ def written(packet: Packet) -> list[Frame]:
 # ---- vectors ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", rows("both", "read"))
+@pytest.mark.parametrize("row", rows("socketio5", "both", "read"))
 def test_frames_are_read_as_the_packet_they_mean(row: dict[str, Any]) -> None:
     due: list[Packet | None] = [None] * (len(row["frames"]) - 1)
     assert feed(assembler(), row["frames"]) == [*due, Packet.of(row["packet"])]
 
 
-@pytest.mark.parametrize("row", rows("both", "write"))
+@pytest.mark.parametrize("row", rows("socketio5", "both", "write"))
 def test_a_packet_is_written_as_the_frames_it_means(row: dict[str, Any]) -> None:
     assert written(Packet.of(row["packet"])) == row["frames"]
 
 
-@pytest.mark.parametrize("row", rows("bad"))
+@pytest.mark.parametrize("row", rows("socketio5", "bad"))
 def test_bad_frames_are_refused_by_the_last_of_them(row: dict[str, Any]) -> None:
     reader = assembler()
     *first, last = row["frames"]
@@ -74,7 +64,7 @@ def test_bad_frames_are_refused_by_the_last_of_them(row: dict[str, Any]) -> None
     assert type(caught.value) is getattr(errors, row["error"])
 
 
-@pytest.mark.parametrize("row", rows("both"))
+@pytest.mark.parametrize("row", rows("socketio5", "both"))
 def test_one_assembler_reads_one_packet_after_another(row: dict[str, Any]) -> None:
     reader = assembler()
     first, second = feed(reader, row["frames"])[-1], feed(reader, row["frames"])[-1]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -39,6 +37,7 @@ from asocketio.protocol import Body, Form, Frame
 from asocketio.protocols.grammar import RESERVED_EVENTS
 from asocketio.protocols.socketio09 import SocketIO09
 from tests.properties import short
+from tests.support.vectors import rows
 
 PROTOCOL = SocketIO09()
 CONFIG = Config()
@@ -47,16 +46,6 @@ TEXT = b"text/plain; charset=UTF-8"
 SCRIPT = b"text/javascript; charset=UTF-8"
 SECONDS = 5.0
 """For 200 kB: a hundred times what linear code needs, a tenth of what quadratic code would."""
-
-
-def revive(value: dict[str, Any]) -> Any:
-    return bytes.fromhex(value["$hex"]) if value.keys() == {"$hex"} else value
-
-
-def rows(*groups: str) -> list[Any]:
-    text = (Path(__file__).parent.parent / "vectors" / "socketio09.json").read_text(encoding="utf-8")
-    vectors = json.loads(text, object_hook=revive)
-    return [pytest.param(row, id=row["name"]) for group in groups for row in vectors[group]]
 
 
 def feed(frame: Frame) -> Packet | None:
@@ -74,27 +63,27 @@ def join(frames: Iterable[Frame]) -> str:
 # ---- packets ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", rows("both", "read"))
+@pytest.mark.parametrize("row", rows("socketio09", "both", "read"))
 def test_a_frame_is_read_as_the_packet_it_means(row: dict[str, Any]) -> None:
     (frame,) = row["frames"]
     assert feed(frame) == Packet.of(row["packet"])
 
 
-@pytest.mark.parametrize("row", rows("both", "write"))
+@pytest.mark.parametrize("row", rows("socketio09", "both", "write"))
 def test_a_packet_is_written_as_the_frame_it_means(row: dict[str, Any]) -> None:
     encoded = PROTOCOL.encode(Packet.of(row["packet"]))
     (frame,) = row["frames"]
     assert (encoded.frames, encoded.size) == ((frame,), len(frame))
 
 
-@pytest.mark.parametrize("row", rows("both", "write"))
+@pytest.mark.parametrize("row", rows("socketio09", "both", "write"))
 def test_all_but_the_text_of_messages_is_ascii(row: dict[str, Any]) -> None:
     packet = Packet.of(row["packet"])
     if packet.type is not PacketType.MESSAGE:
         assert str(PROTOCOL.encode(packet).frames[0]).isascii()
 
 
-@pytest.mark.parametrize("row", rows("bad"))
+@pytest.mark.parametrize("row", rows("socketio09", "bad"))
 def test_a_bad_frame_is_refused(row: dict[str, Any]) -> None:
     (frame,) = row["frames"]
     with pytest.raises(ProtocolError) as caught:
@@ -222,17 +211,17 @@ def test_packets_of_the_connection_itself_share_one_spelling(kind: PacketType) -
 # ---- payloads --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", rows("payloads", "read_payloads"))
+@pytest.mark.parametrize("row", rows("socketio09", "payloads", "read_payloads"))
 def test_a_body_is_split_into_its_frames(row: dict[str, Any]) -> None:
     assert split(row["body"]) == row["frames"]
 
 
-@pytest.mark.parametrize("row", rows("payloads"))
+@pytest.mark.parametrize("row", rows("socketio09", "payloads"))
 def test_frames_are_joined_to_a_body(row: dict[str, Any]) -> None:
     assert PROTOCOL.join(iter(row["frames"]), PLAIN) == Body(row["body"].encode(), TEXT, 200)
 
 
-@pytest.mark.parametrize("row", rows("bad_payloads"))
+@pytest.mark.parametrize("row", rows("socketio09", "bad_payloads"))
 def test_a_bad_body_is_refused(row: dict[str, Any]) -> None:
     with pytest.raises(MalformedPayload):
         split(row["body"])
