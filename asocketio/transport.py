@@ -46,7 +46,7 @@ class Transport(ABC):
 
 
 class Opening(Transport):
-    """A transport whose call asked for a new socket."""
+    """A transport whose call asked for a new socket. Unless it says otherwise it carries nothing itself."""
 
     answered: bool = False
     """The request has its answer, the handshake's or another."""
@@ -66,6 +66,16 @@ class Opening(Transport):
     @abstractmethod
     async def left(self) -> None:
         """Wait until the peer leaves before it was answered. Cancelling it loses nothing that the peer sends."""
+
+    def flush(self) -> None:
+        """Never attached."""
+
+    def end(self) -> None:
+        """Never attached."""
+
+    @property
+    def ready(self) -> bool:
+        return False
 
     def drop(self) -> None:
         """The call is about to end, whether or not the socket was opened."""

@@ -88,9 +88,9 @@ def _without_root(path: str, root: str) -> str:
     return path
 
 
-def is_ours(below: str | None) -> bool:
+def is_ours(below: str) -> bool:
     """Whether what follows our path is for Socket.IO: nothing, or what clients of 0.9 add."""
-    return below is not None and (below == "/" or _is_09(below))
+    return below == "/" or _is_09(below)
 
 
 def speaker(scope: Scope, below: str) -> Speaker:

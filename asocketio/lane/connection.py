@@ -18,7 +18,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Decoder, Frame
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Transport
-from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
+from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
 
 __all__ = ["Connection"]
 
@@ -298,7 +298,7 @@ class Connection(Transport, asyncio.Protocol):
 
     def upgrade(self, socket: Socket) -> None:
         """Prove this websocket and take a polling session over (Engine.IO)."""
-        if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
+        if not may_upgrade(socket):
             self._shut(_NORMAL)  # refused with a status, clients would take the session for lost
             return
         self._greet()
@@ -360,8 +360,7 @@ class Probe:
         pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
         self._connection.write(pong.frames)
         self.probed = True
-        if isinstance(socket.transport, Poll):
-            socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
+        release_later(socket)
 
     def _upgrade(self) -> bool:
         """The client has chosen this websocket; what it sent by polling comes first."""

@@ -62,13 +62,3 @@ class LaneOpening(Opening):
         self.answered = True
         if message["type"] in ("http.response.start", "http.response.body"):
             await self._send({**message, "type": f"websocket.{message['type']}"})
-
-    def flush(self) -> None:
-        """Never attached."""
-
-    def end(self) -> None:
-        """Never attached."""
-
-    @property
-    def ready(self) -> bool:
-        return False

@@ -19,7 +19,7 @@ from asocketio.protocol import Body, Form, Frame, Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
 
-__all__ = ["CROSSING", "Poll", "PollingOpening", "Post"]
+__all__ = ["CROSSING", "Poll", "PollingOpening", "Post", "may_upgrade", "release_later"]
 
 RELEASE_AFTER = 0.1
 """Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
@@ -83,16 +83,6 @@ class PollingOpening(Opening):
         if not message.get("more_body", False):
             await self.refuse(Refused(self._excuse.decode(errors="replace")))
 
-    def flush(self) -> None:
-        """Never attached."""
-
-    def end(self) -> None:
-        """Never attached."""
-
-    @property
-    def ready(self) -> bool:
-        return False
-
 
 class Poll(Transport):
     """A GET of an open session: waits for packets, and takes them."""
@@ -109,8 +99,7 @@ class Poll(Transport):
 
     async def carry(self, socket: Socket) -> None:
         """Answer with what the outbox holds, as soon as it holds something."""
-        former = socket.transport
-        if isinstance(former, Poll) and not socket.protocol.roams:
+        if isinstance(socket.transport, Poll) and not socket.protocol.roams:
             _broke_in(socket, "GET")
             await _refuse(self._send, 400, self._headers)
             return
@@ -186,6 +175,17 @@ class Poll(Transport):
     @property
     def ready(self) -> bool:
         return self._waiting is not None and not self._waiting.cancel_called
+
+
+def may_upgrade(socket: Socket) -> bool:
+    """Whether a websocket may take over from polling now; only one at a time tries."""
+    return socket.state is not SocketState.CLOSED and socket.upgrade is None and socket.transport_name == "polling"
+
+
+def release_later(socket: Socket) -> None:
+    """The client knows that its websocket works: release the poll that waits, so that it can stop polling."""
+    if isinstance(socket.transport, Poll):
+        socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
 
 
 class Post:

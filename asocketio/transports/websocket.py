@@ -20,7 +20,7 @@ from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Frame
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
-from asocketio.transports.polling import RELEASE_AFTER, SLICE, Poll
+from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
 
 __all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketOpening", "deny"]
 
@@ -253,7 +253,7 @@ class Upgrade(WebSocket):
         """Prove this websocket, take over, and read until the end."""
         self._socket = socket
         await self._tell({"type": "websocket.accept"})
-        if socket.state is SocketState.CLOSED or socket.upgrade is not None or socket.transport_name != "polling":
+        if not may_upgrade(socket):
             # Refused with a status, clients would take the session for lost.
             await self._tell(_CLOSE)
             return
@@ -291,8 +291,7 @@ class Upgrade(WebSocket):
         pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
         await self._tell({"type": "websocket.send", "text": pong.frames[0]})
         self.probed = True
-        if isinstance(socket.transport, Poll):
-            socket.server.clock.call_later(RELEASE_AFTER, socket.transport.release)
+        release_later(socket)
 
     def _take_over(self, socket: Socket) -> None:
         poll = socket.transport

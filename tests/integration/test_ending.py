@@ -63,6 +63,18 @@ async def stop_amid_clients(server: Server, peer: Peer, number: int, *, group: b
     return code, took
 
 
+async def start_and_stop(
+    start_server: StartServer, meet: MeetServer, name: str, number: int, *, group: bool = False
+) -> tuple[Server, int, float]:
+    """A server that was stopped amid its clients, its exit code, and how long that took."""
+    for _ in range(3):
+        server = start_server(APP, name)
+        code, took = await stop_amid_clients(server, await meet(server), number, group=group)
+        if "panicked at" not in server.log():  # granian, rarely: its Rust side crashes while it ends
+            break
+    return server, code, took
+
+
 def assert_everybody_was_told(server: Server) -> None:
     lines = server.log().splitlines()
     told = sorted(line for line in lines if line.startswith("gone"))
@@ -82,11 +94,7 @@ def promptness_of(name: str) -> float:
 async def test_a_signal_ends_the_server_at_once(
     start_server: StartServer, meet: MeetServer, name: str, number: int
 ) -> None:
-    for _ in range(3):
-        server = start_server(APP, name)
-        code, took = await stop_amid_clients(server, await meet(server), number)
-        if "panicked at" not in server.log():  # granian, rarely: its Rust side crashes while it ends
-            break
+    server, code, took = await start_and_stop(start_server, meet, name, number)
     assert took < promptness_of(name), server.log()
     assert code in (0, -number), server.log()  # uvicorn dies of the signal that stopped it, when all is done
     assert_everybody_was_told(server)
@@ -114,11 +122,7 @@ async def test_hypercorn_tells_its_handlers_when_its_own_grace_is_over(
 
 @pytest.mark.parametrize("name", ["uvicorn-httptools-websockets-sansio", "asocketio", "granian"])
 async def test_ctrl_c_in_a_terminal_ends_all_processes(start_server: StartServer, meet: MeetServer, name: str) -> None:
-    for _ in range(3):
-        server = start_server(APP, name)
-        _, took = await stop_amid_clients(server, await meet(server), signal.SIGINT, group=True)
-        if "panicked at" not in server.log():  # as above
-            break
+    server, _, took = await start_and_stop(start_server, meet, name, signal.SIGINT, group=True)
     assert took < promptness_of(name), server.log()
     assert_everybody_was_told(server)
 
