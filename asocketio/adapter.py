@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asocketio.errors import CannotCarry
 from asocketio.log import Throttle
@@ -18,8 +18,7 @@ from asocketio.protocol import Encoded, Protocol
 __all__ = ["Adapter", "Spellings", "Target"]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Whom a broadcast reaches: members of any of ``rooms``, without those of any of ``excluded``.
 
     A member's ``sid`` counts as the name of a room with just this member in it.

@@ -82,6 +82,8 @@ class SocketIOApp:
         served = [str(generation) for generation in self.config.generations]
         self._protocols: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items() if name in served}
         self._limits_compared = False
+        self._signalled: asyncio.AbstractEventLoop | None = None
+        """The loop in which it has asked to hear of signals."""
         self._closing = False
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
@@ -182,7 +184,8 @@ class SocketIOApp:
                 return
             clock = _test_clock(scope)
             self.registry.bind(clock)
-            if clock is None:
+            if clock is None and self._signalled is not self.registry.loop:
+                self._signalled = self.registry.loop
                 chain_signals(self)
             visit = read_visit(scope, below, self.config, self._protocols)
             if visit.form.script is not None:

@@ -20,15 +20,22 @@ class Timer(Protocol):
 
 
 class Clock:
-    """The time of the running event loop."""
+    """The time of an event loop: of the running one, unless it is given."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._given = loop
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return self._given or asyncio.get_running_loop()  # looked up it costs a system call, before Python 3.12
 
     def now(self) -> float:
         """Seconds; only differences mean something."""
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call ``callback(*args)`` in ``delay`` seconds."""
-        return asyncio.get_running_loop().call_later(delay, callback, *args)
+        return self._loop.call_later(delay, callback, *args)
 
     @contextmanager
     def deadline(self, seconds: float, *, shield: bool = False) -> Generator[anyio.CancelScope]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from asocketio.audience import Audience
+from asocketio.audience import Audience, names
 from asocketio.errors import Disconnected, UsageError
 from asocketio.member import MemberState
 from asocketio.namespace import BaseNamespace
@@ -41,7 +41,9 @@ class RoomsMixin:
 
     def emit_to_room(self, room: str, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to the others in a room."""
-        return _of(self).to(room).emit(event, *args)
+        me = _of(self)
+        member = me._member  # pyright: ignore[reportPrivateUsage]
+        return Audience(member.socket.server, me.ns_name, names((room,)), sender=member).emit(event, *args)
 
 
 class BroadcastMixin:

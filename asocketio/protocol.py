@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from asocketio.codec import Json, StdJson
 from asocketio.config import Config
@@ -21,8 +20,7 @@ __all__ = ["Body", "Decoder", "Encoded", "Form", "Frame", "Protocol"]
 Frame = str | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """How a client wants the bodies of one polling request."""
 
     text_only: bool = False
@@ -31,8 +29,7 @@ class Form:
     """JSONP: answers are scripts that call the callback of this number, what it posts is an HTML form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What a polling request is answered."""
 
     content: bytes

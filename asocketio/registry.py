@@ -72,6 +72,8 @@ class Registry:
 
     def bind(self, clock: Clock | None = None) -> None:
         """Belong to the running event loop, and to ``clock`` if one is given."""
+        if clock is None and self.loop is not None and asyncio.current_task(self.loop) is not None:
+            return  # a task of that loop runs: it is this one, and nobody had to look the running one up
         loop = asyncio.get_running_loop()
         if self.loop is loop and (clock is None or clock is self.clock):
             return
@@ -84,7 +86,7 @@ class Registry:
             self.stepper = Stepper(loop)
         self.loop = loop
         self.thread = threading.get_ident()
-        self.clock = clock or Clock()
+        self.clock = clock or Clock(loop)
         self._set_lines()
 
     def _set_lines(self) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from asocketio.config import Config
@@ -38,8 +37,7 @@ _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """A well-formed request of a client. ``sid`` is empty when it asks for a new session."""
 
     protocol: Protocol
@@ -52,8 +50,7 @@ class Visit:
     """The page is being closed (0.9, ``?disconnect=1``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(NamedTuple):
     """Who seems to be asking, well-formed or not: how to answer it."""
 
     protocol: Protocol

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 from urllib.parse import quote
 
@@ -75,7 +74,7 @@ def test_a_request_says_in_its_query_what_it_wants(scope: Scope, expected: Visit
     assert read(scope) == expected
 
 
-LEAVES = dataclasses.replace(visit("0.9", "polling", "abc"), leaves=True)
+LEAVES = visit("0.9", "polling", "abc")._replace(leaves=True)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ LEAVES = dataclasses.replace(visit("0.9", "polling", "abc"), leaves=True)
         ("/1/xhr-polling/abc/", http("t=1&disconnect=1"), LEAVES),
         ("/1//abc/", http("disconnect=1"), LEAVES),
         ("/1/flashsocket/abc", http("disconnect=1"), LEAVES),
-        ("/1/websocket/abc/", http("disconnect=1"), dataclasses.replace(LEAVES, transport="websocket")),
+        ("/1/websocket/abc/", http("disconnect=1"), LEAVES._replace(transport="websocket")),
     ],
 )
 def test_clients_of_09_say_in_the_path_what_they_want(below: str, scope: Scope, expected: Visit) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Collection
 from asocketio.adapter import Adapter, Spellings, Target
 from asocketio.member import Member
 from asocketio.packet import Packet
+from asocketio.protocol import Encoded, Protocol
 from asocketio.protocols.grammar import check
 from asocketio.stepper import DONE
 
 __all__ = ["MemoryAdapter"]
 
+_NOBODY: dict[str, Member] = {}
 Members = dict[Member, None]  # a set that remembers the order of joining
 
 
@@ -62,18 +64,23 @@ class MemoryAdapter(Adapter):
             found = {member: None for room in target.rooms for member in self._room(target.endpoint, room)}
         if not target.excluded:
             return list(found)
-        excluded = {member for room in target.excluded for member in self._room(target.endpoint, room)}
+        excluded: set[Member] = set()
+        for room in target.excluded:
+            excluded.update(self._room(target.endpoint, room))
         return [member for member in found if member not in excluded]
 
     def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
         spellings: Spellings | None = None
+        protocol: Protocol | None = None
+        encoded: Encoded | None = None
         for member in self.members(target):
             socket = member.socket
             if volatile and not socket.keeps_up:
                 continue
-            if spellings is None:
-                spellings = Spellings(packet, socket.server.complaints)
-            encoded = spellings.get(socket.protocol)
+            if socket.protocol is not protocol:  # most speak the same as the one before
+                spellings = spellings or Spellings(packet, socket.server.complaints)
+                protocol = socket.protocol
+                encoded = spellings.get(protocol)
             if encoded is not None:
                 member.post(encoded)
         if self.checks and spellings is None:
@@ -82,7 +89,7 @@ class MemoryAdapter(Adapter):
 
     def _room(self, endpoint: str, room: str) -> Collection[Member]:
         members = self._rooms.get((endpoint, room))
-        alone = self._namespaces.get(endpoint, {}).get(room)  # a sid is a room of one
+        alone = self._namespaces.get(endpoint, _NOBODY).get(room)  # a sid is a room of one
         if alone is None:
             return members or ()
-        return {alone: None} | (members or {})
+        return {alone: None} | members if members else (alone,)

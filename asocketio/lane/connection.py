@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-
-import anyio
+from typing import Any
 
 from asocketio.clock import Timer
 from asocketio.errors import ProtocolError
@@ -70,7 +69,7 @@ class Connection(Transport, asyncio.Protocol):
         self._lost = False
         self._deadline: asyncio.TimerHandle | None = None
         self._probe: Probe | None = None
-        self._holding: asyncio.Task[None] | None = None
+        self._holding: asyncio.Task[Any] | None = None
 
     # What the server's protocol object passes on.
 
@@ -312,13 +311,13 @@ class Connection(Transport, asyncio.Protocol):
         for part in frames_of(frames):
             self._transport.write(part)
 
-    def hold(self, event: anyio.Event, then: Callable[[], None]) -> None:
+    def hold(self, event: asyncio.Event, then: Callable[[], None]) -> None:
         """Read no further until ``event``; then go on after ``then()``."""
         self._paused = True
         self._stop_reading(True)
         self._holding = asyncio.get_running_loop().create_task(event.wait())
 
-        def go_on(_: asyncio.Task[None]) -> None:
+        def go_on(_: asyncio.Task[Any]) -> None:
             self._holding = None
             then()
             self._resume()

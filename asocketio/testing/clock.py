@@ -19,6 +19,7 @@ class TestClock(Clock):
     __test__ = False
 
     def __init__(self) -> None:
+        super().__init__()
         self._now = 1000.0
         self._order = itertools.count()
         self._due: list[tuple[float, int, _Timer]] = []

@@ -7,7 +7,6 @@ rule ends the session.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import anyio
 
@@ -17,6 +16,7 @@ from asocketio.http import Headers, answer, header, read_body
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Body, Form, Frame, Protocol
 from asocketio.socket import Socket, SocketState
+from asocketio.started import Started
 from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
 
 __all__ = ["CROSSING", "Poll", "PollingOpening", "Post", "may_upgrade", "release_later"]
@@ -104,7 +104,7 @@ class Poll(Transport):
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
-        form = replace(self._form, text_only=True) if socket.text_only else self._form
+        form = self._form._replace(text_only=True) if socket.text_only else self._form
         await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), form), self._headers)
 
     async def _frames(self, socket: Socket) -> list[Frame]:
@@ -236,13 +236,12 @@ class Post:
         return False
 
     async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
-        with socket.server.clock.deadline(socket.config.send_timeout) as inlet.reading:
-            body = await read_body(self._scope, self._receive, socket.config.max_payload)
-        if inlet.reading.cancelled_caught:
+        reading = Started(read_body(self._scope, self._receive, socket.config.max_payload))
+        if not reading.done and not await self._read_on(reading, socket, inlet):
             socket.close("transport error")  # too slow, if it is not the end of the socket that we heard
             await _refuse(self._send, 400, self._headers)
             return
-        inlet.reading = None
+        body = reading.value
         if socket.protocol.answers_posts_first:
             await self._accept(socket, inlet)
         frames = self._split(socket, body)
@@ -257,6 +256,12 @@ class Post:
             await self._accept(socket, inlet)
         if frames:
             await _feed(socket, frames)
+
+    async def _read_on(self, reading: Started[bytes], socket: Socket, inlet: Inlet) -> bool:
+        with socket.server.clock.deadline(socket.config.send_timeout) as inlet.reading:
+            await reading
+        inlet.reading = None
+        return reading.done
 
     def _split(self, socket: Socket, body: bytes) -> list[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
@@ -277,7 +282,7 @@ class Inlet:
     def __init__(self) -> None:
         self.answered = False
         self.reading: anyio.CancelScope | None = None
-        self.done = anyio.Event()
+        self.done = asyncio.Event()
 
     def end(self) -> None:
         """The socket has closed: what is still to come is of no use."""

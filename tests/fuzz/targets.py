@@ -658,7 +658,7 @@ class Visits(Target):
             query |= {"b64": "1"} if visit.form.text_only else {}
         scope = given._replace(root="", path="/socket.io" + path, query=urlencode(query).encode()).scope
         again = read_visit(scope, path_below(scope, "/socket.io") or "", CONFIG, self.protocols)
-        if again != replace(visit, protocol=self.protocols[visit.protocol.generation]):
+        if again != visit._replace(protocol=self.protocols[visit.protocol.generation]):
             raise Broken(f"{visit!r:.300} is asked for again by {scope!r:.300}, which is {again!r:.300}")
 
     def size(self, given: Sequence[Any]) -> int:
