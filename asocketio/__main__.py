@@ -26,6 +26,7 @@ _OURS = {
         Path(__file__).with_name("logging.json")
     ),  # shows our logger, hides session ids in uvicorn's lines
     "--ws": "asocketio.lane.uvicorn:Lane",  # the fast lane
+    "--http": "asocketio.lane.http:JoinedHTTP",  # a response is one write
     "--ws-ping-interval": "86400",  # the protocol has its own pings; some of uvicorn's classes take 0 for "at once"
     "--ws-per-message-deflate": "false",  # costs memory and CPU for each socket
     "--timeout-graceful-shutdown": str(GRACE),

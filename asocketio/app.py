@@ -172,9 +172,9 @@ class SocketIOApp:
 
     async def _serve(self, below: str, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to our path; ``below`` is what follows it."""
-        self._compare_limits(receive)
         headers: Headers = []
         if scope["type"] == "websocket":
+            self._compare_limits(receive)
             await receive()  # websocket.connect: comes before any answer
         try:
             origin = check_origin(scope, self.config)

@@ -31,11 +31,8 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 def header(scope: Scope, name: bytes) -> str:
     """The last value of a request header, or ``""``. ``name`` is in lower case."""
-    value = b""
-    for key, found in scope["headers"]:
-        if key == name:
-            value = found
-    return value.decode("latin-1")
+    found = dict(scope["headers"]).get(name)  # quicker than a loop over them, and browsers send fifteen
+    return found.decode("latin-1") if found else ""
 
 
 async def answer(
@@ -44,8 +41,11 @@ async def answer(
     """Send a whole response. ``prefix`` is ``"websocket."`` where it refuses a websocket."""
     length = (b"content-length", str(len(body)).encode())
     start = {"type": f"{prefix}http.response.start", "status": status, "headers": [*headers, length]}
-    if await tell(send, start):
-        await tell(send, {"type": f"{prefix}http.response.body", "body": body})
+    try:
+        await send(start)
+        await send({"type": f"{prefix}http.response.body", "body": body})
+    except Exception as error:  # as in `tell`
+        log.debug("the peer has gone before its answer %d: %r", status, error)
 
 
 async def tell(send: Send, message: Message) -> bool:

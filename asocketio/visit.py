@@ -45,7 +45,7 @@ class Visit(NamedTuple):
     sid: str
     form: Form
     query: Mapping[str, str]
-    """The fields of the URL that are the program's, not the protocol's."""
+    """The fields of the URL that are the program's, not the protocol's; read only where a session is asked for."""
     leaves: bool = False
     """The page is being closed (0.9, ``?disconnect=1``)."""
 
@@ -130,25 +130,26 @@ def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> Visit:
     if script is not None and _index(script) is None:
         raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
     form = Form(query.get("b64") in ("1", "true"), None if script is None else _index(script))
-    own = {name: value for name, value in query.items() if name not in _FIELDS}
-    return Visit(protocol, "websocket" if transport == "websocket" else "polling", query.get("sid", ""), form, own)
+    sid = query.get("sid", "")
+    own = {} if sid else {name: value for name, value in query.items() if name not in _FIELDS}
+    return Visit(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
 
 
 def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protocol]) -> Visit:
     """``/1/`` is a handshake, ``/1/<transport>/<sid>`` a request of a session."""
     protocol = _served("0.9", "", protocols)
-    own = {name: value for name, value in query.items() if name not in _FIELDS_09}
     name, _, sid = below.removeprefix("/1").removeprefix("/").partition("/")
     sid = sid.removesuffix("/")
     if not name and not sid:
         # What will carry it is not known yet; the handshake itself is a plain request.
+        own = {name: value for name, value in query.items() if name not in _FIELDS_09}
         return Visit(protocol, "polling", "", Form(script=_index(query.get("jsonp", ""))), own)
     leaves = query.get("disconnect") == "1"
     transport = _TRANSPORTS_09.get(name)
     if not sid or (transport is None and not leaves):
         raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
     form = Form(script=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else Form()
-    return Visit(protocol, transport or "polling", sid, form, own, leaves)
+    return Visit(protocol, transport or "polling", sid, form, {}, leaves)
 
 
 def _served(generation: str, version: str, protocols: Mapping[str, Protocol]) -> Protocol:
@@ -173,7 +174,7 @@ def _fields(scope: Scope) -> dict[str, str] | None:
     text = scope["query_string"].decode("latin-1")
     if "%" not in text and "+" not in text and text.count("&") < MAX_FIELDS:
         # What polls of real clients look like: 1 µs instead of 8.
-        return {name: value for name, _, value in (pair.partition("=") for pair in text.split("&") if pair)}
+        return dict([pair.partition("=")[::2] for pair in text.split("&") if pair])
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:

@@ -33,7 +33,7 @@ FLOORS: list[list[str]] = [
     ],
     # 4: what carries sockets, keeps them and finds them
     [
-        *("lane.frames", "lane.request"),
+        *("lane.frames", "lane.request", "lane.http"),
         *("heartbeat", "registry", "transports.polling", "transports.websocket", "opening", "audience", "visit"),
         *("shutdown", "lane.connection", "lane.opening", "lane.uvicorn"),
         *("work", "dispatch"),

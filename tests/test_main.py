@@ -26,6 +26,7 @@ def test_what_the_user_says_wins() -> None:
         "chat:app",
         "--log-config", str(Path(command.__file__).with_name("logging.json")),
         "--ws", "asocketio.lane.uvicorn:Lane",
+        "--http", "asocketio.lane.http:JoinedHTTP",
         "--ws-ping-interval", "86400",
         "--ws-per-message-deflate", "false",
         "--timeout-graceful-shutdown", "10",
@@ -33,6 +34,7 @@ def test_what_the_user_says_wins() -> None:
     given = [
         "chat:app",
         "--ws=wsproto",
+        "--http=h11",
         "--ws-ping-interval",
         "5",
         "--log-config=mine",

@@ -85,7 +85,7 @@ LEAVES = visit("0.9", "polling", "abc")._replace(leaves=True)
         ("/1/", http("jsonp=3"), visit("0.9", "polling", form=Form(script=3))),
         ("/1/", http("jsonp=3x"), visit("0.9", "polling")),
         ("/1/xhr-polling/abc", http("t=1"), visit("0.9", "polling", "abc")),
-        ("/1/xhr-polling/abc/", http("a=b&t=1", "POST"), visit("0.9", "polling", "abc", a="b")),
+        ("/1/xhr-polling/abc/", http("a=b&t=1", "POST"), visit("0.9", "polling", "abc")),
         ("/1/jsonp-polling/abc", http("t=1&i=2"), visit("0.9", "polling", "abc", Form(script=2))),
         ("/1/jsonp-polling/abc", http("i=x"), visit("0.9", "polling", "abc", Form(script=0))),
         ("/1/websocket/abc", websocket(""), visit("0.9", "websocket", "abc")),

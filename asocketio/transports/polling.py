@@ -34,6 +34,7 @@ SLICE = 64
 """Frames of one client that are handled before others have a turn."""
 
 _NOOP = Packet(PacketType.NOOP)
+_PLAIN = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
 
 
 class PollingOpening(Opening):
@@ -311,12 +312,11 @@ async def _feed(socket: Socket, frames: list[Frame]) -> None:
 
 
 async def _answer(send: Send, body: Body, headers: Headers) -> None:
-    own = [(b"content-type", body.kind), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-    await answer(send, body.status, body.content, [*own, *headers])
+    await answer(send, body.status, body.content, [(b"content-type", body.kind), *_PLAIN, *headers])
 
 
 async def _refuse(send: Send, status: int, headers: Headers) -> None:
-    await answer(send, status, b"", [(b"cache-control", b"no-store"), *headers])
+    await answer(send, status, b"", [_PLAIN[0], *headers])
 
 
 def _broke_in(socket: Socket, method: str) -> None:

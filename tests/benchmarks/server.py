@@ -39,12 +39,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--ws", default="websockets-sansio")
+    parser.add_argument("--http", default="auto")
     parser.add_argument("--loop", default="auto")
     parser.add_argument("--max-payload", type=int, default=1_000_000)
     given = parser.parse_args()
     os.environ.setdefault(TUNE, "1")  # as the asocketio command does
     uvicorn.run(
-        served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, ws=given.ws, lifespan="on",
+        served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, http=given.http,
+        ws=given.ws, lifespan="on",
         ws_max_size=given.max_payload, ws_per_message_deflate=False, ws_ping_interval=None,
         log_level="error", access_log=False, backlog=4096,
     )  # fmt: skip

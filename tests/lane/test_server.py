@@ -21,7 +21,7 @@ from tests.servers import Server
 
 APP = "tests.lane.app:app"
 LANE = ("--ws", "asocketio.lane.uvicorn:Lane")
-LOOPS = {"asyncio": ("--loop", "asyncio", "--http", "h11"), "uvloop": ("--loop", "uvloop", "--http", "httptools")}
+LOOPS = {"asyncio": ("--loop", "asyncio", "--http", "h11"), "uvloop": ("--loop", "uvloop")}
 ENV = {"GOODBYE": "0.3"}
 
 
