@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from asocketio.codec import Json, StdJson
+from asocketio.accelerated import best_json
+from asocketio.codec import Json
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, ProtocolError
 from asocketio.packet import Packet, PacketType
@@ -106,7 +107,7 @@ class Protocol(ABC):
     """What a POST is answered."""
 
     def __init__(self, json: Json | None = None) -> None:
-        self.json = StdJson() if json is None else json
+        self.json = best_json() if json is None else json
 
     @abstractmethod
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:

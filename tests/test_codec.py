@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from asocketio.accelerated import FastJson
 from asocketio.codec import MAX_DEPTH, CustomJson, Json, StdJson, restore
 from asocketio.errors import MalformedPacket, UsageError
 from tests.properties import short
@@ -20,16 +21,18 @@ def own_dumps(value: Any) -> str:
 
 
 STD = StdJson()
+FAST = FastJson()
 CUSTOM = CustomJson(json.loads, own_dumps)
 HALF_LOADS = CustomJson(json.loads, None)
 HALF_DUMPS = CustomJson(None, own_dumps)
 EVERY = [
     pytest.param(STD, id="std"),
+    pytest.param(FAST, id="fast"),
     pytest.param(CUSTOM, id="custom"),
     pytest.param(HALF_LOADS, id="custom loads"),
     pytest.param(HALF_DUMPS, id="custom dumps"),
 ]
-STRICT = [pytest.param(STD, id="std"), pytest.param(HALF_DUMPS, id="custom dumps")]
+STRICT = [pytest.param(STD, id="std"), pytest.param(FAST, id="fast"), pytest.param(HALF_DUMPS, id="custom dumps")]
 every = pytest.mark.parametrize("codec", EVERY)
 
 PLACEHOLDER_0 = '{"_placeholder":true,"num":0}'
@@ -385,7 +388,7 @@ values = st.recursive(
 )
 
 
-@pytest.mark.parametrize("codec", [STD, CUSTOM])
+@pytest.mark.parametrize("codec", [STD, FAST, CUSTOM])
 @given(value=values)
 @settings(short)
 def test_what_is_written_is_read_and_restored_as_it_was(codec: Json, value: Any) -> None:
@@ -394,7 +397,7 @@ def test_what_is_written_is_read_and_restored_as_it_was(codec: Json, value: Any)
     assert text.encode().decode() == text
 
 
-@pytest.mark.parametrize("codec", [STD, HALF_DUMPS, CUSTOM])
+@pytest.mark.parametrize("codec", [STD, FAST, HALF_DUMPS, CUSTOM])
 @given(text=st.text(st.characters()) | st.text('[]{}":,\\0123456789.eE+- \n') | st.text('[{"\\]}', max_size=300))
 @example(text="[" * 101)
 @example(text="]" * 101 + "[" * 101)

@@ -23,7 +23,7 @@ FLOORS: list[list[str]] = [
     ["errors", "packet", "log", "clock", "config", "collector"],
     # 2: parts of a socket, and the three seams
     [
-        *("codec", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox", "http", "handlers"),
+        *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox", "http", "handlers"),
         *("member", "adapter"),
     ],
     # 3: the socket, and what plugs in without one
