@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from asocketio.errors import Overflow
+from asocketio.errors import Disconnected, Overflow
 
 __all__ = ["Acks", "Answer", "unpack"]
 
@@ -48,13 +48,13 @@ class Acks:
         """Nobody waits for ``number`` any more."""
         self._waiting.pop(number, None)
 
-    def fail(self, error: BaseException, endpoint: str | None = None) -> None:
-        """Give ``error`` to all who wait, or to those who asked in ``endpoint``."""
+    def fail(self, reason: str, endpoint: str | None = None) -> None:
+        """Give `Disconnected` to all who wait, or to those who asked in ``endpoint``."""
         failed = [n for n, (where, _) in self._waiting.items() if endpoint is None or where == endpoint]
         for number in failed:
             entry = self._waiting.pop(number, None)
             if entry is not None:
-                entry[1](None, error)
+                entry[1](None, Disconnected(reason))
 
 
 def unpack(args: list[Any]) -> Any:

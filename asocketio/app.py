@@ -243,12 +243,10 @@ class SocketIOApp:
         connection = None if way is None else way.claim([], self.config.max_payload)
         if connection is None:
             await (RoamingWebSocket if roams else Upgrade)(receive, send).carry(socket)
-        elif not roams:
-            connection.upgrade(socket)
-        elif socket.connected:
-            connection.take_over(socket)
+        elif roams:
+            connection.roam(socket)
         else:
-            connection.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
+            connection.upgrade(socket)
 
     async def _open(self, visit: Visit, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """A new socket: its whole life is in here."""

@@ -23,7 +23,7 @@ MAX_DEPTH = 100
 
 Binary = bytes | bytearray | memoryview
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_STEPS = {91: 1, 123: 1, 93: -1, 125: -1, 34: 0}
+_STEPS = {91: 1, 123: 1, 93: -1, 125: -1, 34: 0, 92: 0}
 _UNMARKED = bytes(set(range(256)) - set(b'[]{}"\\'))
 _PASSES = 8  # each takes the innermost pairs away; most JSON is gone by then
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")

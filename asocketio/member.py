@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.errors import Disconnected
 from asocketio.log import log
+from asocketio.outbox import WEIGHT
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Encoded
 
@@ -92,7 +93,7 @@ class Member:
             self.socket.post(encoded)
         elif self.state is MemberState.CONNECTING:
             self._held.append(encoded)
-            self._held_size += encoded.size
+            self._held_size += encoded.size + WEIGHT
             if self._held_size > self.socket.config.max_outbox:
                 limit = self.socket.config.max_outbox
                 self.socket.too_slow(f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)")

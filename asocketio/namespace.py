@@ -280,19 +280,9 @@ class BaseNamespace:
                 "spawn a job that calls it"
             )
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def answered(got: list[Any] | None, error: BaseException | None) -> None:
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(unpack(got or []))
-
+        number = socket.expect(self.ns_name, functools.partial(_answered, answer))
         seconds = CALL_TIMEOUT if timeout is None else timeout
-        late = AckTimeout(f"no answer to {event!r} within {seconds} s")
-        timer = socket.server.clock.call_later(seconds, answered, None, late)
-        number = socket.expect(self.ns_name, answered)
+        timer = socket.server.clock.call_later(seconds, _give_up, answer, event, seconds)
         socket.begin_waiting()
         try:
             member.send(Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
@@ -301,6 +291,7 @@ class BaseNamespace:
             socket.end_waiting()
             timer.cancel()
             socket.forget(number)
+            del answer  # its exception leads back to this frame, and to the whole client
 
     # Talking to others. Each returns an Audience: finish with emit or call.
 
@@ -380,6 +371,19 @@ class BaseNamespace:
         if self._member.disconnect("server namespace disconnect", silent=silent):
             self.socket.dispatcher.submit_goodbye(self._member)
         return DONE
+
+
+def _answered(answer: asyncio.Future[Any], got: list[Any] | None, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(unpack(got or []))
+
+
+def _give_up(answer: asyncio.Future[Any], event: str, seconds: float) -> None:
+    _answered(answer, None, AckTimeout(f"no answer to {event!r} within {seconds} s"))
 
 
 async def _guarded(method: Callable[..., Any], decorate: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -6,11 +6,14 @@ import asyncio
 
 from asocketio.protocol import Encoded
 
-__all__ = ["TAKEN", "Outbox"]
+__all__ = ["TAKEN", "WEIGHT", "Outbox"]
 
 
 TAKEN = 512
 """Packets that have gone and are still held: then the list is cut."""
+
+WEIGHT = 100
+"""Bytes that a queued packet counts besides its content: a million tiny ones are 185 MB, not 5."""
 
 
 class Outbox:
@@ -38,7 +41,7 @@ class Outbox:
     def put(self, encoded: Encoded) -> bool:
         """Queue a packet; False when that takes it over its limit."""
         self._queue.append(encoded)
-        self.size += encoded.size
+        self.size += encoded.size + WEIGHT
         return self.size <= self.limit
 
     def take(self) -> Encoded:
@@ -53,7 +56,7 @@ class Outbox:
             del queue[:at]
             at = 0
         self._at = at
-        self.size -= encoded.size
+        self.size -= encoded.size + WEIGHT
         if self._waiters is not None and self.size <= self.high // 2:
             self._wake()
         return encoded

@@ -7,7 +7,7 @@ I/O, no clock, no asyncio. A *frame* is what one websocket message carries: text
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from asocketio.accelerated import best_json
@@ -70,13 +70,14 @@ class Decoder(ABC):
         """
 
     @abstractmethod
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
-        """The frames of a polling body, in order. ``body`` is at most ``config.max_payload`` bytes.
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
+        """The frames of a polling body, in order, each found when it is asked for: a body may hold 300 000.
 
-        ``binary`` says that its Content-Type is ``application/octet-stream``.
+        ``body`` is at most ``config.max_payload`` bytes. ``binary`` says that its Content-Type is
+        ``application/octet-stream``.
 
         Raises:
-            MalformedPayload: it cannot be split.
+            MalformedPayload: it cannot be split from here on. After that there are no more.
         """
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -175,7 +175,7 @@ class Socket:
         self._session: dict[str, Any] | None = None
         self._acks: Acks | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._paused: asyncio.Future[None] | None = None
+        self._paused: tuple[asyncio.Future[None], ...] = ()
         self._large = self.config.max_payload // 4  # a character is up to 4 bytes
         self._client_pings = protocol.pings == "client"
         self._size = 0  # of the frames of the packet that is coming in
@@ -244,7 +244,7 @@ class Socket:
             self.refuse(error)
         return self._waiting > 0 or not self.dispatcher.full
 
-    def split(self, body: bytes, form: Form, *, binary: bool) -> list[Frame]:
+    def split(self, body: bytes, form: Form, *, binary: bool) -> Iterator[Frame]:
         """The frames of a polling body, see `Decoder.split`."""
         return self._decoder.split(body, form, binary=binary)
 
@@ -312,35 +312,47 @@ class Socket:
 
     async def readable(self) -> None:
         """Wait until frames may come again."""
-        while self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full:
-            self._paused = asyncio.get_running_loop().create_future()
+        while self._is_full:
+            waiter = self._pause()
             try:
-                await self._paused
+                await waiter
             finally:
-                self._paused = None
+                self._unpause(waiter)
 
     def on_readable(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once frames may come again, or never will: `readable` for those who cannot wait."""
 
-        def look(_: asyncio.Future[None]) -> None:
-            self._paused = None
-            if self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full:
+        def look(waiter: asyncio.Future[None]) -> None:
+            self._unpause(waiter)
+            if self._is_full:
                 self.on_readable(callback)
             else:
                 callback()
 
-        self._paused = asyncio.get_running_loop().create_future()
-        self._paused.add_done_callback(look)
+        self._pause().add_done_callback(look)
+
+    @property
+    def _is_full(self) -> bool:
+        return self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full
+
+    def _pause(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._paused += (waiter,)  # one for each transport: a POST may still be read when a websocket is
+        return waiter
+
+    def _unpause(self, waiter: asyncio.Future[None]) -> None:
+        self._paused = tuple(other for other in self._paused if other is not waiter)
 
     @property
     def paused(self) -> bool:
         """A transport has stopped reading because this side is slow: silence is not the client's fault."""
-        return self._paused is not None
+        return bool(self._paused)
 
     def resume(self) -> None:
         """Let paused transports look again."""
-        if self._paused is not None and not self._paused.done():
-            self._paused.set_result(None)
+        for waiter in self._paused:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def begin_waiting(self) -> None:
         """A handler waits for this client: reading must go on, or both would wait for ever."""
@@ -440,7 +452,7 @@ class Socket:
     def fail_acks(self, endpoint: str, reason: str) -> None:
         """Who awaits an answer from ``endpoint`` gets `Disconnected`."""
         if self._acks is not None:
-            self._acks.fail(Disconnected(reason), endpoint)
+            self._acks.fail(reason, endpoint)
 
     def error(
         self,
@@ -499,7 +511,7 @@ class Socket:
         self.reason = reason
         self.server.closed(self)
         if self._acks is not None:
-            self._acks.fail(Disconnected(reason))
+            self._acks.fail(reason)
         if self.transport is not None:
             self.transport.end()
         if self.upgrade is not None:

@@ -73,11 +73,11 @@ UPWARD: dict[str, set[str]] = {
 THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 """What the package depends on."""
 
-OPTIONAL: dict[str, set[str]] = {}
+OPTIONAL: dict[str, set[str]] = {"accelerated": {"msgspec", "orjson"}}
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
 PURE = [
-    *("codec", "packet", "protocol", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
+    *("codec", "accelerated", "packet", "protocol", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
     *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "lane.frames", "lane.request"),
 ]
 """Text and bytes to values and back: no waiting, no clock."""

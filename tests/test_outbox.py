@@ -6,12 +6,19 @@ import asyncio
 
 import pytest
 
+from asocketio import outbox as outboxes
 from asocketio.outbox import TAKEN, Outbox
 from asocketio.protocol import Encoded
 
 
 def packet(size: int) -> Encoded:
     return Encoded(("x" * size,))
+
+
+@pytest.fixture(autouse=True)
+def weightless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only content counts here, but where a test says otherwise."""
+    monkeypatch.setattr(outboxes, "WEIGHT", 0)
 
 
 async def settled() -> None:
@@ -33,6 +40,14 @@ def test_all_frames_of_a_packet_count() -> None:
     outbox = Outbox(1600)
     outbox.put(Encoded(("abc", b"12", b"3456")))
     assert (len(outbox), outbox.size) == (1, 9)
+
+
+def test_tiny_packets_count_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outboxes, "WEIGHT", 100)
+    outbox = Outbox(1010)
+    assert [outbox.put(packet(1)) for _ in range(11)] == [True] * 10 + [False]
+    outbox.take()
+    assert outbox.size == 1010
 
 
 def test_taking_from_an_empty_outbox_is_an_error() -> None:

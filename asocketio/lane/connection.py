@@ -11,7 +11,19 @@ from typing import Any
 
 from asocketio.clock import Timer
 from asocketio.errors import ProtocolError
-from asocketio.lane.frames import BINARY, CLOSE, PING, PONG, TEXT, TOO_BIG, Broken, Frames, frame, frames_of
+from asocketio.lane.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    TOO_BIG,
+    Broken,
+    Frames,
+    frame,
+    frames_of,
+)
 from asocketio.log import log
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Decoder, Frame
@@ -95,6 +107,8 @@ class Connection(Transport, asyncio.Protocol):
         """Hand the frames that are there to the socket, a slice of them at a time."""
         self._reading_later = False
         self._next_read = None
+        if self._deaf:
+            return
         frames, take = self._frames, self._take
         try:
             for _ in range(SLICE):
@@ -106,6 +120,8 @@ class Connection(Transport, asyncio.Protocol):
                 opcode, payload = found
                 if opcode > BINARY:
                     self._control(opcode, payload)
+                elif opcode == CONTINUATION:
+                    continue
                 elif not self._closing and not take(payload):
                     self._pause()
                     return
@@ -192,7 +208,7 @@ class Connection(Transport, asyncio.Protocol):
         """The ASGI call that led here has ended: well, once the socket has a life of its own."""
         if error is not None:
             log.error("a websocket's call raised %r", error, exc_info=error)
-        if self._socket is None and self._probe is None:
+        if self._socket is None and self._probe is None and self._holding is None:
             self._shut(_NORMAL)
 
     def shutdown(self) -> None:
@@ -290,6 +306,18 @@ class Connection(Transport, asyncio.Protocol):
         elif former is not None:
             former.end()
 
+    def roam(self, socket: Socket) -> None:
+        """Carry a session that another request has opened (0.9), once what came by a POST is in."""
+        if self._lost:
+            return
+        self._greet()
+        if not socket.connected:
+            self.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
+        elif socket.posting is not None:
+            self.hold(socket.posting.done, lambda: self.roam(socket))
+        else:
+            self.take_over(socket)
+
     def dismiss(self, frames: tuple[Frame, ...]) -> None:
         """Send ``frames`` and close."""
         self.write(frames)
@@ -320,7 +348,8 @@ class Connection(Transport, asyncio.Protocol):
         def go_on(_: asyncio.Task[Any]) -> None:
             self._holding = None
             then()
-            self._resume()
+            if self._holding is None:
+                self._resume()
 
         self._holding.add_done_callback(go_on)
 

@@ -13,7 +13,20 @@ try:
 except ImportError:  # a platform without compiled wheels
     from websockets.utils import apply_mask
 
-__all__ = ["BINARY", "CLOSE", "LARGE", "PING", "PONG", "TEXT", "TOO_BIG", "Broken", "Frames", "frame", "frames_of"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "LARGE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "TOO_BIG",
+    "Broken",
+    "Frames",
+    "frame",
+    "frames_of",
+]
 
 TOO_BIG = 1009
 """The close code of a message over the limit."""
@@ -79,48 +92,46 @@ class Frames:
     def next(self) -> tuple[int, Frame] | None:
         """The next message, or control frame, with its opcode; None when more bytes are needed.
 
-        Text comes as str, all else as bytes.
+        Text comes as str, all else as bytes. A part of a message is ``(CONTINUATION, b"")``: it is kept, and counts as
+        something read.
 
         Raises:
             Broken: the peer broke the protocol; nothing more can be read.
         """
-        while True:
-            data, at = self._data, self._at
-            left = len(data) - at
-            if left < 2:
-                self._wait(2)
+        data, at = self._data, self._at
+        left = len(data) - at
+        if left < 2:
+            self._wait(2)
+            return None
+        first, second = data[at], data[at + 1]
+        opcode = first & 0x0F
+        if opcode not in _OPCODES:
+            raise Broken(1002, "invalid opcode")
+        if second < _MASKED:
+            raise Broken(1002, "incorrect masking")
+        length = second & 0x7F
+        start = at + 6
+        if length > 125:
+            start = at + (8 if length == 126 else 14)
+            if left < start - at - 4:
+                self._wait(start - at - 4)
                 return None
-            first, second = data[at], data[at + 1]
-            opcode = first & 0x0F
-            if opcode not in _OPCODES:
-                raise Broken(1002, "invalid opcode")
-            if second < _MASKED:
-                raise Broken(1002, "incorrect masking")
-            length = second & 0x7F
-            start = at + 6
-            if length > 125:
-                start = at + (8 if length == 126 else 14)
-                if left < start - at - 4:
-                    self._wait(start - at - 4)
-                    return None
-                length = int.from_bytes(data[at + 2 : start - 4])
-            if length > self.limit - (0 if self._message is None else len(self._message)):
-                raise Broken(TOO_BIG, f"over {self.limit} bytes")
-            stop = start + length
-            if len(data) < stop:
-                self._wait(stop - at)
-                return None
-            payload = apply_mask(data[start:stop], data[start - 4 : start])
-            self._at = stop
-            if first == _FIN | TEXT and self._message is None:
-                return TEXT, _text(payload)
-            if first & _RESERVED:
-                raise Broken(1002, "reserved bits must be 0")
-            if opcode >= CLOSE:
-                return self._control(first, opcode, payload)
-            found = self._fragment(first, opcode, payload)
-            if found is not None:
-                return found
+            length = int.from_bytes(data[at + 2 : start - 4])
+        if length > self.limit - (0 if self._message is None else len(self._message)):
+            raise Broken(TOO_BIG, f"over {self.limit} bytes")
+        stop = start + length
+        if len(data) < stop:
+            self._wait(stop - at)
+            return None
+        payload = apply_mask(data[start:stop], data[start - 4 : start])
+        self._at = stop
+        if first == _FIN | TEXT and self._message is None:
+            return TEXT, _text(payload)
+        if first & _RESERVED:
+            raise Broken(1002, "reserved bits must be 0")
+        if opcode >= CLOSE:
+            return self._control(first, opcode, payload)
+        return self._fragment(first, opcode, payload)
 
     def _wait(self, need: int) -> None:
         """Keep what is left until ``need`` bytes of it are there."""
@@ -141,8 +152,8 @@ class Frames:
                 raise Broken(1002, "incomplete fragmented message")
         return opcode, payload
 
-    def _fragment(self, first: int, opcode: int, payload: bytes) -> tuple[int, Frame] | None:
-        """Text or binary, whole or in parts; the message that is whole now."""
+    def _fragment(self, first: int, opcode: int, payload: bytes) -> tuple[int, Frame]:
+        """Text or binary, whole or in parts; the message that is whole now, if it is."""
         if opcode == CONTINUATION:
             if self._message is None:
                 raise Broken(1002, "unexpected continuation frame")
@@ -155,7 +166,7 @@ class Frames:
             self._kind = opcode
             self._message = bytearray(payload)
         if not first & _FIN:
-            return None
+            return CONTINUATION, b""
         whole, self._message = bytes(self._message), None
         return (TEXT, _text(whole)) if self._kind == TEXT else (BINARY, whole)
 

@@ -38,6 +38,8 @@ class Joined:
     def flush(self) -> None:
         """Write what is held."""
         held, self._held = self._held, []
+        if self.direct.is_closing():
+            return  # the peer has gone
         large = held.pop() if held and len(held[-1]) >= LARGE else None
         if held:
             self.direct.write(held[0] if len(held) == 1 else b"".join(held))

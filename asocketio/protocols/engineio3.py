@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from asocketio.codec import AsciiJson, Json
@@ -89,18 +89,17 @@ class _Decoder(EngineDecoder):
             packet.data = read_query(query)
         return packet
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
-            return _split_binary(body)
+            yield from _split_binary(body)
+            return
         text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
-        frames: list[Frame] = []
         at = 0
         while at < len(text):
             count, at = length_at(text, at, ":")
             packet = cut(text, at, count)
             at += len(packet)
-            frames.append(self.binary(packet) if packet.startswith("b") else self._once(packet))
-        return frames
+            yield self.binary(packet) if packet.startswith("b") else self._once(packet)
 
     def binary(self, frame: str) -> bytes:
         if frame[1:2] != "4":
@@ -149,8 +148,7 @@ def _binary_form(frame: Frame) -> bytes:
     return bytes((isinstance(frame, bytes),)) + digits + bytes((_END,)) + content
 
 
-def _split_binary(body: bytes) -> list[Frame]:
-    frames: list[Frame] = []
+def _split_binary(body: bytes) -> Iterator[Frame]:
     at = 0
     while at < len(body):
         end = body.find(_END, at + 1, at + 11)
@@ -161,6 +159,5 @@ def _split_binary(body: bytes) -> list[Frame]:
         content = body[end + 1 : end + 1 + size]
         if len(content) != size:
             raise MalformedPayload(f"a packet of {size} bytes, only {len(content)} are there")
-        frames.append(content if body[at] else jsonp.text(content))
+        yield content if body[at] else jsonp.text(content)
         at = end + 1 + size
-    return frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asocketio.config import Config
@@ -54,8 +54,9 @@ class EngineIO4(EngineIO):
 class _Decoder(EngineDecoder):
     __slots__ = ()
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
             raise MalformedPayload("a binary body; this generation sends text")
         text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
-        return [self.binary(part) if part.startswith("b") else part for part in text.split(SEPARATOR)]
+        for part in text.split(SEPARATOR):
+            yield self.binary(part) if part.startswith("b") else part

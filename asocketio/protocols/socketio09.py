@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from asocketio.codec import AsciiJson, Json
@@ -222,11 +222,11 @@ class _Decoder(Decoder):
             parse(packet, data or "", self._json)
         return packet
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
         text = jsonp.text(body) if form.script is None else _quoted(jsonp.field(body))
         if not text.startswith(_MARK):
-            return [text]
-        packets: list[Frame] = []
+            yield text
+            return
         at = 0
         while at < len(text):
             if text[at] != _MARK:
@@ -234,8 +234,7 @@ class _Decoder(Decoder):
             count, at = length_at(text, at + 1, _MARK)
             packet = cut(text, at, count)
             at += len(packet)
-            packets.append(packet)
-        return packets
+            yield packet
 
 
 def _quoted(data: str) -> str:

@@ -121,7 +121,7 @@ class Carrier:
                 raise ClientRefused(*response)
             body = json.loads(called[1]).encode()
         binary = headers.get("content-type") == "application/octet-stream"
-        return self.client.decoder.split(body, Form(), binary=binary)
+        return list(self.client.decoder.split(body, Form(), binary=binary))
 
     async def handshake(self) -> None:
         """Open the session by a plain request."""

@@ -7,6 +7,8 @@ rule ends the session.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 
 import anyio
 
@@ -213,12 +215,14 @@ class Post:
             await self._take_in(socket, inlet)
         except PayloadTooLarge as error:
             socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error)
-            await _refuse(self._send, error.status, self._headers)
+            # Or the server would go on reading the rest, to throw it away.
+            await _refuse(self._send, error.status, [*self._headers, (b"connection", b"close")])
             if self._form.script is not None:
                 socket.close("transport error")  # a page cannot see the status of a form: the next poll tells it
         except ProtocolError as error:
             socket.refuse(error)
-            await _refuse(self._send, error.status, self._headers)
+            if not inlet.answered:
+                await _refuse(self._send, error.status, self._headers)
         except Disconnected as error:
             socket.close(error.reason)
         finally:
@@ -246,16 +250,17 @@ class Post:
         if socket.protocol.answers_posts_first:
             await self._accept(socket, inlet)
         frames = self._split(socket, body)
-        frames.reverse()
+        all_in = False
         if not inlet.answered:
-            if not _feed_now(socket, frames):
+            all_in = _feed_now(socket, frames)
+            if not all_in:
                 with socket.server.clock.deadline(socket.config.send_timeout):
-                    await _feed(socket, frames)
+                    all_in = await _feed(socket, frames)
             if socket.reason in ("parse error", "forced close", "transport error"):
                 await _refuse(self._send, 400, self._headers)
                 return
             await self._accept(socket, inlet)
-        if frames:
+        if not all_in:
             await _feed(socket, frames)
 
     async def _read_on(self, reading: Started[bytes], socket: Socket, inlet: Inlet) -> bool:
@@ -264,13 +269,12 @@ class Post:
         inlet.reading = None
         return reading.done
 
-    def _split(self, socket: Socket, body: bytes) -> list[Frame]:
+    def _split(self, socket: Socket, body: bytes) -> Iterator[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
         try:
-            return socket.split(body, self._form, binary=kind == "application/octet-stream")
+            yield from socket.split(body, self._form, binary=kind == "application/octet-stream")
         except socket.protocol.forgives as error:
             socket.refuse(error)
-            return []
 
     async def _accept(self, socket: Socket, inlet: Inlet) -> None:
         inlet.answered = True
@@ -291,23 +295,28 @@ class Inlet:
             self.reading.cancel()
 
 
-def _feed_now(socket: Socket, frames: list[Frame]) -> bool:
-    """Hand over a few frames, as most bodies have; False when more are left, or there is something to wait for."""
-    for _ in range(min(len(frames), SLICE)):
+def _feed_now(socket: Socket, frames: Iterator[Frame]) -> bool:
+    """Hand over a few frames, as most bodies have; False when more may be left, or there is something to wait for."""
+    count = 0
+    for frame in islice(frames, SLICE):
         if socket.state is not SocketState.OPEN:
             return True
-        if not socket.receive(frames.pop()):
+        if not socket.receive(frame):
             return False
-    return not frames
+        count += 1
+    return count < SLICE
 
 
-async def _feed(socket: Socket, frames: list[Frame]) -> None:
-    """Hand the frames over, the last first. Waits while the backlog is full; lets other clients have their turns."""
-    while socket.state is SocketState.OPEN:
+async def _feed(socket: Socket, frames: Iterator[Frame]) -> bool:
+    """Hand the frames over. Waits while the backlog is full; lets other clients have their turns. True at the end."""
+    count = 0
+    while True:
         await socket.readable()
-        if not frames:
-            return
-        if socket.receive(frames.pop()) and len(frames) % SLICE == 0:
+        frame = next(frames, None) if socket.state is SocketState.OPEN else None
+        if frame is None:
+            return True
+        count += 1
+        if socket.receive(frame) and count % SLICE == 0:
             await asyncio.sleep(0)
 
 

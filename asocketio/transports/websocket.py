@@ -220,6 +220,8 @@ class RoamingWebSocket(WebSocket):
         """Take over from what carries the socket now, and read until the end."""
         self._socket = socket
         await self._tell({"type": "websocket.accept"})
+        while socket.posting is not None:
+            await socket.posting.done.wait()  # what came by polling comes first
         if socket.state is not SocketState.OPEN:
             await self.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
         elif not self._gone:

@@ -189,7 +189,7 @@ def judge_join(speech: Speech, frames: Sequence[Frame]) -> None:
         body = speech.protocol.join(frames, form)
         decoder = speech.protocol.decoder(ROOMY)
         if form.script is None:
-            again = decoder.split(body.content, Form(), binary=body.kind == b"application/octet-stream")
+            again = list(decoder.split(body.content, Form(), binary=body.kind == b"application/octet-stream"))
         else:
             called = _SCRIPT.fullmatch(body.content)
             text = None if called is None else json.loads(called[1])
@@ -197,7 +197,7 @@ def judge_join(speech: Speech, frames: Sequence[Frame]) -> None:
                 raise Broken(f"{body!r:.300} is no script that says text")
             if "\\\n" in text:
                 continue  # the client itself takes it for another
-            again = decoder.split(urlencode({"d": speech.posted(text)}).encode(), form)
+            again = list(decoder.split(urlencode({"d": speech.posted(text)}).encode(), form))
         if again != list(frames):
             raise Broken(f"{frames!r:.300} are joined to {body!r:.300}, which is split into {again!r:.300}")
 
@@ -328,7 +328,7 @@ class Bodies(Target):
         given = Posted(*given)
         outcome = Outcome()
         try:
-            frames = self.protocol.decoder(CONFIG).split(given.body, given.form, binary=given.binary)
+            frames = list(self.protocol.decoder(CONFIG).split(given.body, given.form, binary=given.binary))
         except MalformedPayload as error:
             outcome.refuse(error)
             return outcome
@@ -345,7 +345,7 @@ class Bodies(Target):
             raise Broken(f"{len(frames)} frames came of {len(given.body)} bytes")
         decoder = self.protocol.decoder(CONFIG)
         fresh = weight(decoder)
-        again = decoder.split(given.body, given.form, binary=given.binary)
+        again = list(decoder.split(given.body, given.form, binary=given.binary))
         if again != frames or weight(decoder) != fresh:
             raise Broken(f"{frames!r:.300}, and then {again!r:.300}")
         if {type(frame) for frame in frames} - {str, bytes}:

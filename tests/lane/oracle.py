@@ -10,7 +10,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.utils import apply_mask as masked
 
-from asocketio.lane.frames import Broken, Frames
+from asocketio.lane.frames import CONTINUATION, Broken, Frames
 
 __all__ = ["BINARY", "CLOSE", "CONT", "KEY", "PING", "PONG", "TEXT", "Ours", "Theirs"]
 __all__ += ["close_payload", "cut", "heard", "spell"]
@@ -78,6 +78,8 @@ class Ours:
         try:
             while (found := self._frames.next()) is not None:
                 opcode, payload = found
+                if opcode == CONTINUATION:
+                    continue
                 assert type(payload) is (str if opcode == TEXT else bytes), found
                 self.said.append(found)
                 if opcode == CLOSE:

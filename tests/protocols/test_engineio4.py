@@ -33,7 +33,7 @@ def join(frames: Iterable[Frame]) -> bytes:
 
 
 def split(body: bytes) -> list[Frame]:
-    return PROTOCOL.decoder(CONFIG).split(body, Form())
+    return list(PROTOCOL.decoder(CONFIG).split(body, Form()))
 
 
 def feed(frames: list[Frame]) -> list[Packet | None]:

@@ -37,7 +37,7 @@ def form(payload: str, generation: str) -> bytes:
 
 
 def split(body: bytes, generation: str = "3") -> list[Frame]:
-    return PROTOCOLS[generation].decoder(CONFIG).split(body, Form(script=0))
+    return list(PROTOCOLS[generation].decoder(CONFIG).split(body, Form(script=0)))
 
 
 # ---- answers ---------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def feed(frame: Frame) -> Packet | None:
 
 
 def split(body: bytes | str) -> list[Frame]:
-    return PROTOCOL.decoder(CONFIG).split(body.encode() if isinstance(body, str) else body, PLAIN)
+    return list(PROTOCOL.decoder(CONFIG).split(body.encode() if isinstance(body, str) else body, PLAIN))
 
 
 def join(frames: Iterable[Frame]) -> str:
