@@ -7,9 +7,11 @@ import os
 import re
 import weakref
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.memory import MemoryAdapter
+from asocketio.admission import address_of, check_pin, pin_of
 from asocketio.audience import Audience
 from asocketio.clock import Clock
 from asocketio.collector import tune
@@ -22,7 +24,7 @@ from asocketio.manage import check_namespaces, manage_by_itself, namespace_name,
 from asocketio.namespace import BaseNamespace
 from asocketio.opening import View, http_scope
 from asocketio.protocol import Protocol
-from asocketio.registry import Registry
+from asocketio.registry import TURN, Registry
 from asocketio.shutdown import chain_signals
 from asocketio.socket import Socket
 from asocketio.transport import ASGIApp, Opening, Receive, Scope, Send
@@ -31,6 +33,9 @@ from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketO
 from asocketio.visit import GENERATIONS, Visit, is_ours, path_below, read_visit, speaker
 
 __all__ = ["FOLLOW", "SocketIOApp", "of"]
+
+CROWD = 1000
+"""Sockets that take all of ``close_window`` to say goodbye to; fewer take less."""
 
 FOLLOW = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
 """Set in the environment by the ``asocketio`` command: uvicorn's ``--ws-max-size`` becomes ``max_payload``."""
@@ -111,14 +116,19 @@ class SocketIOApp:
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
 
-        Clients are not told to stay away: they will reconnect, to the process that comes after this one.
+        They end one after the other, within ``close_window``. Clients are not told to stay away: they will reconnect,
+        to the process that comes after this one, and should not do so all at once.
         """
-        self._closing = True
-        for socket in list(self.registry.sockets.values()):
+        self._closing = self.registry.closing = True
+        sockets = list(self.registry.sockets.values())
+        began, pause = monotonic(), self.config.close_window / max(len(sockets), CROWD)
+        for number, socket in enumerate(sockets):
             if socket.view is not None:
                 socket.view.give_up()  # undecided: it is refused
             else:
                 socket.close("server shutting down")
+            if (early := began + number * pause - monotonic()) > TURN:
+                await asyncio.sleep(early)
         if self.registry.loop is None:
             return
         with self.registry.clock.deadline(4 * self.config.close_grace) as scope:
@@ -133,7 +143,8 @@ class SocketIOApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on; sockets end before the application shuts down."""
-        self._closing, self._closer = False, None
+        self._closing = self.registry.closing = False
+        self._closer = None
         self._compare_limits(receive)
         tune()
         self._introduce(scope.get("app"))
@@ -199,6 +210,10 @@ class SocketIOApp:
         except HandshakeError as error:
             about = "" if isinstance(error, UnknownSession) else str(error)
             self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
+            if self.config.metrics is not None:
+                self.config.metrics.refused(error.message)
+            if error.retry_after is not None:
+                headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
             await self._refuse(error, below, scope, receive, send, headers)
 
     async def _refuse(
@@ -221,6 +236,7 @@ class SocketIOApp:
         self, visit: Visit, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
         """A request of a session that is open."""
+        check_pin(socket.pin, scope, self.config)
         roams = visit.protocol.roams
         if visit.leaves:
             socket.close("transport close")
@@ -232,10 +248,8 @@ class SocketIOApp:
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
             await Poll(visit.form, receive, send, headers).carry(socket)
-        elif scope["method"] == "POST":
-            await Post(visit.form, scope, receive, send, headers).carry(socket)
         else:
-            raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
+            await Post(visit.form, scope, receive, send, headers).carry(socket)
 
     async def _join(self, socket: Socket, roams: bool, scope: Scope, receive: Receive, send: Send) -> None:
         """A websocket for a session that is open."""
@@ -260,11 +274,13 @@ class SocketIOApp:
         else:
             answer_headers += headers
             opening = PollingOpening(visit.protocol, visit.form, receive, send, answer_headers)
-        socket = self.registry.create(visit.protocol, opening)
+        socket = self.registry.create(visit.protocol, opening, address_of(scope))
         socket.query = visit.query
+        socket.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
-            cookie = f"{self.config.cookie}={socket.sessid}; Path=/; HttpOnly; SameSite=Lax{secure}"
+            value = socket.pin if self.config.pin == "cookie" else socket.sessid
+            cookie = f"{self.config.cookie}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
         if isinstance(opening, LaneOpening) and self.namespaces is not None:
             manage_by_itself(http_scope(scope, socket), self.namespaces, opening)

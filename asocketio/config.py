@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from asocketio.errors import UsageError
+from asocketio.metrics import Metrics
 
 __all__ = ["Config", "Settings"]
 
@@ -46,14 +47,28 @@ class Config:
     """Bytes of a client's packets that may wait to be handled."""
     max_backlog_packets: int = 1000
     """Packets of a client that may wait to be handled."""
+    max_attachment_bytes: int = 10_000_000
+    """Binary values of one packet, together."""
     max_outbox: int = 4_000_000
-    """Bytes queued for one client before it counts as too slow and is closed."""
+    """Bytes queued for one client before it counts as too slow and is closed; each packet counts 100 more."""
     max_pending_acks: int = 1000
     """Answers awaited from one client at a time."""
+    max_rooms: int = 10_000
+    """Rooms that one client may be in, in one namespace."""
+    max_sessions: int = 100_000
+    """Sessions of this process; beyond, handshakes are answered 503 with ``Retry-After``."""
+    max_sessions_per_address: int | None = None
+    """The same for one client address. ``None``: no limit, for behind a proxy all may have the same one."""
+    rate_limits: Mapping[str, tuple[int, float]] | None = None
+    """How often one client may send events: ``{"*": (100, 1.0), "message": (5, 10.0)}`` is at most 100 at once and 100
+    a second of all together, and 5 at once and 5 in 10 s of ``message``. What comes beyond is dropped; an awaited ack
+    says ``rate_limited``."""
     send_timeout: float = 30.0
     """The longest wait for room to send, and for a POST to be taken in."""
     close_grace: float = 5.0
     """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
+    close_window: float = 1.0
+    """A server that closes spreads the ends of a thousand sockets, or more, over this time: they all come back."""
     transports: Transports = ("polling", "websocket")
     generations: Generations = ("0.9", 3, 4)
     """Clients served: ``"0.9"``; 3, which is 1.x and 2.x; 4, which is 3.x and 4.x (by their ``EIO=``)."""
@@ -65,10 +80,19 @@ class Config:
     """Request headers those pages may send; ``None``: whatever they ask for."""
     cookie: str | None = None
     """Name of a cookie that carries the session id, for load balancers that stick to it."""
+    pin: Literal["address", "cookie"] | None = None
+    """Requests with a session's id count only from the client address that opened it, or with the cookie it was given
+    (``cookie=``, which carries a secret of its own then)."""
+    on_exception: Callable[[BaseException, Mapping[str, str]], object] | None = None
+    """Called with each exception of a handler, job or callback, and ``sid``, ``namespace`` and ``event``."""
+    metrics: Metrics | None = None
+    """Is told what happens, see `asocketio.metrics`."""
 
     def __post_init__(self) -> None:
         for name in _DURATIONS:
             _check(name, getattr(self, name), float, "a number of seconds above 0", "25.0")
+        if self.close_window != 0:
+            _check("close_window", self.close_window, float, "a number of seconds, or 0", "1.0")
         for name in _COUNTS:
             _check(name, getattr(self, name), int, "a whole number above 0", "1000")
         if not _is_list(self.transports) or not self.transports or any(t not in _TRANSPORTS for t in self.transports):
@@ -93,6 +117,15 @@ class Config:
             raise UsageError(
                 f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
             )
+        if self.max_sessions_per_address is not None:
+            _check("max_sessions_per_address", self.max_sessions_per_address, int, "a whole number above 0", "100")
+        _check_rates(self.rate_limits)
+        if self.pin not in (None, "address", "cookie") or (self.pin == "cookie" and self.cookie is None):
+            raise UsageError(f"pin={self.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
+        if self.on_exception is not None and not callable(self.on_exception):
+            raise UsageError(f"on_exception={self.on_exception!r}: expected a function (exception, about)")
+        if self.metrics is not None and not isinstance(self.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"metrics={self.metrics!r}: expected an instance of asocketio.metrics.Metrics")
         if self.cookie is not None and not (_is_name(self.cookie)):
             raise UsageError(f"cookie={self.cookie!r}: expected a plain name such as 'io', or None")
 
@@ -128,16 +161,25 @@ class Settings(TypedDict, total=False):
     max_attachments: int
     max_backlog: int
     max_backlog_packets: int
+    max_attachment_bytes: int
     max_outbox: int
     max_pending_acks: int
+    max_rooms: int
+    max_sessions: int
+    max_sessions_per_address: int | None
+    rate_limits: Mapping[str, tuple[int, float]] | None
     send_timeout: float
     close_grace: float
+    close_window: float
     transports: Transports
     generations: Generations
     concurrency: int
     cors_allowed_origins: Sequence[str] | str | None
     cors_allowed_headers: Sequence[str] | None
     cookie: str | None
+    pin: Literal["address", "cookie"] | None
+    on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
+    metrics: Metrics | None
 
 
 # What other servers call them.
@@ -160,7 +202,10 @@ _COUNTS = (
     "max_backlog",
     "max_backlog_packets",
     "max_outbox",
+    "max_attachment_bytes",
     "max_pending_acks",
+    "max_rooms",
+    "max_sessions",
     "concurrency",
 )
 
@@ -177,6 +222,22 @@ def _check(name: str, value: Any, kind: type, expected: str, example: str) -> No
     number = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
     if not number or not 0 < value < float("inf"):
         raise UsageError(f"{name}={value!r}: expected {expected}, for example {name}={example}")
+
+
+def _check_rates(limits: Any) -> None:
+    if limits is None:
+        return
+    good = isinstance(limits, Mapping)
+    for event, limit in limits.items() if good else ():
+        good = good and isinstance(event, str) and isinstance(limit, tuple) and len(limit) == 2
+        good = (
+            good and isinstance(limit[0], int) and limit[0] > 0 and isinstance(limit[1], int | float) and limit[1] > 0
+        )
+    if not good:
+        raise UsageError(
+            f"rate_limits={limits!r}: expected (count, seconds) by event, "
+            "for example {'*': (100, 1.0)} for all of them together"
+        )
 
 
 def _check_origins(origins: Any) -> None:

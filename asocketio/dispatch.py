@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from asocketio.answers import say_again, say_refused, say_unknown
 from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, Refused, StrayPacket, UsageError
+from asocketio.failures import raised
 from asocketio.handlers import initialize
 from asocketio.log import log
 from asocketio.member import Member, MemberState
+from asocketio.metered import timed
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket, SocketState
 from asocketio.work import Work, error_answer
@@ -74,6 +77,10 @@ class Dispatcher:
         """See `Socket.sid_in`."""
         return self._socket.sid_in(endpoint)
 
+    def fields(self, endpoint: str, event: str) -> dict[str, str]:
+        """See `Socket.fields`."""
+        return self._socket.fields(endpoint, event)
+
     @property
     def full(self) -> bool:
         """Over 1/16 of what may wait is waiting: transports should stop reading."""
@@ -81,6 +88,11 @@ class Dispatcher:
             return False
         config = self._socket.config
         return self._size > config.max_backlog // 16 or len(self._backlog) > config.max_backlog_packets // 16
+
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for their turn."""
+        return len(self._backlog or ())
 
     def submit(self, packet: Packet, size: int = 0) -> None:
         """Handle a packet when its turn has come: now, if nothing else is being handled.
@@ -96,7 +108,7 @@ class Dispatcher:
             elif self._may_start(packet):
                 self._start(packet)
                 return
-        backlog = self._waiting
+        backlog = self._queue
         backlog.append((packet, size))
         self._size += size
         config = self._socket.config
@@ -107,11 +119,11 @@ class Dispatcher:
     def submit_goodbye(self, member: Member) -> None:
         """End a member after what is being handled; never in place, for its own handler may be asking."""
         goodbye = Packet(PacketType.DISCONNECT, member.endpoint, data=member)
-        self._waiting.append((goodbye, 0))
+        self._queue.append((goodbye, 0))
         asyncio.get_running_loop().call_soon(self._pump)
 
     @property
-    def _waiting(self) -> deque[tuple[Packet, int]]:
+    def _queue(self) -> deque[tuple[Packet, int]]:
         if self._backlog is None:
             self._backlog = deque()
         return self._backlog
@@ -144,13 +156,19 @@ class Dispatcher:
             member = self._member(packet)
             if member is None:
                 return
-            handler = member.namespace.process_packet
+            handler = self._timed(member, member.namespace.process_packet)
         work = Work(self, packet, alone)
         self.running += 1
         self._alone = alone
         work.task = self._socket.server.stepper.start(self._context.copy(), work, handler, packet)
         if work.task is not None:
             self._watch(work)
+
+    def _timed(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
+        metrics = self._socket.config.metrics
+        if metrics is None:
+            return handle
+        return timed(handle, member.endpoint, type(member.namespace)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
     def _member(self, packet: Packet) -> Member | None:
         """Who the packet is for; None if it comes too late: the client has left, or was refused."""
@@ -195,6 +213,8 @@ class Dispatcher:
 
     def _pump(self) -> None:
         """Start what waits, as far as it may."""
+        if not self._backlog:
+            return
         self._pumping = True
         try:
             while self._backlog and self._may_start(self._backlog[0][0]):
@@ -235,7 +255,7 @@ class Dispatcher:
         if work.cancelled or self._is_late(error, packet.endpoint):
             log.debug("%s ended with its client: %r", str(work), error)
             return
-        log.error("%s raised %r", str(work), error, exc_info=error)
+        raised(error, str(work), self._socket, packet.endpoint, packet.name or packet.type.value)
         self._tell_failure(packet)
 
     def _tell_failure(self, packet: Packet) -> None:
@@ -245,6 +265,14 @@ class Dispatcher:
         if wanted:
             answer = [error_answer("handler_error", message)]
             self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+
+    def drop(self, packet: Packet, name: str, message: str) -> None:
+        """Do not handle an event: tell the program's error handler, and the client by its ack if it wants one."""
+        self.report(packet.endpoint, name, message, packet.id, quiet=True)
+        if packet.ack == "data":
+            self._socket.send_packet(
+                Packet(PacketType.ACK, packet.endpoint, args=[error_answer(name, message)], id=packet.id)
+            )
 
     def _is_late(self, error: BaseException, endpoint: str) -> bool:
         """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
@@ -273,10 +301,10 @@ class Dispatcher:
             return
         cls = self.namespaces.get(endpoint)
         if cls is None:
-            self._unknown(endpoint)
+            say_unknown(socket, endpoint, self.namespaces)
             return
         if endpoint in socket.members:
-            self._again(endpoint)
+            say_again(socket, endpoint)
             return
         if socket.protocol.opens_global:
             packet.data = {**socket.query, **packet.data}
@@ -286,7 +314,7 @@ class Dispatcher:
         socket.server.adapter.add(member)
         try:
             member.namespace = cls(socket.environ, endpoint, socket.request)
-            member.handle = member.namespace.way_of_events
+            member.handle = self._timed(member, member.namespace.way_of_events)
             initialize(member.namespace)
             admitted: Any = member.namespace.process_packet(packet)
             if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
@@ -304,25 +332,6 @@ class Dispatcher:
                 socket.server.joined(socket)
                 member.accept()
 
-    def _again(self, endpoint: str) -> None:
-        """A connect to a namespace that the client is in."""
-        socket = self._socket
-        if not socket.protocol.confirms_again:
-            raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
-        socket.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
-
-    def _unknown(self, endpoint: str) -> None:
-        socket = self._socket
-        if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
-            socket.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
-            return
-        socket.server.complaints.warning(
-            "namespace", "%s: refused the namespace %r; declared are %s",
-            socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in self.namespaces],
-        )  # fmt: skip
-        data = {"message": "Invalid namespace"}
-        socket.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
-
     async def _refused(self, member: Member, error: BaseException) -> None:
         socket = self._socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
@@ -333,21 +342,14 @@ class Dispatcher:
                 data["data"] = error.data
         elif not self._is_late(error, member.endpoint) and socket.state is SocketState.OPEN:
             cls = self.namespaces[member.endpoint].__name__
-            log.error("%s: recv_connect of %s, or the making of it, raised %r", member, cls, error, exc_info=error)
+            raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
             self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
         if socket.protocol.global_is_connection and not member.endpoint:
             self.refusal = Refused(data["message"])
             socket.close("forced close")
             return
-        try:
-            answer = socket.protocol.encode(Packet(PacketType.ERROR, member.endpoint, data=data))
-        except UsageError as unencodable:
-            log.error("%s: the data of a refusal %s", member, unencodable)
-            answer = socket.protocol.encode(
-                Packet(PacketType.ERROR, member.endpoint, data={"message": data["message"]})
-            )
-        socket.post(answer)
+        say_refused(socket, member.endpoint, data)
 
     async def _disconnect(self, packet: Packet) -> None:
         member = self._socket.members.get(packet.endpoint)
@@ -381,7 +383,7 @@ class Dispatcher:
                 return
         error = done.result()
         if error is not None and not self._is_late(error, member.endpoint):
-            log.error("%s: recv_disconnect raised %r", member, error, exc_info=error)
+            raised(error, f"{member}: recv_disconnect", socket, member.endpoint, "disconnect")
             self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
 
     def _step(

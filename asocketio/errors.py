@@ -101,6 +101,8 @@ class HandshakeError(SocketIOError):
     status: ClassVar[int] = 400
     code: ClassVar[int] = 3
     message: ClassVar[str] = "Bad request"
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which it may be tried again: the header ``Retry-After``."""
     refused: str = ""
     """What a program's own refusal says, where the client can be told."""
 
@@ -158,9 +160,10 @@ class Refused(HandshakeError):
 
 
 class Unavailable(HandshakeError):
-    """The server takes no new sockets: it is closing, or its view did not decide in time."""
+    """The server takes no new sockets: it is closing, it has enough, or its view did not decide in time."""
 
     status = 503
+    retry_after = 5
     code = 4
     message = "Service unavailable"
 

@@ -11,13 +11,11 @@ from asocketio.clock import Clock
 from asocketio.config import Config
 from asocketio.deadlines import Deadlines, Line
 from asocketio.errors import UnexpectedPacket
+from asocketio.lag import Lag
 from asocketio.packet import Packet, PacketType
 from asocketio.socket import Socket
 
 __all__ = ["ClientPings", "Heartbeat", "ServerPings", "TransportPings", "heartbeats"]
-
-STALL = 1.0
-"""Seconds of lateness after which a deadline is not held against the client."""
 
 CHECKS = 8
 """A client that pings late but sends other things is looked at this often while it could fall silent."""
@@ -26,8 +24,9 @@ CHECKS = 8
 class Heartbeat(ABC):
     """Ends sockets whose client is silent, with the reason ``"ping timeout"``."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, lag: Lag) -> None:
         self._clock = clock
+        self._lag = lag
 
     @abstractmethod
     def opened(self, socket: Socket) -> None:
@@ -48,17 +47,13 @@ class Heartbeat(ABC):
     def closed(self, socket: Socket) -> None:
         """The socket has ended."""
 
-    def _fair(self, due: float) -> float:
-        """``due``, or now if we come to it so late that the fault is ours: the loop was blocked."""
-        now = self._clock.now()
-        return due if now - due < STALL else now
-
 
 class ServerPings(Heartbeat):
     """The server asks, the client answers (Engine.IO 4; 0.9 on a websocket)."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, interval: float, timeout: float) -> None:
-        super().__init__(clock)
+    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, interval: float, timeout: float) -> None:
+        super().__init__(clock, lag)
+        self._timeout = timeout
         self._pings: Line[Socket] = deadlines.line(interval, self._ask)
         self._pongs: Line[Socket] = deadlines.line(timeout, self._missing)
 
@@ -77,13 +72,13 @@ class ServerPings(Heartbeat):
 
     def _ask(self, socket: Socket, due: float) -> None:
         socket.post(socket.protocol.encode(Packet(PacketType.PING)))
-        self._pongs.set(socket, self._fair(due))
+        self._pongs.set(socket, self._clock.now())
 
     def _missing(self, socket: Socket, due: float) -> None:
         if socket.paused:
             self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
-        elif self._fair(due) != due:
-            self._pongs.set(socket, self._fair(due))  # its pong may be here, unread
+        elif self._lag.excuses(due - self._timeout):
+            self._pongs.set(socket, self._clock.now())  # its pong may be here, unread
         else:
             socket.close("ping timeout")
 
@@ -91,8 +86,8 @@ class ServerPings(Heartbeat):
 class ClientPings(Heartbeat):
     """The client pings, the server answers (Engine.IO 3). Whatever it sends shows that it lives."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, interval: float, timeout: float) -> None:
-        super().__init__(clock)
+    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, interval: float, timeout: float) -> None:
+        super().__init__(clock, lag)
         self._seconds = interval + timeout
         self._silent: Line[Socket] = deadlines.line(self._seconds, self._look)
         self._checks: Line[Socket] = deadlines.line(self._seconds / CHECKS, self._look)
@@ -114,7 +109,7 @@ class ClientPings(Heartbeat):
 
     def _look(self, socket: Socket, due: float) -> None:
         now = self._clock.now()
-        if socket.paused or self._fair(due) != due or now - socket.heard < self._seconds:
+        if socket.paused or self._lag.excuses(due - self._seconds) or now - socket.heard < self._seconds:
             self._checks.set(socket, now)
         else:
             socket.close("ping timeout")
@@ -123,9 +118,10 @@ class ClientPings(Heartbeat):
 class TransportPings(Heartbeat):
     """0.9: a websocket is asked, a poll is answered in time, and between polls the client must come back."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, config: Config) -> None:
-        super().__init__(clock)
-        self._websockets = ServerPings(clock, deadlines, config.heartbeat_interval, config.heartbeat_timeout)
+    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, config: Config) -> None:
+        super().__init__(clock, lag)
+        self._close_timeout = config.close_timeout
+        self._websockets = ServerPings(clock, deadlines, lag, config.heartbeat_interval, config.heartbeat_timeout)
         self._polls: Line[Socket] = deadlines.line(config.polling_duration, self._release)
         self._gaps: Line[Socket] = deadlines.line(config.close_timeout, self._missing)
 
@@ -156,17 +152,17 @@ class TransportPings(Heartbeat):
             socket.transport.flush()
 
     def _missing(self, socket: Socket, due: float) -> None:
-        if socket.paused or self._fair(due) != due:
+        if socket.paused or self._lag.excuses(due - self._close_timeout):
             self._gaps.set(socket, self._clock.now())
         else:
             socket.close("ping timeout")
 
 
-def heartbeats(clock: Clock, deadlines: Deadlines, config: Config) -> dict[str, Heartbeat]:
+def heartbeats(clock: Clock, deadlines: Deadlines, config: Config, lag: Lag) -> dict[str, Heartbeat]:
     """The ones of a server, by what `Protocol.pings` says."""
     interval, timeout = config.ping_interval, config.ping_timeout
     return {
-        "server": ServerPings(clock, deadlines, interval, timeout),
-        "client": ClientPings(clock, deadlines, interval, timeout),
-        "transport": TransportPings(clock, deadlines, config),
+        "server": ServerPings(clock, deadlines, lag, interval, timeout),
+        "client": ClientPings(clock, deadlines, lag, interval, timeout),
+        "transport": TransportPings(clock, deadlines, lag, config),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from time import monotonic
 
 __all__ = ["HideSessions", "Throttle", "log"]
@@ -46,8 +47,13 @@ class Throttle:
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def warning(self, kind: str, message: str, *args: object, about: str = "") -> None:
-        """Log ``message % args``. Text that came from a client belongs in ``%r``, so that it cannot forge lines."""
+    def warning(
+        self, kind: str, message: str, *args: object, about: str = "", fields: Mapping[str, str] | None = None
+    ) -> None:
+        """Log ``message % args``. Text that came from a client belongs in ``%r``, so that it cannot forge lines.
+
+        ``fields`` become attributes of the record.
+        """
         now = monotonic()
         key = self._key(kind, about[:100], now)
         since, left_out = self._kinds.get(key, (now - WINDOW, 0))
@@ -57,7 +63,7 @@ class Throttle:
         self._kinds[key] = now, 0
         if left_out:
             message += f" (and {left_out} more like it in the last {now - since:.0f} s)"
-        log.warning(message, *args)
+        log.warning(message, *args, extra=fields)
 
     def _key(self, kind: str, about: str, now: float) -> tuple[str, str]:
         if (kind, about) in self._kinds or len(self._kinds) < MOST:

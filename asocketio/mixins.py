@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from asocketio.audience import Audience, names
-from asocketio.errors import Disconnected, UsageError
+from asocketio.errors import Disconnected, Overflow, UsageError
 from asocketio.member import MemberState
 from asocketio.namespace import BaseNamespace
 
@@ -21,12 +21,16 @@ class RoomsMixin:
 
         Raises:
             Disconnected: the client has left the namespace.
+            Overflow: it is in ``max_rooms`` already.
         """
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
         member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
         if member.state is MemberState.LEFT:
             raise Disconnected(member.reason)
+        most = member.socket.config.max_rooms
+        if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms:
+            raise Overflow(f"a client is in {most} rooms of {member.endpoint or '/'!r} already (max_rooms)", "in")
         member.socket.server.adapter.join(member, room)
 
     def leave(self, room: str) -> None:

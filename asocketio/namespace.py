@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from asocketio.acks import unpack
 from asocketio.audience import CALL_TIMEOUT, Audience
 from asocketio.errors import AckTimeout, Disconnected, UsageError
+from asocketio.failures import raised
 from asocketio.handlers import Handlers
 from asocketio.log import log
 from asocketio.member import Member, MemberState
@@ -352,7 +353,7 @@ class BaseNamespace:
         except Disconnected as error:
             log.debug("%s: job %s ended with its client: %r", self._member, name, error)
         except Exception as error:  # the user's function
-            log.error("%s: job %s raised %r", self._member, name, error, exc_info=error)
+            raised(error, f"{self._member}: job {name}", self._member.socket, self.ns_name, name)
             self._member.socket.dispatcher.report(self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
 
     def kill_local_jobs(self) -> None:

@@ -12,25 +12,31 @@ from functools import partial
 from time import monotonic
 
 from asocketio.adapter import Adapter
+from asocketio.admission import Admission
 from asocketio.clock import Clock
 from asocketio.config import Config
 from asocketio.deadlines import Deadlines, Line
 from asocketio.errors import UnknownSession
 from asocketio.heartbeat import heartbeats
+from asocketio.lag import Lag
 from asocketio.log import Throttle, log
+from asocketio.metered import MeteredSocket, gauges
 from asocketio.protocol import Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.stepper import Stepper
 from asocketio.transport import Opening
 
-__all__ = ["Registry"]
+__all__ = ["TURN", "Registry"]
 
 LINGER = 30.0
 """Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
 _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
 
 TURN = 0.005
-"""Seconds for which clean-up may hold the event loop at a time."""
+"""Seconds for which clean-up, or the sending of a broadcast, may hold the event loop at a time."""
+
+FLUSHES = 64
+"""Sockets that are flushed between two looks at the clock."""
 
 SLOW = 5.0
 """Seconds after which a handler that holds up its client is named in the log."""
@@ -62,13 +68,15 @@ class Registry:
         self._numbers = itertools.count(1)
         self._dirty: list[Socket] = []
         self._finishing: deque[Socket] = deque()
-        self._lives = 0
+        self.admission = Admission(config)
+        self.closing = False
+        """All sockets are about to be told so, one after the other."""
         self._idle: asyncio.Future[None] | None = None
 
     @property
     def lives(self) -> int:
         """Sockets whose life has not ended: their handlers, views and clean-up count."""
-        return self._lives
+        return self.admission.count
 
     def bind(self, clock: Clock | None = None) -> None:
         """Belong to the running event loop, and to ``clock`` if one is given."""
@@ -82,7 +90,7 @@ class Registry:
             self.adapter.clear()
             self._dirty = []
             self._finishing.clear()
-            self._lives = 0
+            self.admission = Admission(self.config)
             self.stepper = Stepper(loop)
         self.loop = loop
         self.thread = threading.get_ident()
@@ -93,21 +101,32 @@ class Registry:
         config = self.config
         self._deadlines = Deadlines(self.clock)
         line = self._deadlines.line
-        self._heartbeats = heartbeats(self.clock, self._deadlines, config)
+        metrics = config.metrics
+        self.lag = Lag(self.clock, None if metrics is None else metrics.lagged)
+        self._heartbeats = heartbeats(self.clock, self._deadlines, config, self.lag)
+        if metrics is not None:
+            metrics.started(partial(gauges, self))
         self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
         self._lingering: Line[Socket] = line(LINGER, self._linger_over)
         self._slow: Line[Watched] = line(SLOW, self._handler_slow)
 
     # The life of a socket.
 
-    def create(self, protocol: Protocol, opening: Opening) -> Socket:
-        """A new socket with an unguessable id of 120 random bits."""
+    def create(self, protocol: Protocol, opening: Opening, address: str = "") -> Socket:
+        """A new socket with an unguessable id of 120 random bits.
+
+        Raises:
+            Unavailable: there are too many.
+        """
+        self.admission.enter(address)
         if self.stepper.closed:
             self.stepper = Stepper(asyncio.get_running_loop())
-        socket = Socket(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
+        cls = Socket if self.config.metrics is None else MeteredSocket
+        socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
+        socket.address = address
         self.sockets[socket.sessid] = socket
         self._connects.set(socket, self.clock.now())
-        self._lives += 1
+        self.lag.start()
         return socket
 
     def get(self, sessid: str, protocol: Protocol) -> Socket:
@@ -125,6 +144,8 @@ class Registry:
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
         socket.state = SocketState.OPEN
+        if self.config.metrics is not None:
+            self.config.metrics.opened(socket.protocol.generation, socket.transport_name)
         self._connects.set(socket, self.clock.now())
         socket.heartbeat.opened(socket)
 
@@ -136,6 +157,8 @@ class Registry:
         """The connection is over. A polling client that still has to be told so can poll once more."""
         socket.heartbeat.closed(socket)
         self._connects.drop(socket)
+        if self.config.metrics is not None:
+            self.config.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
         if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
         else:
@@ -152,9 +175,10 @@ class Registry:
             self.sockets.pop(socket.sessid, None)
             self._connects.drop(socket)
         socket.release()
-        self._lives -= 1
-        if self._lives == 0:
+        self.admission.leave(socket.address)
+        if not self.lives:
             self._deadlines.stop_if_idle()
+            self.lag.stop()
             self.stepper.close()
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
@@ -183,7 +207,7 @@ class Registry:
 
     async def wait_idle(self) -> None:
         """Wait until no socket lives."""
-        while self._lives:
+        while self.lives:
             if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._idle])  # shared: one waiter's cancellation is not the others'
@@ -201,9 +225,16 @@ class Registry:
         self._dirty.append(socket)
 
     def _flush(self) -> None:
+        """After a broadcast to thousands, others have their turns in between."""
         dirty, self._dirty = self._dirty, []
-        for socket in dirty:
+        until = monotonic() + TURN
+        for done, socket in enumerate(dirty, 1):
             socket.flush()
+            if done % FLUSHES == 0 and monotonic() > until and self.loop is not None:
+                if not self._dirty:
+                    self.loop.call_soon(self._flush)
+                self._dirty = dirty[done:] + self._dirty
+                return
 
     # Deadlines.
 

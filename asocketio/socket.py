@@ -27,6 +27,8 @@ from asocketio.member import Gone, Member, MemberState
 from asocketio.outbox import Outbox
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
 from asocketio.protocol import Encoded, Form, Frame, Protocol
+from asocketio.rates import Rates
+from asocketio.readers import Readers
 from asocketio.stepper import DONE
 from asocketio.transport import Opening, Scope, Transport
 
@@ -79,7 +81,7 @@ def default_error_handler(
     if error_name != "handler_error":  # that one is in the log already, with its traceback
         socket.server.complaints.warning(
             "error", "%s %s: %s: %s", socket.sid_in(endpoint), endpoint or "/", error_name, error_message,
-            about=f"{endpoint} {error_name} {error_message}",
+            about=f"{endpoint} {error_name} {error_message}", fields=socket.fields(endpoint),
         )  # fmt: skip
     if not quiet:
         socket.send_packet(Packet(PacketType.EVENT, endpoint, name="error", args=[error_name, error_message]))
@@ -99,10 +101,12 @@ class Socket:
         "_closed",
         "_decoder",
         "_large",
-        "_paused",
+        "_rates",
+        "_readers",
         "_session",
         "_size",
         "_waiting",
+        "address",
         "config",
         "dirty",
         "dispatcher",
@@ -115,6 +119,7 @@ class Socket:
         "on_closed",
         "opening",
         "outbox",
+        "pin",
         "posting",
         "protocol",
         "query",
@@ -143,6 +148,10 @@ class Socket:
         self.heartbeat = heartbeat
         self.heard = 0.0
         """When a frame came; kept where the client's silence is what counts."""
+        self.address = ""
+        """The client's, as the server tells it."""
+        self.pin: str | None = None
+        """What its requests have to show, see `asocketio.admission`."""
         self.query: Mapping[str, str] = {}
         """The fields of the handshake's URL that are the program's own."""
         self.text_only = False
@@ -175,11 +184,12 @@ class Socket:
         self._session: dict[str, Any] | None = None
         self._acks: Acks | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._paused: tuple[asyncio.Future[None], ...] = ()
+        self._readers = Readers()
         self._large = self.config.max_payload // 4  # a character is up to 4 bytes
         self._client_pings = protocol.pings == "client"
         self._size = 0  # of the frames of the packet that is coming in
         self._waiting = 0
+        self._rates = None if self.config.rate_limits is None else Rates(self.config.rate_limits)
 
     def __repr__(self) -> str:
         return f"<Socket {self.sessid[:6]}… {self.state.value}, generation {self.protocol.generation}>"
@@ -214,6 +224,10 @@ class Socket:
         """A name for log lines: the sid in ``endpoint``, or the beginning of the session's id."""
         member = self.members.get(endpoint)
         return self.sessid[:6] + "…" if member is None else member.shown_sid
+
+    def fields(self, endpoint: str = "", event: str = "") -> dict[str, str]:
+        """For log records: ``sid``, ``namespace`` and ``event``."""
+        return {"sid": self.sid_in(endpoint), "namespace": endpoint or "/", "event": event}
 
     def speak(self, protocol: Protocol) -> None:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
@@ -260,6 +274,8 @@ class Socket:
         if kind is _EVENT or kind is PacketType.CONNECT:
             if packet.ack is True:
                 self._confirm(packet)
+            if self._rates is not None and kind is _EVENT and not self._may(packet, packet.name):
+                return
             self.dispatcher.submit(packet, size)
         elif kind is PacketType.ACK:
             self._answered(packet)
@@ -279,7 +295,23 @@ class Socket:
         elif kind not in (PacketType.NOOP, PacketType.UPGRADE, PacketType.OPEN):
             if packet.ack is True:
                 self._confirm(packet)
-            self.dispatcher.submit(packet, size)
+            if self._may(packet, "message"):
+                self.dispatcher.submit(packet, size)
+
+    def _may(self, packet: Packet, event: str) -> bool:
+        """Whether its events are not too many (``rate_limits``). What is in no namespace is refused elsewhere."""
+        if self._rates is None or packet.endpoint not in self.members:
+            return True
+        if self._rates.allow(event, self.server.clock.now()):
+            return True
+        self.limited("rate_limits")
+        self.dispatcher.drop(packet, "rate_limited", f"The event {event[:100]!r} comes too often")
+        return False
+
+    def limited(self, setting: str) -> None:
+        """A limit was met: count it."""
+        if self.config.metrics is not None:
+            self.config.metrics.limited(setting)
 
     def _confirm(self, packet: Packet) -> None:
         """Acknowledge the receipt, at once; the handler has no say in that (0.9, an id without ``+``)."""
@@ -297,62 +329,41 @@ class Socket:
         """The client broke the rules: one log line, and the end of its connection where its generation says so."""
         forgiven = isinstance(error, self.protocol.forgives)
         what = "dropped what broke the protocol" if forgiven else "closed, the client broke the protocol"
-        self.server.complaints.warning(type(error).__name__, "%s: %s: %s", self.sid_in(""), what, error)
+        self.server.complaints.warning(
+            type(error).__name__, "%s: %s: %s", self.sid_in(""), what, error, fields=self.fields()
+        )
         if forgiven:
             return
         self.close(_REASONS.get(type(error), "forced close"))
 
     def flooded(self) -> None:
         """More of its packets wait than ``max_backlog``: give it up."""
+        self.limited("max_backlog")
         self.server.complaints.warning(
             "flooded", "%s: closed, it floods: over %d bytes or %d packets wait to be handled (max_backlog)",
-            self.sid_in(""), self.config.max_backlog, self.config.max_backlog_packets,
+            self.sid_in(""), self.config.max_backlog, self.config.max_backlog_packets, fields=self.fields(),
         )  # fmt: skip
         self.close("forced close")
 
     async def readable(self) -> None:
         """Wait until frames may come again."""
-        while self._is_full:
-            waiter = self._pause()
-            try:
-                await waiter
-            finally:
-                self._unpause(waiter)
+        await self._readers.wait(self._is_full)
 
     def on_readable(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once frames may come again, or never will: `readable` for those who cannot wait."""
+        self._readers.call(self._is_full, callback)
 
-        def look(waiter: asyncio.Future[None]) -> None:
-            self._unpause(waiter)
-            if self._is_full:
-                self.on_readable(callback)
-            else:
-                callback()
-
-        self._pause().add_done_callback(look)
-
-    @property
     def _is_full(self) -> bool:
         return self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full
-
-    def _pause(self) -> asyncio.Future[None]:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._paused += (waiter,)  # one for each transport: a POST may still be read when a websocket is
-        return waiter
-
-    def _unpause(self, waiter: asyncio.Future[None]) -> None:
-        self._paused = tuple(other for other in self._paused if other is not waiter)
 
     @property
     def paused(self) -> bool:
         """A transport has stopped reading because this side is slow: silence is not the client's fault."""
-        return bool(self._paused)
+        return bool(self._readers)
 
     def resume(self) -> None:
         """Let paused transports look again."""
-        for waiter in self._paused:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._readers.wake()
 
     def begin_waiting(self) -> None:
         """A handler waits for this client: reading must go on, or both would wait for ever."""
@@ -392,8 +403,11 @@ class Socket:
 
     def too_slow(self, how: str = "") -> None:
         """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
+        self.limited("max_outbox")
         how = how or f"over {self.config.max_outbox} bytes wait for it (max_outbox)"
-        self.server.complaints.warning("too slow", "%s: closed, it does not keep up: %s", self.sid_in(""), how)
+        self.server.complaints.warning(
+            "too slow", "%s: closed, it does not keep up: %s", self.sid_in(""), how, fields=self.fields()
+        )
         self.outbox.clear()
         self.close("transport error")
 

@@ -115,6 +115,8 @@ def read_visit(scope: Scope, below: str, config: Config, protocols: Mapping[str,
             raise BadRequest(f"a websocket with transport={visit.transport!r}")
     elif visit.transport == "websocket" and not visit.leaves:
         raise BadRequest("transport=websocket without an upgrade to websocket; a proxy may have dropped the header")
+    elif visit.sid and scope["method"] not in ("GET", "POST"):
+        raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
     elif not visit.sid and scope["method"] != "GET":
         raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
     return visit

@@ -43,9 +43,11 @@ class Work:
 
     def complain(self) -> None:
         """It has been running for long."""
+        packet = self.packet
         log.warning(
             "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
             str(self),
+            extra=self.dispatcher.fields(packet.endpoint, packet.name),
         )
 
     def __call__(self, result: Any, error: BaseException | None) -> None:

@@ -20,16 +20,17 @@ FLOORS: list[list[str]] = [
     # 0: packages that hold modules and nothing else
     ["protocols", "transports", "adapters", "lane"],
     # 1: the ground
-    ["errors", "packet", "log", "clock", "config", "collector"],
+    ["errors", "packet", "log", "clock", "metrics", "config", "collector", "rates", "readers", "lag"],
     # 2: parts of a socket, and the three seams
     [
         *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox", "http", "handlers"),
+        "admission",
         *("member", "adapter"),
     ],
     # 3: the socket, and what plugs in without one
     [
         *("socket", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
-        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory"),
+        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory", "metered", "failures", "answers"),
     ],
     # 4: what carries sockets, keeps them and finds them
     [
@@ -65,6 +66,7 @@ UPWARD: dict[str, set[str]] = {
         "transports.websocket",
     },
     "dispatch": {"namespace"},
+    "metered": {"registry"},
     "work": {"dispatch"},
     "testing.carriers": {"testing.client"},
 }

@@ -58,7 +58,6 @@ MANY = {f"x{n}": "1" for n in range(198)}
         (http("EIO=4&transport=polling&sid="), visit("4", "polling")),
         (http("EIO=4&transport=polling&sid=abc-_"), visit("4", "polling", "abc-_")),
         (http("EIO=4&transport=polling&sid=abc", "POST"), visit("4", "polling", "abc")),
-        (http("EIO=4&transport=polling&sid=abc", "DELETE"), visit("4", "polling", "abc")),
         (http("EIO=4&transport=polling&sid=first&sid=last"), visit("4", "polling", "last")),
         (http("EIO=4&transport=polling&user=%ff%00"), visit("4", "polling", user="\ufffd\0")),
         (http("EIO=4&transport=polling&empty="), visit("4", "polling", empty="")),
@@ -122,6 +121,7 @@ def test_clients_of_09_say_in_the_path_what_they_want(below: str, scope: Scope, 
         (http("EIO=4&transport=polling", "POST"), BadMethod, "a handshake by 'POST', expected GET"),
         (http("EIO=4&transport=polling", "PUT"), BadMethod, "a handshake by 'PUT', expected GET"),
         (http("EIO=4&transport=polling", "HEAD"), BadMethod, "a handshake by 'HEAD', expected GET"),
+        (http("EIO=4&transport=polling&sid=abc", "DELETE"), BadRequest, "'DELETE' on a session, expected GET or POST"),
     ],
 )
 def test_a_request_that_no_client_makes_is_refused(scope: Scope, error: type[HandshakeError], message: str) -> None:

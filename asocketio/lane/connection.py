@@ -213,8 +213,11 @@ class Connection(Transport, asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close, whoever is there."""
-        if self._socket is not None and self._socket.transport is self:
-            self._socket.close("server shutting down")
+        socket = self._socket
+        if socket is not None and socket.transport is self:
+            if socket.server.closing:
+                return  # its turn comes
+            socket.close("server shutting down")
         self._shut(_NORMAL)
 
     # Out.

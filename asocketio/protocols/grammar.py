@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from asocketio.codec import Json, StdJson, restore
 from asocketio.config import Config
-from asocketio.errors import MalformedPacket, UnexpectedPacket, UsageError
+from asocketio.errors import MalformedPacket, PayloadTooLarge, UnexpectedPacket, UsageError
 from asocketio.packet import Packet, PacketType
 
 __all__ = ["MAX_FIELDS", "RESERVED_EVENTS", "Assembler", "check", "check_ack", "check_name", "read_query", "write"]
@@ -114,15 +114,17 @@ def _write_state(packet: Packet, where: str, json: Json) -> str:
 class Assembler:
     """Reads packets, and joins those that have attachments with them."""
 
-    __slots__ = ("_attachments", "_json", "_limit", "_packet", "_parsers", "due")
+    __slots__ = ("_attachments", "_json", "_limit", "_most", "_packet", "_parsers", "_size", "due")
 
     def __init__(self, json: Json, config: Config, *, any_error: bool = False) -> None:
         """``any_error``: the payload of an error may be any JSON, as before protocol 5."""
         self._json = json
         self._parsers = {**_PARSERS, PacketType.ERROR: _parse_any_error} if any_error else _PARSERS
         self._limit = config.max_attachments
+        self._most = config.max_attachment_bytes
         self._packet: Packet | None = None
         self._attachments: list[bytes] = []
+        self._size = 0  # of the attachments that are there
         self.due = 0
         """Attachments that are still to come."""
 
@@ -178,10 +180,13 @@ class Assembler:
         if packet is None:
             raise UnexpectedPacket(f"{len(data)} bytes of binary without a packet that announces them")
         self._attachments.append(data)
+        self._size += len(data)
+        if self._size > self._most:
+            raise PayloadTooLarge(f"attachments of over {self._most} bytes in one packet (max_attachment_bytes)")
         self.due -= 1
         if self.due:
             return None
-        attachments, self._attachments, self._packet = self._attachments, [], None
+        attachments, self._attachments, self._packet, self._size = self._attachments, [], None, 0
         packet.args = restore(packet.args, attachments)
         return packet
 
