@@ -13,6 +13,34 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "tests.fuzz.run", *(session.posargs or ["--inputs", "10000000"]))
 
 
+@nox.session
+def fuzz_wire(session: nox.Session) -> None:
+    """Raw bytes against a running server: ``nox -s fuzz_wire -- --inputs 20000 --seed 2 --server asocketio``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.wire.run", *(session.posargs or ["--inputs", "100000"]))
+
+
+@nox.session
+def flood(session: nox.Session) -> None:
+    """Attacks at full size, about a quarter of an hour: ``nox -s flood -- --scenarios unread-acks --servers lane``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.flood.run", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """An hour of clients that come, talk and go, and the slope of memory: ``nox -s soak -- --minutes 5``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.flood.soak", *(session.posargs or ["--minutes", "60"]))
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Half an hour of cuts, delays and half-open connections: ``nox -s chaos -- --minutes 5 --clients 100``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.chaos.run", *(session.posargs or ["--minutes", "30", "--clients", "500"]))
+
+
 @nox.session(python="3.11")
 def fuzz_coverage(session: nox.Session) -> None:
     """One target under atheris (Linux): ``nox -s fuzz_coverage -- engineio4 -max_total_time=600``."""
@@ -31,7 +59,7 @@ def tests(session: nox.Session) -> None:
 def fast(session: nox.Session) -> None:
     """What runs in memory, in seconds."""
     session.install("-e", ".[test]")
-    folders = ("conformance", "examples", "integration", "interop")
+    folders = ("chaos", "conformance", "examples", "flood", "integration", "interop", "wire")
     session.run("pytest", *(f"--ignore=tests/{name}" for name in folders), *session.posargs)
 
 

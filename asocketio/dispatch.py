@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from asocketio.answers import say_again, say_refused, say_unknown
-from asocketio.errors import ConnectionRefused, Disconnected, ProtocolError, Refused, StrayPacket, UsageError
+from asocketio.errors import ConnectionRefused, Disconnected, Overflow, ProtocolError, Refused, StrayPacket, UsageError
 from asocketio.failures import raised
 from asocketio.handlers import initialize
 from asocketio.log import log
@@ -255,6 +255,11 @@ class Dispatcher:
         if work.cancelled or self._is_late(error, packet.endpoint):
             log.debug("%s ended with its client: %r", str(work), error)
             return
+        if isinstance(error, Overflow):
+            about = self.fields(packet.endpoint, packet.name)
+            self._socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=about)
+            self._tell_failure(packet)
+            return
         raised(error, str(work), self._socket, packet.endpoint, packet.name or packet.type.value)
         self._tell_failure(packet)
 
@@ -402,11 +407,13 @@ class Dispatcher:
         socket = self._socket
         socket.fail_acks(member.endpoint, reason)
         member.leave(reason)
-        await member.stop_jobs()
-        socket.server.adapter.remove(member)
-        socket.left.add(member.endpoint)
-        socket.members.pop(member.endpoint, None)
-        member.release()
+        try:
+            await member.stop_jobs()
+        finally:  # whoever is cancelled in there, no ghost stays in a room
+            socket.server.adapter.remove(member)
+            socket.left.add(member.endpoint)
+            socket.members.pop(member.endpoint, None)
+            member.release()
 
     async def settled(self) -> None:
         """Wait until nothing is being handled, or the socket has ended."""
@@ -451,11 +458,13 @@ class Dispatcher:
         if self._busy:
             self._drop_backlog()
             for work in list(self._suspended or ()):
+                if work.packet.type is PacketType.DISCONNECT:
+                    continue  # a namespace that is being left: that has deadlines of its own
                 log.warning("%s was still running after close_grace: cancelled", str(work))
                 work.cancelled = True
                 if work.task is not None:
                     work.task.cancel()
-            with clock.deadline(grace, shield=True):
+            with clock.deadline(2 * grace, shield=True):
                 await self._run_out()
         for work in self._suspended or ():
             log.error("%s does not end when cancelled", str(work))

@@ -89,8 +89,8 @@ class ClientPings(Heartbeat):
     def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, interval: float, timeout: float) -> None:
         super().__init__(clock, lag)
         self._seconds = interval + timeout
-        self._silent: Line[Socket] = deadlines.line(self._seconds, self._look)
-        self._checks: Line[Socket] = deadlines.line(self._seconds / CHECKS, self._look)
+        self._silent: Line[Socket] = deadlines.line(self._seconds, self._over)
+        self._checks: Line[Socket] = deadlines.line(self._seconds / CHECKS, self._checked)
 
     def opened(self, socket: Socket) -> None:
         self._silent.set(socket, self._clock.now())
@@ -107,9 +107,15 @@ class ClientPings(Heartbeat):
         self._silent.drop(socket)
         self._checks.drop(socket)
 
-    def _look(self, socket: Socket, due: float) -> None:
+    def _over(self, socket: Socket, due: float) -> None:
+        self._look(socket, due - self._seconds)
+
+    def _checked(self, socket: Socket, due: float) -> None:
+        self._look(socket, due - self._seconds / CHECKS)
+
+    def _look(self, socket: Socket, since: float) -> None:
         now = self._clock.now()
-        if socket.paused or self._lag.excuses(due - self._seconds) or now - socket.heard < self._seconds:
+        if socket.paused or self._lag.excuses(since) or now - socket.heard < self._seconds:
             self._checks.set(socket, now)
         else:
             socket.close("ping timeout")

@@ -43,7 +43,7 @@ class Lag:
     def excuses(self, since: float) -> bool:
         """Whether the loop was blocked for a while since then, or comes to its timers too late just now."""
         now = self._clock.now()
-        return self._ended >= since or (self._timer is not None and now - self._due >= STALL)
+        return self._ended > since or (self._timer is not None and now - self._due >= STALL)
 
     def _arm(self) -> None:
         self._due = self._clock.now() + INTERVAL

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
     from asocketio.socket import Socket
 
-__all__ = ["Gone", "Member", "MemberState"]
+__all__ = ["Gone", "Member", "MemberState", "Room"]
 
 
 class MemberState(Enum):
@@ -181,3 +181,15 @@ class Gone:
     def __await__(self) -> Generator[Any, Any, None]:
         raise Disconnected(self._reason)
         yield
+
+
+class Room:
+    """Awaiting it waits for room; ignoring it is fine."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._socket.room().__await__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +23,7 @@ from asocketio.errors import (
     StrayPacket,
     UnexpectedPacket,
 )
-from asocketio.member import Gone, Member, MemberState
+from asocketio.member import Gone, Member, MemberState, Room
 from asocketio.outbox import Outbox
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
 from asocketio.protocol import Encoded, Form, Frame, Protocol
@@ -395,11 +395,17 @@ class Socket:
         """Queue an encoded packet; what a broadcast calls for each recipient."""
         if self.state is not SocketState.OPEN:
             return
-        if not self.outbox.put(encoded):
+        if not self.outbox.put(encoded) and not self._catches_up():
             self.too_slow()
         elif not self.dirty:
             self.dirty = True
             self.server.flush_soon(self)
+
+    def _catches_up(self) -> bool:
+        """It may have had no turn yet since all this was queued. Who keeps up may have twice as much for that turn."""
+        most = self.outbox.limit * (2 if self.transport is not None and self.transport.ready else 1)
+        self.flush()
+        return self.outbox.size <= most
 
     def too_slow(self, how: str = "") -> None:
         """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
@@ -420,7 +426,7 @@ class Socket:
         """What a sending verb returns: awaiting it waits for room in the outbox."""
         if self.state is SocketState.CLOSED:
             return Gone(self.reason)
-        return _Room(self) if self.outbox.full and self.state is SocketState.OPEN else DONE
+        return Room(self) if self.outbox.full and self.state is SocketState.OPEN else DONE
 
     async def room(self) -> None:
         """Wait for room in the outbox, at most ``send_timeout``; a client that takes longer is closed.
@@ -550,15 +556,3 @@ class Socket:
         if self.state is not SocketState.CLOSED:
             self._closed = asyncio.get_running_loop().create_future()
             await self._closed
-
-
-class _Room:
-    """Awaiting it waits for room; ignoring it is fine."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._socket.room().__await__()

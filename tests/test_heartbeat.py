@@ -15,6 +15,7 @@ from asocketio.clock import Clock, Timer
 from asocketio.config import Config
 from asocketio.deadlines import Deadlines, Line
 from asocketio.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
+from asocketio.lag import Lag
 from asocketio.outbox import Outbox
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Encoded, Frame, Protocol
@@ -539,6 +540,7 @@ class Leap(Clock):
     def __init__(self) -> None:
         self.time = 0.0
         self.deadlines = Lines(self)
+        self.lag = Blocked(self)
 
     def now(self) -> float:
         return self.time
@@ -549,6 +551,19 @@ class Leap(Clock):
     def to(self, time: float) -> None:
         self.time = time
         self.deadlines.ring()
+
+    def blocked_to(self, time: float) -> None:
+        self.lag.end = time
+        self.to(time)
+
+
+class Blocked(Lag):
+    """A loop that was blocked once, until ``end``."""
+
+    end = -1.0
+
+    def excuses(self, since: float) -> bool:
+        return self.end > since
 
 
 class Lines(Deadlines):
@@ -597,9 +612,9 @@ PONG = Packet(PacketType.PONG)
 
 def test_a_client_is_not_given_up_by_a_server_that_comes_too_late() -> None:
     clock, socket = Leap(), a_socket()
-    pings = ClientPings(clock, clock.deadlines, 10, 5)
+    pings = ClientPings(clock, clock.deadlines, clock.lag, 10, 5)
     pings.opened(socket)
-    clock.to(100)
+    clock.blocked_to(100)
     assert socket.events == []
     clock.to(100 + 15 / CHECKS)
     assert socket.events == ["ping timeout"]
@@ -607,9 +622,9 @@ def test_a_client_is_not_given_up_by_a_server_that_comes_too_late() -> None:
 
 def test_what_a_client_sent_while_the_server_was_late_counts() -> None:
     clock, socket = Leap(), a_socket()
-    pings = ClientPings(clock, clock.deadlines, 10, 5)
+    pings = ClientPings(clock, clock.deadlines, clock.lag, 10, 5)
     pings.opened(socket)
-    clock.to(100)
+    clock.blocked_to(100)
     socket.heard = 100
     pings.beat(socket, Packet(PacketType.PING, data=""))
     assert (socket.events, clock.deadlines.count) == (["3"], 1)
@@ -619,7 +634,7 @@ def test_what_a_client_sent_while_the_server_was_late_counts() -> None:
 
 def test_a_server_that_asks_too_late_waits_all_the_same() -> None:
     clock, socket = Leap(), a_socket()
-    pings = ServerPings(clock, clock.deadlines, 10, 5)
+    pings = ServerPings(clock, clock.deadlines, clock.lag, 10, 5)
     pings.opened(socket)
     clock.to(100)
     clock.to(104.9)
@@ -630,10 +645,10 @@ def test_a_server_that_asks_too_late_waits_all_the_same() -> None:
 
 def test_a_server_that_misses_an_answer_too_late_waits_once_more() -> None:
     clock, socket = Leap(), a_socket()
-    pings = ServerPings(clock, clock.deadlines, 10, 5)
+    pings = ServerPings(clock, clock.deadlines, clock.lag, 10, 5)
     pings.opened(socket)
     clock.to(10)
-    clock.to(100)
+    clock.blocked_to(100)
     assert socket.events == ["2"]
     pings.beat(socket, PONG)
     clock.to(109.9)
@@ -646,9 +661,9 @@ def test_a_server_that_misses_an_answer_too_late_waits_once_more() -> None:
 
 def test_a_server_that_looks_for_a_client_of_09_too_late_waits_once_more() -> None:
     clock, socket = Leap(), a_socket()
-    pings = TransportPings(clock, clock.deadlines, Config(**BEATS))
+    pings = TransportPings(clock, clock.deadlines, clock.lag, Config(**BEATS))
     pings.opened(socket)
-    clock.to(100)
+    clock.blocked_to(100)
     clock.to(114.9)
     assert socket.events == []
     clock.to(115)
@@ -657,15 +672,15 @@ def test_a_server_that_looks_for_a_client_of_09_too_late_waits_once_more() -> No
 
 def test_a_little_late_is_not_too_late() -> None:
     clock, socket = Leap(), a_socket()
-    ClientPings(clock, clock.deadlines, 10, 5).opened(socket)
+    ClientPings(clock, clock.deadlines, clock.lag, 10, 5).opened(socket)
     clock.to(15.9)
     assert socket.events == ["ping timeout"]
 
 
 def of_kind(kind: str, clock: Leap) -> Heartbeat:
     if kind == "transport":
-        return TransportPings(clock, clock.deadlines, Config(**BEATS))
-    return {"server": ServerPings, "client": ClientPings}[kind](clock, clock.deadlines, 10, 5)
+        return TransportPings(clock, clock.deadlines, clock.lag, Config(**BEATS))
+    return {"server": ServerPings, "client": ClientPings}[kind](clock, clock.deadlines, clock.lag, 10, 5)
 
 
 @pytest.mark.parametrize("kind", ["server", "client", "transport"])
@@ -708,7 +723,7 @@ def test_nothing_is_left_of_a_socket_that_has_ended(kind: str) -> None:
 def test_in_09_what_carries_the_socket_decides(transport: Any, name: str, after: float, events: list[str]) -> None:
     clock, socket = Leap(), a_socket(SocketIO09())
     socket.transport, socket.transport_name = transport, name
-    pings = TransportPings(clock, clock.deadlines, Config(**BEATS))
+    pings = TransportPings(clock, clock.deadlines, clock.lag, Config(**BEATS))
     pings.opened(socket)
     pings.moved(socket)
     assert clock.deadlines.count == 1

@@ -23,14 +23,14 @@ FLOORS: list[list[str]] = [
     ["errors", "packet", "log", "clock", "metrics", "config", "collector", "rates", "readers", "lag"],
     # 2: parts of a socket, and the three seams
     [
-        *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox", "http", "handlers"),
-        "admission",
-        *("member", "adapter"),
+        *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox"),
+        *("http", "handlers", "admission", "member", "adapter"),
     ],
     # 3: the socket, and what plugs in without one
     [
         *("socket", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
-        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory", "metered", "failures", "answers"),
+        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory"),
+        *("metered", "failures", "answers"),
     ],
     # 4: what carries sockets, keeps them and finds them
     [
@@ -79,7 +79,8 @@ OPTIONAL: dict[str, set[str]] = {"accelerated": {"msgspec", "orjson"}}
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
 PURE = [
-    *("codec", "accelerated", "packet", "protocol", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
+    *("codec", "accelerated", "packet", "protocol"),
+    *("protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
     *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "lane.frames", "lane.request"),
 ]
 """Text and bytes to values and back: no waiting, no clock."""

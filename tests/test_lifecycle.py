@@ -21,6 +21,7 @@ from asocketio import (
     PacketType,
     RoomsMixin,
     SocketIOApp,
+    Target,
     UsageError,
 )
 from asocketio.testing import ClientRefused, TestClient, settle
@@ -35,7 +36,7 @@ async def test_awaiting_two_queued_emits_waits_for_room_only_while_there_is_none
     async with serve(Recorder, max_outbox=1600, max_payload=10_000) as client:
         namespace = await client.connect()
         waits = [Recorder.last.emit("x", "y" * 90) for _ in range(4)]
-        assert type(waits[-1]).__name__ == "_Room"
+        assert type(waits[-1]).__name__ == "Room"
         async with asyncio.timeout(2):
             for wait in waits:
                 await wait
@@ -62,9 +63,21 @@ async def _wait(awaitable: Any) -> Any:
     return await awaitable
 
 
-async def test_over_max_outbox_the_client_is_closed_with_one_line(caplog: Log) -> None:
+async def test_a_burst_of_one_turn_is_no_reason_to_close_a_client_that_reads(caplog: Log) -> None:
+    async with serve(Recorder, max_outbox=1000) as client:
+        namespace = await client.connect()
+        for _ in range(100):
+            Recorder.last.emit("x", "y" * 100)
+        for _ in range(100):
+            assert await namespace.receive() == ("x", "y" * 100)
+        assert Recorder.last.socket.connected
+    assert not caplog.messages
+
+
+async def test_over_max_outbox_the_client_is_closed_with_one_line(caplog: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(Recorder, max_outbox=1000) as client:
         await client.connect()
+        monkeypatch.setattr(type(Recorder.last.socket.transport), "flush", lambda transport: None)  # it takes nothing
         for _ in range(20):
             Recorder.last.emit("x", "y" * 100)
         assert not Recorder.last.socket.connected
@@ -895,3 +908,38 @@ async def test_an_ended_socket_is_freed_without_the_garbage_collector(way: Way) 
             assert [each() for each in ended] == [None, None]
     finally:
         gc.enable()
+
+
+async def test_nobody_stays_in_a_room_whose_connection_ends_during_its_goodbye() -> None:
+    goodbye, job_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(Recorder, RoomsMixin):
+        async def recv_connect(self) -> None:
+            self.join("all")
+            self.spawn(self.work)
+
+        async def work(self) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await job_end.wait()
+
+        async def recv_disconnect(self, reason: str) -> None:
+            await goodbye.wait()
+            await super().recv_disconnect(reason)
+
+    app = SocketIOApp(namespaces={"/": Slow}, close_grace=5)
+    async with TestClient(app) as client:
+        namespace = await client.connect()
+        await namespace.disconnect()
+        await settle()
+        Slow.last.socket.close("transport close")
+        await client.advance(3)
+        goodbye.set()
+        await client.advance(3)  # now close_grace is over for what still runs, and its jobs are still ending
+        job_end.set()
+        await settle()
+        assert Slow.last.reasons == ["client namespace disconnect"]
+        assert not app.registry.adapter.members(Target("")), "somebody is still there"
+        assert not app.registry.adapter.members(Target("", frozenset({"all"})))
+        assert app.registry.lives == 0

@@ -380,7 +380,7 @@ class Probe:
             packet = None
         if packet is not None and packet.type is PacketType.UPGRADE:
             return self._upgrade()
-        if packet is None or packet.type is not PacketType.PING or packet.data != "probe":
+        if packet is None or packet.type is not PacketType.PING or packet.data != "probe" or self.probed:
             self.end()
         else:
             self._answer()

@@ -284,7 +284,7 @@ class Upgrade(WebSocket):
                     if socket.posting is not None:
                         await socket.posting.done.wait()  # what came by polling comes first
                     return True
-                if packet is None or packet.type is not PacketType.PING or packet.data != "probe":
+                if packet is None or packet.type is not PacketType.PING or packet.data != "probe" or self.probed:
                     return False
                 await self._answer_probe(socket)
         return False

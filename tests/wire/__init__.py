@@ -1,0 +1,1 @@
+"""The wire fuzzer: right and wrong bytes, of every generation, against a server in a process of its own."""
