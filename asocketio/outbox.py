@@ -61,6 +61,23 @@ class Outbox:
             self._wake()
         return encoded
 
+    def take_some(self, size: int) -> list[Encoded]:
+        """The oldest packets, about ``size`` bytes of them: at least one, where there is one."""
+        if self.size > size:
+            least = self.size - size
+            taken = [self.take()]
+            while self.size > least:
+                taken.append(self.take())
+            return taken
+        # All of them, which is half a microsecond quicker.
+        taken = self._queue[self._at :] if self._at else self._queue
+        self._queue = []
+        self._at = 0
+        self.size = 0
+        if self._waiters is not None:
+            self._wake()
+        return taken
+
     @property
     def full(self) -> bool:
         """Awaiting senders should wait."""

@@ -505,7 +505,7 @@ class Socket:
     def flush(self) -> None:
         """Let the transport send what is queued."""
         self.dirty = False
-        if self.transport is not None and self.outbox:
+        if self.transport is not None and self.outbox.size:
             self.transport.flush()
 
     def disconnect(self) -> Awaitable[None]:

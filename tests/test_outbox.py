@@ -150,3 +150,29 @@ def test_what_has_gone_is_not_held_for_long() -> None:
     assert (taken, len(outbox), len(outbox._queue)) == (sent[: TAKEN + 1], 2 * TAKEN - 1, 2 * TAKEN)  # pyright: ignore[reportPrivateUsage]
     assert [outbox.take() for _ in range(len(outbox))] == sent[TAKEN + 1 :]
     assert (len(outbox), outbox.size) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "parts"), [(24, [4]), (1000, [4]), (23, [4]), (15, [3, 1]), (8, [2, 2]), (1, [1, 1, 1, 1])]
+)
+def test_packets_may_be_taken_several_at_a_time(size: int, parts: list[int]) -> None:
+    outbox = Outbox(1600)
+    packets = [packet(each) for each in (3, 5, 7, 9)]
+    for each in (packet(1), *packets):
+        outbox.put(each)
+    outbox.take()
+    taken = [outbox.take_some(size) for _ in parts]
+    assert [len(some) for some in taken] == parts
+    assert [each for some in taken for each in some] == packets
+    assert (len(outbox), outbox.size) == (0, 0)
+
+
+async def test_room_comes_when_all_is_taken() -> None:
+    outbox = Outbox(1600)
+    outbox.put(packet(1000))
+    waiting = asyncio.create_task(outbox.room())
+    await settled()
+    assert not waiting.done()
+    outbox.take_some(1000)
+    await settled()
+    assert waiting.done()

@@ -26,7 +26,7 @@ from asocketio.lane.frames import (
 )
 from asocketio.log import log
 from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Decoder, Frame
+from asocketio.protocol import Decoder, Encoded, Frame
 from asocketio.socket import Socket, SocketState
 from asocketio.transport import Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
@@ -35,6 +35,9 @@ __all__ = ["Connection"]
 
 GOODBYE = 5.0
 """Seconds for the peer to read what is left and to answer a close; then the connection is cut."""
+
+BITE = 262_144
+"""Bytes that are handed to the transport before it is asked whether it can take more: its buffer counts, too."""
 
 _NORMAL = (1000).to_bytes(2)
 
@@ -227,10 +230,13 @@ class Connection(Transport, asyncio.Protocol):
         if self._blocked or self._closing or socket is None or socket.transport is not self:
             return
         outbox = socket.outbox
+        while outbox.size and not self._blocked:
+            self._write_out(outbox.take_some(BITE))
+
+    def _write_out(self, packets: list[Encoded]) -> None:
         write = self._transport.write
         joined: list[bytes] = []
-        while outbox:
-            encoded = outbox.take()
+        for encoded in packets:
             framed = encoded.framed
             if framed is None:
                 framed = encoded.framed = frames_of(encoded.frames)
@@ -243,8 +249,6 @@ class Connection(Transport, asyncio.Protocol):
                 joined.clear()
             for part in framed:
                 write(part)
-            if self._blocked:
-                return
         if joined:
             write(joined[0] if len(joined) == 1 else b"".join(joined))
 
