@@ -8,7 +8,6 @@ from collections import Counter
 
 from asocketio.config import Config
 from asocketio.errors import Unavailable, UnknownSession
-from asocketio.http import header
 from asocketio.transport import Scope
 
 __all__ = ["Admission", "address_of", "check_pin", "pin_of"]
@@ -34,10 +33,12 @@ class Admission:
         """
         most = self._config.max_sessions
         if self.count >= most:
+            self._limited("max_sessions")
             raise Unavailable(f"{most} sessions are open (max_sessions)")
         most_of_one = self._config.max_sessions_per_address
         if most_of_one is not None and address:
             if self._addresses[address] >= most_of_one:
+                self._limited("max_sessions_per_address")
                 raise Unavailable(f"{address} has {most_of_one} sessions open (max_sessions_per_address)")
             self._addresses[address] += 1
         self.count += 1
@@ -49,6 +50,10 @@ class Admission:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+
+    def _limited(self, setting: str) -> None:
+        if self._config.metrics is not None:
+            self._config.metrics.limited(setting)
 
 
 def address_of(scope: Scope) -> str:
@@ -83,8 +88,12 @@ def check_pin(pin: str | None, scope: Scope, config: Config) -> None:
 
 def _cookie(scope: Scope, config: Config) -> str:
     assert config.cookie is not None
-    for part in header(scope, b"cookie").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == config.cookie:
-            return value
+    wanted = config.cookie.encode()
+    for field, cookies in scope["headers"]:
+        if field != b"cookie":  # HTTP/2 may bring each cookie in a field of its own (RFC 9113, 8.2.3)
+            continue
+        for part in cookies.split(b";"):
+            name, _, value = part.strip().partition(b"=")
+            if name == wanted:
+                return str(value, "latin-1")
     return ""

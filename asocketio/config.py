@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -62,7 +63,7 @@ class Config:
     rate_limits: Mapping[str, tuple[int, float]] | None = None
     """How often one client may send events: ``{"*": (100, 1.0), "message": (5, 10.0)}`` is at most 100 at once and 100
     a second of all together, and 5 at once and 5 in 10 s of ``message``. What comes beyond is dropped; an awaited ack
-    says ``rate_limited``."""
+    says ``rate_limited``. ``"connect"`` is the joining of namespaces, which is refused then."""
     send_timeout: float = 30.0
     """The longest wait for room to send, and for a POST to be taken in."""
     close_grace: float = 5.0
@@ -122,8 +123,10 @@ class Config:
         _check_rates(self.rate_limits)
         if self.pin not in (None, "address", "cookie") or (self.pin == "cookie" and self.cookie is None):
             raise UsageError(f"pin={self.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
-        if self.on_exception is not None and not callable(self.on_exception):
-            raise UsageError(f"on_exception={self.on_exception!r}: expected a function (exception, about)")
+        if self.on_exception is not None and (
+            not callable(self.on_exception) or inspect.iscoroutinefunction(self.on_exception)
+        ):
+            raise UsageError(f"on_exception={self.on_exception!r}: expected a plain function (exception, about)")
         if self.metrics is not None and not isinstance(self.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"metrics={self.metrics!r}: expected an instance of asocketio.metrics.Metrics")
         if self.cookie is not None and not (_is_name(self.cookie)):

@@ -77,9 +77,9 @@ class Dispatcher:
         """See `Socket.sid_in`."""
         return self._socket.sid_in(endpoint)
 
-    def fields(self, endpoint: str, event: str) -> dict[str, str]:
+    def fields(self, packet: Packet) -> dict[str, str]:
         """See `Socket.fields`."""
-        return self._socket.fields(endpoint, event)
+        return self._socket.fields(packet.endpoint, packet.name)
 
     @property
     def full(self) -> bool:
@@ -112,8 +112,8 @@ class Dispatcher:
         backlog.append((packet, size))
         self._size += size
         config = self._socket.config
-        if self._size > config.max_backlog or len(backlog) > config.max_backlog_packets:
-            self._drop_backlog()
+        if self._size - size > config.max_backlog or len(backlog) > config.max_backlog_packets:
+            self._drop_backlog()  # it was full before this one
             self._socket.flooded()
 
     def submit_goodbye(self, member: Member) -> None:
@@ -177,7 +177,7 @@ class Dispatcher:
             return member
         if member is None and packet.endpoint not in self._socket.left:
             raise StrayPacket(
-                f"an {packet.type.value} for the namespace {packet.endpoint or '/'!r}, which it never joined"
+                f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
             )
         return None
 
@@ -256,25 +256,26 @@ class Dispatcher:
             log.debug("%s ended with its client: %r", str(work), error)
             return
         if isinstance(error, Overflow):
-            about = self.fields(packet.endpoint, packet.name)
-            self._socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=about)
-            self._tell_failure(packet)
-            return
-        raised(error, str(work), self._socket, packet.endpoint, packet.name or packet.type.value)
+            self._socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
+        else:
+            raised(error, str(work), self._socket, packet.endpoint, packet.name or packet.type.value)
         self._tell_failure(packet)
 
     def _tell_failure(self, packet: Packet) -> None:
         wanted = packet.ack == "data"
         message = f"The handler of {packet.name[:100]!r} failed" if packet.name else "The handler failed"
-        self.report(packet.endpoint, "handler_error", message, packet.id, quiet=wanted)
+        quiet = wanted or packet.type is PacketType.ACK  # a callback is not the client's business
+        self.report(packet.endpoint, "handler_error", message, packet.id, quiet=quiet)
         if wanted:
             answer = [error_answer("handler_error", message)]
             self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
 
     def drop(self, packet: Packet, name: str, message: str) -> None:
-        """Do not handle an event: tell the program's error handler, and the client by its ack if it wants one."""
+        """Do not handle a packet: tell the program's error handler, and the client if it waits for an answer."""
         self.report(packet.endpoint, name, message, packet.id, quiet=True)
-        if packet.ack == "data":
+        if packet.type is PacketType.CONNECT:
+            say_refused(self._socket, packet.endpoint, {"message": name})
+        elif packet.ack == "data" and packet.endpoint in self._socket.members:
             self._socket.send_packet(
                 Packet(PacketType.ACK, packet.endpoint, args=[error_answer(name, message)], id=packet.id)
             )

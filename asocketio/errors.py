@@ -59,10 +59,15 @@ class SocketIOError(Exception):
 class ProtocolError(SocketIOError):
     """The peer broke the rules of the protocol; its connection ends, nobody else's.
 
-    ``status`` is the HTTP status of the answer when it happened in a request.
+    ``status`` is the HTTP status of the answer when it happened in a request; ``limit`` is the setting that was
+    exceeded, if one was.
     """
 
     status: ClassVar[int] = 400
+
+    def __init__(self, message: str = "", limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class MalformedPacket(ProtocolError):

@@ -67,7 +67,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     announced = header(scope, b"content-length")
     if announced.isascii() and announced.isdigit() and int(announced[:18]) > limit:
-        raise PayloadTooLarge(f"a body of {announced[:18]} bytes, at most {limit} are taken (max_payload)")
+        raise PayloadTooLarge(
+            f"a body of {announced[:18]} bytes, at most {limit} are taken (max_payload)", "max_payload"
+        )
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -77,7 +79,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise PayloadTooLarge(f"a body of over {limit} bytes (max_payload)")
+            raise PayloadTooLarge(f"a body of over {limit} bytes (max_payload)", "max_payload")
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

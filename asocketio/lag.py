@@ -54,7 +54,10 @@ class Lag:
         late = max(now - self._due, 0.0)
         if late >= STALL:
             self._ended = now
-            log.warning("the event loop was blocked for %.1f s: all clients waited, none is cut off for it", late)
+            log.warning(
+                "the event loop was blocked for about %.1f s: all waited; no ping time-out counts for that time",
+                late,
+            )
         if self._report is not None:
             self._report(late)
         self._arm()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from time import monotonic
 
-__all__ = ["HideSessions", "Throttle", "log"]
+__all__ = ["HideSessions", "Throttle", "log", "shown"]
 
 log = logging.getLogger("asocketio")
 
@@ -33,6 +33,12 @@ class HideSessions(logging.Filter):
 
 def _hide(text: str) -> str:
     return _SESSION.sub(r"\1…", text) if "sid=" in text or "/1/" in text else text
+
+
+def shown(text: str) -> str:
+    """Text of a client as a field of a log record: short, and unable to look like a line of its own."""
+    text = text[:100]
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class Throttle:

@@ -8,6 +8,7 @@ from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from asocketio.errors import Disconnected
 from asocketio.handlers import Handlers
 from asocketio.metrics import Gauges, Metrics
 from asocketio.packet import Packet
@@ -56,8 +57,8 @@ def timed(
 
         try:
             result = handle(packet)
-        except BaseException:
-            ended(True)
+        except BaseException as error:
+            ended(_fails(error))
             raise
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             return _until_done(result, ended)
@@ -70,11 +71,16 @@ def timed(
 async def _until_done(result: Awaitable[Any], ended: Callable[[bool], None]) -> Any:
     try:
         value = await result
-    except BaseException:
-        ended(True)
+    except BaseException as error:
+        ended(_fails(error))
         raise
     ended(False)
     return value
+
+
+def _fails(error: BaseException) -> bool:
+    """Whether it is the handler that failed: that its client has gone in the meantime is the way of clients."""
+    return not isinstance(error, Disconnected)
 
 
 def gauges(server: Registry) -> Gauges:

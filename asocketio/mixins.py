@@ -30,6 +30,7 @@ class RoomsMixin:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
         if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms:
+            member.socket.limited("max_rooms")
             raise Overflow(f"a client is in {most} rooms of {member.endpoint or '/'!r} already (max_rooms)", "in")
         member.socket.server.adapter.join(member, room)
 

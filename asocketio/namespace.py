@@ -54,7 +54,7 @@ class BaseNamespace:
         super().__init__()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.ns_name or '/'} {self.sid}>"
+        return f"<{type(self).__name__} {self.ns_name or '/'} {self._member.shown_sid}>"
 
     @property
     def session(self) -> dict[str, Any]:
@@ -258,9 +258,11 @@ class BaseNamespace:
         return member.flow()
 
     def _answered_by(self, callback: Callable[..., Any]) -> Callable[[list[Any] | None, BaseException | None], None]:
+        name = getattr(callback, "__qualname__", type(callback).__name__)  # its repr may hold ids that are secrets
+
         def answered(args: list[Any] | None, error: BaseException | None) -> None:
             if args is not None:
-                self._member.socket.dispatcher.run(self.ns_name, f"callback {callback!r}", callback, *args)
+                self._member.socket.dispatcher.run(self.ns_name, f"callback {name}", callback, *args)
 
         return answered
 
@@ -350,9 +352,10 @@ class BaseNamespace:
             work = fn(*args, **kwargs)
             if hasattr(work, "__await__"):
                 await work
-        except Disconnected as error:
-            log.debug("%s: job %s ended with its client: %r", self._member, name, error)
         except Exception as error:  # the user's function
+            if isinstance(error, Disconnected) and self._member.gone:
+                log.debug("%s: job %s ended with its client: %r", self._member, name, error)
+                return
             raised(error, f"{self._member}: job {name}", self._member.socket, self.ns_name, name)
             self._member.socket.dispatcher.report(self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
 

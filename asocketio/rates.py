@@ -16,12 +16,12 @@ class Rates:
     __slots__ = ("_left", "_limits")
 
     def __init__(self, limits: Mapping[str, tuple[int, float]]) -> None:
-        self._limits = limits
+        self._limits = {_plain(event): limit for event, limit in limits.items()}
         self._left: dict[str, tuple[float, float]] = {}  # tokens, and when that was; only limited names get in
 
     def allow(self, event: str, now: float) -> bool:
         """Whether the event may be handled; if so, it counts."""
-        names = [name for name in (ALL, event) if name in self._limits]
+        names = [name for name in (ALL, _plain(event)) if name in self._limits]
         tokens = {name: self._tokens(name, now) for name in names}
         if any(left < 1 for left in tokens.values()):
             return False
@@ -35,3 +35,8 @@ class Rates:
             return count
         left, then = self._left[name]
         return min(count, left + (now - then) * count / seconds)
+
+
+def _plain(event: str) -> str:
+    """Both spellings of an event reach one handler, so they have one bucket."""
+    return event.replace(" ", "_")

@@ -21,6 +21,7 @@ from asocketio.heartbeat import heartbeats
 from asocketio.lag import Lag
 from asocketio.log import Throttle, log
 from asocketio.metered import MeteredSocket, gauges
+from asocketio.metrics import Gauges
 from asocketio.protocol import Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.stepper import Stepper
@@ -105,10 +106,14 @@ class Registry:
         self.lag = Lag(self.clock, None if metrics is None else metrics.lagged)
         self._heartbeats = heartbeats(self.clock, self._deadlines, config, self.lag)
         if metrics is not None:
-            metrics.started(partial(gauges, self))
+            metrics.started(self.gauges)
         self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
         self._lingering: Line[Socket] = line(LINGER, self._linger_over)
         self._slow: Line[Watched] = line(SLOW, self._handler_slow)
+
+    def gauges(self) -> Gauges:
+        """How things stand, for `asocketio.metrics`."""
+        return gauges(self)
 
     # The life of a socket.
 
@@ -229,7 +234,11 @@ class Registry:
         dirty, self._dirty = self._dirty, []
         until = monotonic() + TURN
         for done, socket in enumerate(dirty, 1):
-            socket.flush()
+            try:
+                socket.flush()
+            except Exception:  # nobody's but this client's affair
+                log.exception("%s: could not be sent to", socket.sid_in(""), extra=socket.fields())
+                socket.close("transport error")
             if done % FLUSHES == 0 and monotonic() > until and self.loop is not None:
                 if not self._dirty:
                     self.loop.call_soon(self._flush)

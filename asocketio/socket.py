@@ -23,6 +23,7 @@ from asocketio.errors import (
     StrayPacket,
     UnexpectedPacket,
 )
+from asocketio.log import shown
 from asocketio.member import Gone, Member, MemberState, Room
 from asocketio.outbox import Outbox
 from asocketio.packet import GLOBAL_NS, Packet, PacketType
@@ -227,7 +228,7 @@ class Socket:
 
     def fields(self, endpoint: str = "", event: str = "") -> dict[str, str]:
         """For log records: ``sid``, ``namespace`` and ``event``."""
-        return {"sid": self.sid_in(endpoint), "namespace": endpoint or "/", "event": event}
+        return {"sid": self.sid_in(endpoint), "namespace": shown(endpoint) or "/", "event": shown(event)}
 
     def speak(self, protocol: Protocol) -> None:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
@@ -266,7 +267,7 @@ class Socket:
         size = len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode(errors="surrogatepass"))
         if size > self.config.max_payload:
             raise PayloadTooLarge(
-                f"a message of {size} bytes, at most {self.config.max_payload} are taken (max_payload)"
+                f"a message of {size} bytes, at most {self.config.max_payload} are taken (max_payload)", "max_payload"
             )
 
     def _handle(self, packet: Packet, size: int) -> None:
@@ -274,7 +275,7 @@ class Socket:
         if kind is _EVENT or kind is PacketType.CONNECT:
             if packet.ack is True:
                 self._confirm(packet)
-            if self._rates is not None and kind is _EVENT and not self._may(packet, packet.name):
+            if self._rates is not None and not self._may(packet, packet.name or "connect"):
                 return
             self.dispatcher.submit(packet, size)
         elif kind is PacketType.ACK:
@@ -299,8 +300,8 @@ class Socket:
                 self.dispatcher.submit(packet, size)
 
     def _may(self, packet: Packet, event: str) -> bool:
-        """Whether its events are not too many (``rate_limits``). What is in no namespace is refused elsewhere."""
-        if self._rates is None or packet.endpoint not in self.members:
+        """Whether they are not too many (``rate_limits``). What is for no namespace of ours is refused elsewhere."""
+        if self._rates is None or packet.endpoint not in self.dispatcher.namespaces:
             return True
         if self._rates.allow(event, self.server.clock.now()):
             return True
@@ -309,8 +310,8 @@ class Socket:
         return False
 
     def limited(self, setting: str) -> None:
-        """A limit was met: count it."""
-        if self.config.metrics is not None:
+        """A limit was met, if one is named: count it."""
+        if self.config.metrics is not None and setting:
             self.config.metrics.limited(setting)
 
     def _confirm(self, packet: Packet) -> None:
@@ -321,12 +322,13 @@ class Socket:
     def _answered(self, packet: Packet) -> None:
         member = self.members.get(packet.endpoint)
         if member is None and packet.endpoint not in self.left:
-            raise StrayPacket(f"an ack for the namespace {packet.endpoint!r}, which was never joined")
+            raise StrayPacket(f"an ack for the namespace {packet.endpoint[:100]!r}, which was never joined")
         if self._acks is not None:
             self._acks.resolve(packet.id, packet.endpoint, packet.args)
 
     def refuse(self, error: ProtocolError) -> None:
         """The client broke the rules: one log line, and the end of its connection where its generation says so."""
+        self.limited(error.limit)
         forgiven = isinstance(error, self.protocol.forgives)
         what = "dropped what broke the protocol" if forgiven else "closed, the client broke the protocol"
         self.server.complaints.warning(
@@ -407,9 +409,9 @@ class Socket:
         self.flush()
         return self.outbox.size <= most
 
-    def too_slow(self, how: str = "") -> None:
+    def too_slow(self, how: str = "", setting: str = "max_outbox") -> None:
         """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
-        self.limited("max_outbox")
+        self.limited(setting)
         how = how or f"over {self.config.max_outbox} bytes wait for it (max_outbox)"
         self.server.complaints.warning(
             "too slow", "%s: closed, it does not keep up: %s", self.sid_in(""), how, fields=self.fields()
@@ -441,7 +443,7 @@ class Socket:
         finally:
             self.end_waiting()
         if scope.cancelled_caught:
-            self.too_slow(f"it took nothing for {self.config.send_timeout} s (send_timeout)")
+            self.too_slow(f"it took nothing for {self.config.send_timeout} s (send_timeout)", "send_timeout")
         if self.state is SocketState.CLOSED:
             raise Disconnected(self.reason)
 

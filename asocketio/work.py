@@ -41,13 +41,17 @@ class Work:
         where = f"{self.dispatcher.sid_in(packet.endpoint)} {endpoint}"
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """For log records."""
+        return self.dispatcher.fields(self.packet)
+
     def complain(self) -> None:
         """It has been running for long."""
-        packet = self.packet
         log.warning(
             "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
             str(self),
-            extra=self.dispatcher.fields(packet.endpoint, packet.name),
+            extra=self.fields,
         )
 
     def __call__(self, result: Any, error: BaseException | None) -> None:

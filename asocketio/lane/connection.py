@@ -160,6 +160,7 @@ class Connection(Transport, asyncio.Protocol):
             "transport error" if error.code == TOO_BIG else "transport close",
         )
         if error.code == TOO_BIG and socket is not None:
+            socket.limited("max_payload")
             socket.server.complaints.warning(
                 "payload", "%s: closed, a message %s (max_payload, --ws-max-size)", socket.sid_in(""), error.reason
             )

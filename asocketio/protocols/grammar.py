@@ -150,7 +150,9 @@ class Assembler:
         if not count or int(count) == 0:
             return packet
         if int(count) > self._limit:
-            raise MalformedPacket(f"{count} attachments, at most {self._limit} are allowed (max_attachments)")
+            raise MalformedPacket(
+                f"{count} attachments, at most {self._limit} are allowed (max_attachments)", "max_attachments"
+            )
         self._packet, self.due = packet, int(count)
         return None
 
@@ -182,7 +184,9 @@ class Assembler:
         self._attachments.append(data)
         self._size += len(data)
         if self._size > self._most:
-            raise PayloadTooLarge(f"attachments of over {self._most} bytes in one packet (max_attachment_bytes)")
+            raise PayloadTooLarge(
+                f"attachments of over {self._most} bytes in one packet (max_attachment_bytes)", "max_attachment_bytes"
+            )
         self.due -= 1
         if self.due:
             return None

@@ -214,7 +214,8 @@ class Post:
         try:
             await self._take_in(socket, inlet)
         except PayloadTooLarge as error:
-            socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error)
+            socket.limited(error.limit)
+            socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
             # Or the server would go on reading the rest, to throw it away.
             await _refuse(self._send, error.status, [*self._headers, (b"connection", b"close")])
             if self._form.script is not None:
