@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -270,18 +271,21 @@ async def _tell_news() -> None:
             app.of(namespace).to("all").emit("news", LEDGER.news)
 
 
+PATIENCE = float(os.environ.get("CHAOS_PATIENCE", "1"))
+"""All time-outs are so many times as long: hundreds of clients in one process, and their network, take their time."""
+
 app = SocketIOApp(
     control,
     namespaces={"/": Chaos, "/b": Chaos, "/closed": Closed},
     ping_interval=1.0,
-    ping_timeout=4.0,
+    ping_timeout=4.0 * PATIENCE,
     heartbeat_interval=1.0,
-    heartbeat_timeout=4.0,
-    close_timeout=6.0,
+    heartbeat_timeout=4.0 * PATIENCE,
+    close_timeout=6.0 * PATIENCE,
     polling_duration=1.0,
-    connect_timeout=8.0,
-    upgrade_timeout=3.0,
-    send_timeout=4.0,
+    connect_timeout=8.0 * PATIENCE,
+    upgrade_timeout=3.0 * PATIENCE,
+    send_timeout=4.0 * PATIENCE,
     close_grace=1.5,
     max_payload=200_000,
     max_outbox=1_000_000,

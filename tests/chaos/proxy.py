@@ -146,7 +146,7 @@ class Link:
     async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         now = asyncio.get_running_loop().time
         until = now() + TEARING
-        while self.faults.torn and data and now() < until:
+        while self.faults.torn and not self.faults.rate and data and now() < until:
             size = self._rng.randint(1, self.faults.torn)
             writer.write(data[:size])
             data = data[size:]
