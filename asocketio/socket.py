@@ -275,7 +275,7 @@ class Socket:
         if kind is _EVENT or kind is PacketType.CONNECT:
             if packet.ack is True:
                 self._confirm(packet)
-            if self._rates is not None and not self._may(packet, packet.name or "connect"):
+            if self._rates is not None and not self._may(packet, packet.name if kind is _EVENT else "connect"):
                 return
             self.dispatcher.submit(packet, size)
         elif kind is PacketType.ACK:
