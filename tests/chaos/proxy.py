@@ -109,7 +109,9 @@ class Link:
             raise
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
-        size = 512 if self.faults.rate and way == "down" else CHUNK
+        size = CHUNK
+        if self.faults.rate and way == "down":
+            size = max(512, self.faults.rate // 20)  # twenty sleeps a second: a busy machine manages no more
         try:
             while data := await reader.read(size):
                 await self._hold_back(len(data), way)
