@@ -64,7 +64,7 @@ EXPECTED = (
 KINDS = (
     *("Socket", "Member", "Chaos", "Dispatcher", "Work", "Outbox", "Acks", "Poll", "Post", "Inlet", "Connection"),
     *("Probe", "Lane", "LaneOpening", "PollingOpening", "RoamingWebSocket", "Upgrade", "WebSocketOpening"),
-    *("HttpToolsProtocol", "RequestResponseCycle", "_Adopted", "WebSocketsSansIOProtocol", "Runner"),
+    *("_Adopted", "WebSocketsSansIOProtocol", "Runner"),  # uvicorn's HTTP objects live on with their keep-alive timers
 )
 
 

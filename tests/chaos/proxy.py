@@ -200,25 +200,19 @@ class Link:
 
 
 class Proxy:
-    """Listens on a port of its own for clients of the server at ``port``."""
+    """Stands before the server at ``port``. Clients that say what is to happen to them come by `connect`."""
 
     def __init__(self, port: int, strangers: Callable[[], Faults], rng: random.Random) -> None:
         self.count: Counter[str] = Counter()
         """What was done to connections."""
-        self.ports = [0, 0]
-        """For those who say what is to happen to them (`connect`), and for strangers."""
+        self.port = 0
+        """Where strangers connect."""
         self._port = port
         self._strangers = strangers
         self._rng = rng
-        self._servers: list[asyncio.Server] = []
+        self._server: asyncio.Server | None = None
         self._links: set[Link] = set()
-        self._due: dict[int, asyncio.Future[Link]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def port(self) -> int:
-        """Where strangers connect."""
-        return self.ports[1]
 
     @property
     def silent(self) -> int:
@@ -227,31 +221,17 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen."""
-        for number, accept in enumerate((self._accept, self._accept_stranger)):
-            server = await asyncio.start_server(accept, HOST, 0, backlog=1000)
-            self.ports[number] = server.sockets[0].getsockname()[1]
-            self._servers.append(server)
+        self._server = await asyncio.start_server(self._accept_stranger, HOST, 0, backlog=1000)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def connect(self, faults: Faults) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Link]:
-        """A connection to the server that will be hurt by ``faults``."""
+        """A connection to the server that will be hurt by ``faults``; its near half needs no port."""
         link = Link(faults, random.Random(self._rng.random()), self.count)
-        reader, writer = await asyncio.open_connection(HOST, self.ports[0])
-        self._claim(writer.get_extra_info("sockname")[1]).set_result(link)
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        task = asyncio.get_running_loop().create_task(self._carry(link, *await asyncio.open_connection(sock=ours)))
+        self._tasks.add(task)
         return reader, writer, link
-
-    def _claim(self, port: int) -> asyncio.Future[Link]:
-        """Filled by `connect`, emptied by the other side: either may come first."""
-        if port not in self._due:
-            self._due[port] = asyncio.get_running_loop().create_future()
-        return self._due[port]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        port = writer.get_extra_info("peername")[1]
-        try:
-            link = await self._claim(port)
-        finally:
-            self._due.pop(port, None)
-        await self._carry(link, reader, writer)
 
     async def _accept_stranger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._carry(Link(self._strangers(), random.Random(self._rng.random()), self.count), reader, writer)
@@ -278,12 +258,8 @@ class Proxy:
 
     async def stop(self) -> None:
         """Close everything."""
-        for server in self._servers:
-            server.close()
-        for due in self._due.values():
-            if not due.done():
-                due.set_result(Link(Faults(), self._rng, self.count))
-                due.result().end("reset")
+        if self._server is not None:
+            self._server.close()
         for link in list(self._links):
             link.end("reset", force=True)
         if self._tasks:
