@@ -49,6 +49,7 @@ FLOORS: list[list[str]] = [
     [
         *("", "testing.clock", "testing.world", "testing.dialects", "testing.carriers", "testing.client", "testing"),
         "__main__",
+        *("metrics.prometheus", "metrics.opentelemetry"),
     ],
 ]
 """From the ground up; within a floor a module may import those before it. ``""`` is the package: its public names."""
@@ -75,7 +76,11 @@ UPWARD: dict[str, set[str]] = {
 THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 """What the package depends on."""
 
-OPTIONAL: dict[str, set[str]] = {"accelerated": {"msgspec", "orjson"}}
+OPTIONAL: dict[str, set[str]] = {
+    "accelerated": {"msgspec", "orjson"},
+    "metrics.prometheus": {"prometheus_client"},
+    "metrics.opentelemetry": {"opentelemetry"},
+}
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
 PURE = [

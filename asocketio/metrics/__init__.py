@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 
-__all__ = ["Gauges", "Metrics"]
+__all__ = ["EVENT_SECONDS", "LAG_SECONDS", "Gauges", "Metrics", "Servers"]
+
+EVENT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Bounds for histograms of handlers: most take microseconds, those that wait for a client or a database seconds."""
+
+LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds for histograms of the event loop's lateness: from 0.1 on clients notice."""
+
+_KINDS = tuple(product(("0.9", "3", "4"), ("polling", "websocket")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,35 @@ class Gauges:
     handlers: int = 0
     """Handlers that have started and not ended."""
 
+    def __add__(self, other: Gauges) -> Gauges:
+        return Gauges(
+            sockets=dict(Counter(self.sockets) + Counter(other.sockets)),
+            lives=self.lives + other.lives,
+            members=self.members + other.members,
+            queued_bytes=self.queued_bytes + other.queued_bytes,
+            waiting_packets=self.waiting_packets + other.waiting_packets,
+            handlers=self.handlers + other.handlers,
+        )
+
+
+class Servers:
+    """The servers that a `Metrics` was told of, as one: several apps may share it.
+
+    It keeps them for as long as it lives itself.
+    """
+
+    def __init__(self) -> None:
+        self._servers: dict[Callable[[], Gauges], None] = {}
+
+    def add(self, gauges: Callable[[], Gauges]) -> None:
+        """What `Metrics.started` was given. The same server may come again: it does so in each event loop."""
+        self._servers[gauges] = None
+
+    def gauges(self) -> Gauges:
+        """The sum of all. Kinds of sockets that there are none of are 0: a series that ends looks like a lost scrape."""
+        total = sum((gauges() for gauges in list(self._servers)), Gauges())
+        return replace(total, sockets={**dict.fromkeys(_KINDS, 0), **total.sockets})
+
 
 class Metrics:
     """Every method does nothing here. They are called in the event loop, must not raise, and must not take long.
@@ -38,6 +77,8 @@ class Metrics:
     def started(self, gauges: Callable[[], Gauges]) -> None:
         """A server is there. ``gauges()`` walks over all its sockets: ask when a scrape comes, not each second.
 
+        Called once in each event loop that an app is used in, at its first request, and again in a test when a client
+        brings a new clock: `Servers` knows them apart.
         In the server's event loop it is exact; from another thread it may be off by what happens meanwhile.
         """
 
@@ -60,7 +101,10 @@ class Metrics:
         """A packet was queued for a client: ``size`` characters and bytes."""
 
     def handled(self, namespace: str, event: str, seconds: float, failed: bool) -> None:
-        """A handler has ended, ``seconds`` after its start. ``event`` is ``"*"`` where no handler names it."""
+        """A handler has ended, ``seconds`` after its start. ``event`` is ``"*"`` where no handler names it.
+
+        ``failed``: it raised, and not because its client has gone (`Disconnected`).
+        """
 
     def lagged(self, seconds: float) -> None:
         """The event loop came to a timer ``seconds`` late. Called about once a second while there are sockets."""

@@ -6,6 +6,9 @@ The Django example is not here: its settings would hold for every other test of 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import logging.config
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,6 +23,9 @@ from examples import ack, auth_fastapi, echo
 from examples.chat import app as chat
 from examples.live_cpu import app as live_cpu
 from examples.live_cpu import meter
+from examples.observability import app as observability
+from examples.observability.lines import JsonLines
+from tests.worlds import until
 
 Transport = Literal["websocket", "polling"]
 TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling")
@@ -322,3 +328,60 @@ def test_the_meter_measures_its_own_process_where_there_is_no_proc(
     monkeypatch.setattr(meter, "STAT", tmp_path / "nothing")
     [load] = meter.CpuMeter().read()
     assert 0.0 <= load <= 100.0
+
+
+# --- observability ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_observability_counts_what_happens(transport: Transport) -> None:
+    before = observability.raised["fail"]
+    async with TestClient(observability.app, transport=transport) as client, web(observability.app) as browser:
+        ada = await client.connect()
+        assert [await ada.call("say", text) for text in ("Hello", "", 5)] == [True, False, False]
+        assert await ada.receive() == ("said", "Hello")
+        assert (await ada.call("fail"))["error"]["name"] == "handler_error"
+        answer = await browser.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert f'\nsocketio_sockets{{generation="4",transport="{transport}"}} 1.0\n' in answer.text
+    assert '\nsocketio_handler_seconds_count{event="say",namespace="/"} ' in answer.text
+    assert observability.raised["fail"] == before + 1
+
+
+async def test_observability_waits_in_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observability, "WAIT", 0.06)
+    async with TestClient(observability.app) as client, web(observability.app) as browser:
+        ada = await client.connect()
+        waiting = asyncio.create_task(ada.call("wait"))
+        await until(lambda: observability.registry.get_sample_value("socketio_running_handlers") == 1)
+        assert await waiting is None
+        text = (await browser.get("/metrics")).text
+    assert '_seconds_bucket{event="wait",le="0.05",namespace="/"} 0.0\n' in text
+    assert '_seconds_bucket{event="wait",le="30.0",namespace="/"} 1.0\n' in text
+
+
+async def test_observability_serves_its_page() -> None:
+    async with web(observability.app) as browser:
+        assert "<title>Observability</title>" in (await browser.get("/")).text
+
+
+async def test_observability_logs_lines_of_json(caplog: pytest.LogCaptureFixture) -> None:
+    async with TestClient(observability.app) as client:
+        ada = await client.connect()
+        await ada.call("fail")
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    line = json.loads(JsonLines().format(record))
+    assert (line["sid"], line["namespace"], line["event"]) == (ada.sid, "/", "fail")
+    assert line["exception"].endswith("RuntimeError: on purpose")
+    assert ada.sid in line["message"]
+    plain = logging.makeLogRecord({"name": "asocketio", "levelname": "INFO", "msg": "hello"})
+    assert json.loads(JsonLines().format(plain)) == {"level": "INFO", "logger": "asocketio", "message": "hello"}
+
+
+def test_observability_has_a_configuration_that_the_standard_library_understands() -> None:
+    path = Path(observability.__file__).with_name("logging.json")
+    configuration = logging.config.DictConfigurator(json.loads(path.read_text()))
+    handlers = configuration.config["handlers"]
+    assert handlers["all"]["formatter"] in configuration.config["formatters"]
+    formatter = configuration.resolve(configuration.config["formatters"]["json"]["()"])
+    assert formatter is JsonLines

@@ -267,11 +267,26 @@ def test_ack_page_asks_and_is_asked(open_page: OpenPage, start_server: StartServ
     expect(page.locator("#verdict")).to_have_text("Time is up: it is 42.")
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_observability_page_shows_the_scrape(open_page: OpenPage, start_server: StartServer, transport: str) -> None:
+    page = open_page(start_server("examples.observability.app:app").url + f"/?transport={transport}")
+    page.get_by_label("Say something").fill("Hello")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#log li")).to_have_text(["Hello"])
+    page.get_by_role("button", name="Fail").click()
+    for series in (
+        'socketio_handler_failures_total{event="fail",namespace="/"} 1.0\n',
+        f'socketio_sockets{{generation="4",transport="{transport}"}} 1.0\n',
+    ):
+        expect(page.locator("#metrics")).to_contain_text(series)
+    expect(page.locator("#metrics")).not_to_contain_text("_bucket")
+
+
 def test_every_page_pins_the_client_that_it_is_tested_with(client_bundle: Path) -> None:
     digest = base64.b64encode(hashlib.sha384(client_bundle.read_bytes()).digest()).decode()
     pages = [
         path for path in EXAMPLES.rglob("*") if path.suffix in {".html", ".py"} and "<script src" in path.read_text()
     ]
-    assert len(pages) == 6
+    assert len(pages) == 7
     for page in pages:
         assert f'integrity="sha384-{digest}"' in page.read_text(), page
