@@ -17,7 +17,16 @@ from asocketio.clock import Clock
 from asocketio.collector import tune
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.http import Headers, answer, check_origin, check_script, cors_headers, preflight_headers, tell
+from asocketio.http import (
+    Headers,
+    answer,
+    check_fetch,
+    check_origin,
+    check_script,
+    cors_headers,
+    preflight_headers,
+    tell,
+)
 from asocketio.lane.opening import LaneOpening, way_of
 from asocketio.log import log
 from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
@@ -201,6 +210,8 @@ class SocketIOApp:
             visit = read_visit(scope, below, self.config, self._protocols)
             if visit.form.script is not None:
                 check_script(scope, self.config)
+            elif not visit.sid:
+                check_fetch(scope, self.config)
             if visit.sid:
                 await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
             elif self._closing:

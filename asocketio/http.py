@@ -13,6 +13,7 @@ from asocketio.transport import Message, Receive, Scope, Send
 __all__ = [
     "Headers",
     "answer",
+    "check_fetch",
     "check_origin",
     "check_script",
     "cors_headers",
@@ -104,6 +105,20 @@ def check_origin(scope: Scope, config: Config) -> str | None:
         f"SocketIOApp(..., cors_allowed_origins=[{origin[:200]!r}]); if both are your own site, "
         "a proxy changes Host: let it pass the original one on"
     )
+
+
+def check_fetch(scope: Scope, config: Config) -> None:
+    """Refuse a handshake that another site's page has a browser make by an image or the like: that sends no Origin.
+
+    The page could not read the answer, but the session would open, with the user's cookies.
+
+    Raises:
+        Forbidden: the page may not connect.
+    """
+    if header(scope, b"origin") or header(scope, b"sec-fetch-site") not in ("cross-site", "same-site"):
+        return
+    if not _is_allowed("", config):
+        raise Forbidden("refused a page of another site that asks without an Origin: by an image, a link or a form")
 
 
 def check_script(scope: Scope, config: Config) -> None:

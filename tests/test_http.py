@@ -12,6 +12,7 @@ from asocketio.errors import Disconnected, Forbidden, PayloadTooLarge
 from asocketio.http import (
     Headers,
     answer,
+    check_fetch,
     check_origin,
     cors_headers,
     header,
@@ -248,3 +249,25 @@ def test_cors_headers_of_a_framework_are_replaced_by_ours() -> None:
     ]
     assert replace_cors(theirs, OF_ALL) == [(b"content-type", b"text/html"), (b"vary", b"Cookie"), *OF_ALL]
     assert replace_cors(theirs, []) == [(b"content-type", b"text/html"), (b"vary", b"Cookie")]
+
+
+@pytest.mark.parametrize(
+    ("site", "origins", "refused"),
+    [
+        ("cross-site", None, True),
+        ("same-site", None, True),
+        ("cross-site", ["https://other.example"], True),
+        ("cross-site", "*", False),
+        ("same-origin", None, False),
+        ("none", None, False),
+        ("", None, False),
+    ],
+)
+def test_an_image_of_another_site_opens_no_session(site: str, origins: Any, refused: bool) -> None:
+    config = Config(cors_allowed_origins=origins)
+    if refused:
+        with pytest.raises(Forbidden):
+            check_fetch(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
+    else:
+        check_fetch(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
+    check_fetch(scope(("origin", "https://seen.to"), ("sec-fetch-site", site)), config)

@@ -63,7 +63,7 @@ class Servers:
         self._servers[gauges] = None
 
     def gauges(self) -> Gauges:
-        """The sum of all. Kinds of sockets that there are none of are 0: a series that ends looks like a lost scrape."""
+        """The sum of all. Kinds of sockets that nobody has are 0: a series that ends looks like a lost scrape."""
         total = sum((gauges() for gauges in list(self._servers)), Gauges())
         return replace(total, sockets={**dict.fromkeys(_KINDS, 0), **total.sockets})
 

@@ -14,7 +14,7 @@ import anyio
 
 from asocketio.clock import Timer
 from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
-from asocketio.http import Headers, answer, header, read_body
+from asocketio.http import Headers, answer, header, read_body, tell
 from asocketio.packet import Packet, PacketType
 from asocketio.protocol import Body, Form, Frame, Protocol
 from asocketio.socket import Socket, SocketState
@@ -34,6 +34,9 @@ EXCUSE = 1000
 
 SLICE = 64
 """Frames of one client that are handled before others have a turn."""
+
+LINGER = 2.0
+"""Seconds for which the rest of a body that is too large is read, to be thrown away."""
 
 _NOOP = Packet(PacketType.NOOP)
 _PLAIN = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
@@ -211,15 +214,11 @@ class Post:
             await _refuse(self._send, 400, self._headers)
             return
         inlet = socket.posting = Inlet()
+        too_large: PayloadTooLarge | None = None
         try:
             await self._take_in(socket, inlet)
         except PayloadTooLarge as error:
-            socket.limited(error.limit)
-            socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
-            # Or the server would go on reading the rest, to throw it away.
-            await _refuse(self._send, error.status, [*self._headers, (b"connection", b"close")])
-            if self._form.script is not None:
-                socket.close("transport error")  # a page cannot see the status of a form: the next poll tells it
+            too_large = error
         except ProtocolError as error:
             socket.refuse(error)
             if not inlet.answered:
@@ -229,6 +228,28 @@ class Post:
         finally:
             socket.posting = None
             inlet.done.set()
+        if too_large is not None:
+            await self._refuse_and_linger(socket, too_large)
+
+    async def _refuse_and_linger(self, socket: Socket, error: PayloadTooLarge) -> None:
+        """Answer, then read on for a while: the answer to who still sends is lost when the connection just closes.
+
+        Not for ever, as the server would.
+        """
+        socket.limited(error.limit)
+        socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
+        if self._form.script is not None:
+            socket.close("transport error")  # a page cannot see the status of a form: the next poll tells it
+        headers = [_PLAIN[0], (b"connection", b"close"), (b"content-length", b"0"), *self._headers]
+        await tell(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
+        left = 2 * socket.config.max_payload
+        with socket.server.clock.deadline(LINGER):
+            while left > 0:
+                message = await self._receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+        await tell(self._send, {"type": "http.response.body", "body": b""})
 
     async def _wait_for_former(self, socket: Socket) -> bool:
         former = socket.posting

@@ -120,7 +120,8 @@ class WebSocket(Transport):
     def _close_socket(self) -> None:
         """The peer has gone, and with it the socket, unless another transport carries that now."""
         if self._socket.transport is self:
-            self._socket.close("transport close")
+            # Some servers close all websockets themselves when they end.
+            self._socket.close("server shutting down" if self._socket.server.closing else "transport close")
 
     def end(self) -> None:
         # Not now: the reading task may be the one that steps the handler that closes the socket, and
