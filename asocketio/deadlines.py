@@ -46,6 +46,10 @@ class Line(Generic[T]):
         """When the next deadline falls due."""
         return next(iter(self._due.values())) if self._due else None
 
+    def oldest(self) -> T:
+        """The item that falls due next; there must be one."""
+        return next(iter(self._due))
+
     def expire(self, now: float) -> None:
         """Call ``expired`` for every deadline that has passed, the oldest first."""
         while self._due:

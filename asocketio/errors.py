@@ -86,6 +86,8 @@ class PayloadTooLarge(ProtocolError):
     """More bytes than ``max_payload`` in one request or message."""
 
     status: ClassVar[int] = 413
+    rest = True
+    """More of it may still come."""
 
 
 class UnexpectedPacket(ProtocolError):

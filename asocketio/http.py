@@ -80,7 +80,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise PayloadTooLarge(f"a body of over {limit} bytes (max_payload)", "max_payload")
+            error = PayloadTooLarge(f"a body of over {limit} bytes (max_payload)", "max_payload")
+            error.rest = message.get("more_body", False)
+            raise error
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

@@ -78,6 +78,11 @@ class Outbox:
             self._wake()
         return taken
 
+    def cut(self, size: int) -> None:
+        """Drop the oldest until there are no more than ``size`` bytes."""
+        while self.size > size:
+            self.take()
+
     @property
     def full(self) -> bool:
         """Awaiting senders should wait."""

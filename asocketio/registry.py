@@ -33,6 +33,11 @@ LINGER = 30.0
 """Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
 _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
 
+LAST_WORDS = 65_536
+"""Bytes of what was queued for it that such a client can still fetch, the newest; and"""
+MOST_LINGERING = 1000
+"""so many such clients."""
+
 TURN = 0.005
 """Seconds for which clean-up, or the sending of a broadcast, may hold the event loop at a time."""
 
@@ -166,8 +171,16 @@ class Registry:
             self.config.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
         if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
+            if socket.transport is None:
+                self.bound(socket)
+            if len(self._lingering) > MOST_LINGERING:
+                self.forget(self._lingering.oldest())
         else:
             self.sockets.pop(socket.sessid, None)
+
+    def bound(self, socket: Socket) -> None:
+        """Only a little of what was queued for it waits for the next poll of a client that was thrown out."""
+        socket.outbox.cut(LAST_WORDS)
 
     def forget(self, socket: Socket) -> None:
         """Nothing can reach this socket any more."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asocketio import BaseNamespace, SocketIOApp
+from asocketio import BaseNamespace, SocketIOApp, registry
 from asocketio.testing import TestClock, settle
 
 from .worlds import Recorder, until
@@ -555,3 +555,63 @@ async def test_a_session_that_has_been_thrown_out_can_only_poll_for_its_goodbye(
     websocket = await session.websocket()
     assert websocket.closed
     assert (await session.get()).body == "41"
+
+
+async def test_who_was_thrown_out_between_two_polls_can_still_fetch_the_last_of_it() -> None:
+    class Strict(Recorder):
+        async def on_go(self) -> None:
+            for _ in range(30):
+                self.emit("news", "x" * 10_000)
+            await self.socket.disconnect()
+
+    peer = Peer(Strict)
+    await peer.open()
+    await peer.post(b'42["go"]')
+    [socket] = peer.app.registry.sockets.values()
+    assert not socket.connected
+    assert len(socket.outbox) < 8  # of thirty
+    frames = (await peer.get()).body.split("\x1e")
+    assert (frames[0][:8], frames[-1]) == ('42["news', "41")
+    await peer.end()
+
+
+async def test_of_those_who_were_thrown_out_between_two_polls_a_thousand_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MOST_LINGERING", 2)
+
+    class Strict(Recorder):
+        async def on_go(self) -> None:
+            await self.socket.disconnect()
+
+    peer = Peer(Strict)
+    sids = []
+    for _ in range(4):
+        peer.sid = ""
+        await peer.open()
+        await peer.post(b'42["go"]')
+        sids.append(peer.sid)
+    assert list(peer.app.registry.sockets) == sids[2:]
+    assert (await peer.get()).body == "41"
+    await peer.end()
+
+
+async def test_only_one_post_may_wait_for_the_one_before() -> None:
+    peer, gate, _, body = await a_busy_session()
+    first = await peer.post(body.encode())
+    await peer.clock.advance(31)  # it is answered, and still goes in
+    assert first.status == 200
+    second = await peer.post(b'42["note",1]')
+    assert second.waiting
+    third = await peer.post(b'42["note",2]')
+    assert (third.status, peer.app.registry.lives) == (400, 1)
+    gate.set()
+    await peer.end()
+
+
+async def test_a_body_that_is_too_large_and_whole_is_answered_and_done() -> None:
+    peer = Peer(max_payload=100)
+    await peer.open()
+    post = await peer.post(b"x" * 101)
+    assert (post.status, post.task.done()) == (413, True)
+    await peer.end()

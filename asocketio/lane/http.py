@@ -67,6 +67,11 @@ class _Joining:
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(Joined(transport, self.loop))  # type: ignore[misc]
 
+    def eof_received(self) -> None:
+        """The transport closes itself behind this: what is held goes out before."""
+        self.transport.flush()
+        super().eof_received()  # type: ignore[misc]
+
     def handle_websocket_upgrade(self, *request: Any) -> None:
         """A websocket class takes over: it writes in its own way."""
         self.transport.flush()

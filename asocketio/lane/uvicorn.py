@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 
 from asocketio.lane.connection import Connection
 from asocketio.lane.request import Upgraded, read_request, switching
+from asocketio.log import log
 from asocketio.transport import Message, Scope
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Lane(asyncio.Protocol):
             self.served.connection_lost(exc)
             return
         self._gone(exc)
+        self._early = b""  # nobody is there to be answered
         self._adopt().connection_lost(exc)
 
     async def left(self) -> None:
@@ -181,9 +183,18 @@ class Lane(asyncio.Protocol):
                 self.adopted.queue.get_nowait()  # the application has heard of the connect
             self._head = b""
             if self._early:
-                self.adopted.data_received(self._early)
-                self.transport.resume_reading()
+                self._hand_over_early(self.adopted)
         return self.adopted
+
+    def _hand_over_early(self, adopted: WebSocketsSansIOProtocol) -> None:
+        early, self._early = self._early, b""
+        try:
+            adopted.data_received(early)
+        except AssertionError:  # uvicorn's class cannot take what breaks the protocol before it is answered
+            log.debug("closed: broken frames before the handshake was answered")
+            self.transport.abort()
+        else:
+            self.transport.resume_reading()
 
     # The way of a SocketIOApp.
 

@@ -133,6 +133,8 @@ class Poll(Transport):
         if self._gone:
             return []  # what waits is for the next poll
         frames = self._take(socket)
+        if socket.state is SocketState.CLOSED:
+            socket.server.bound(socket)
         if socket.state is SocketState.CLOSED and not frames:
             # Alone: clients take a close that comes with other packets before those.
             frames += _spell(socket, socket.protocol.farewell(socket.reason))
@@ -244,18 +246,19 @@ class Post:
         await tell(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
         left = 2 * socket.config.max_payload
         with socket.server.clock.deadline(LINGER):
-            while left > 0:
+            rest = error.rest
+            while rest and left > 0:
                 message = await self._receive()
                 left -= len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    break
+                rest = message.get("more_body", False)
         await tell(self._send, {"type": "http.response.body", "body": b""})
 
     async def _wait_for_former(self, socket: Socket) -> bool:
         former = socket.posting
-        if former is None or not (former.answered or socket.protocol.roams):
+        if former is None or former.awaited or not (former.answered or socket.protocol.roams):
             _broke_in(socket, "POST")
             return False
+        former.awaited = True
         with socket.server.clock.deadline(socket.config.send_timeout):
             await former.done.wait()
             return socket.posting is None
@@ -308,6 +311,8 @@ class Inlet:
 
     def __init__(self) -> None:
         self.answered = False
+        self.awaited = False
+        """The next POST waits for the end of this one. Only one may."""
         self.reading: anyio.CancelScope | None = None
         self.done = asyncio.Event()
 

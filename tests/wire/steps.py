@@ -59,6 +59,7 @@ class Input:
 
 def save(path: Path, inputs: Sequence[Input], about: str) -> None:
     """Write inputs to a file that ``--replay`` reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"about": about, "inputs": [_plain(each) for each in inputs]}, indent=1))
 
 
