@@ -252,7 +252,7 @@ class Chaos:
         }
         self.report.server = deep
         if self.options.seconds >= LONG and self.report.growth > GROWTH:
-            self.report.violation(f"memory grew by {self.report.growth:.1%} since the warm-up")
+            self.report.violation(f"memory grew by {self.report.growth:.1%} in the second half")
 
     async def _until(self, base: dict[str, int], within: float) -> dict[str, Any]:
         """The figures, once they are as at the beginning, or when time is up."""
