@@ -240,8 +240,10 @@ class Post:
         """
         socket.limited(error.limit)
         socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
-        if self._form.script is not None:
-            socket.close("transport error")  # a page cannot see the status of a form: the next poll tells it
+        if self._form.script is not None:  # a page cannot see the status of a form: the next poll tells it
+            await _refuse(self._send, error.status, self._headers)
+            socket.close("transport error")
+            return
         headers = [_PLAIN[0], (b"connection", b"close"), (b"content-length", b"0"), *self._headers]
         await tell(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
         left = 2 * socket.config.max_payload
@@ -266,11 +268,12 @@ class Post:
         return False
 
     async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
-        reading = Started(read_body(self._scope, self._receive, socket.config.max_payload))
-        if not reading.done and not await self._read_on(reading, socket, inlet):
+        reading = inlet.reading = Started(read_body(self._scope, self._receive, socket.config.max_payload))
+        if not reading.done and not await reading.finish(socket.server.clock, socket.config.send_timeout):
             socket.close("transport error")  # too slow, if it is not the end of the socket that we heard
             await _refuse(self._send, 400, self._headers)
             return
+        inlet.reading = None
         body = reading.value
         if socket.protocol.answers_posts_first:
             await self._accept(socket, inlet)
@@ -287,12 +290,6 @@ class Post:
             await self._accept(socket, inlet)
         if not all_in:
             await _feed(socket, frames)
-
-    async def _read_on(self, reading: Started[bytes], socket: Socket, inlet: Inlet) -> bool:
-        with socket.server.clock.deadline(socket.config.send_timeout) as inlet.reading:
-            await reading
-        inlet.reading = None
-        return reading.done
 
     def _split(self, socket: Socket, body: bytes) -> Iterator[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
@@ -313,13 +310,13 @@ class Inlet:
         self.answered = False
         self.awaited = False
         """The next POST waits for the end of this one. Only one may."""
-        self.reading: anyio.CancelScope | None = None
+        self.reading: Started[bytes] | None = None
         self.done = asyncio.Event()
 
     def end(self) -> None:
         """The socket has closed: what is still to come is of no use."""
         if self.reading is not None:
-            self.reading.cancel()
+            self.reading.cut()
 
 
 def _feed_now(socket: Socket, frames: Iterator[Frame]) -> bool:

@@ -345,6 +345,8 @@ async function a_body_over_the_limit_ends_this_client_only(t) {
   same(await t.ask(bystander, "echo-ack", "alive"), ["alive"]);
   same([bystander.connected, bystander.log], [true, []]);
   await t.connected(socket);
+  // The form of the old connection may still be on its way: when it ends, 0.9 takes that for the end of a new one's.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   same(await t.ask(socket, "echo-ack", "again"), ["again"]);
 }
 

@@ -30,6 +30,9 @@ KNOWN: dict[str, str] = {
         "uvicorn answers 400 to what comes behind a request, or breaks off its body, and no longer takes the answer to "
         "the request itself; of requests in a pipeline only the last one hears that the client has gone"
     ),
+    "role=SERVER and state=MUST_CLOSE": (
+        "uvicorn's h11 class answers 400 to a body that breaks off in disorder, also where the request has its answer"
+    ),
     "Invalid UTF-8 sequence received from client": (
         "uvicorn's websockets-sansio class writes a traceback when it closes a websocket for that, as it should"
     ),
