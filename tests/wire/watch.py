@@ -30,6 +30,9 @@ KNOWN: dict[str, str] = {
         "uvicorn answers 400 to what comes behind a request, or breaks off its body, and no longer takes the answer to "
         "the request itself; of requests in a pipeline only the last one hears that the client has gone"
     ),
+    "assert self.conn.close_sent is not None": (
+        "uvicorn's websockets-sansio class stumbles over frames that break the protocol before it has answered"
+    ),
     "role=SERVER and state=MUST_CLOSE": (
         "uvicorn's h11 class answers 400 to a body that breaks off in disorder, also where the request has its answer"
     ),
