@@ -10,7 +10,7 @@ import marshal
 import re
 from typing import Any
 
-from asocketio.codec import Binary, Json, StdJson
+from asocketio.codec import Binary, Json, StdJson, set_aside
 
 msgspec: Any
 orjson: Any
@@ -45,8 +45,7 @@ class FastJson(StdJson):
         def take_out(found: Any) -> dict[str, Any]:
             if not isinstance(found, Binary):
                 raise TypeError  # not here
-            attachments.append(bytes(found))
-            return {"_placeholder": True, "num": len(attachments) - 1}
+            return set_aside(found, attachments)
 
         try:
             plain = marshal.dumps(value)  # raises for everything but plain values: in C, a tenth of a walk in Python

@@ -98,7 +98,6 @@ class SocketIOApp:
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The loop in which it has asked to hear of signals."""
-        self._closing = False
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
 
@@ -128,7 +127,7 @@ class SocketIOApp:
         They end one after the other, within ``close_window``. Clients are not told to stay away: they will reconnect,
         to the process that comes after this one, and should not do so all at once.
         """
-        self._closing = self.registry.closing = True
+        self.registry.closing = True
         sockets = list(self.registry.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), CROWD)
         for number, socket in enumerate(sockets):
@@ -152,8 +151,7 @@ class SocketIOApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on; sockets end before the application shuts down."""
-        self._closing = self.registry.closing = False
-        self._closer = None
+        self.registry.closing, self._closer = False, None
         self._compare_limits(receive)
         tune()
         self._introduce(scope.get("app"))
@@ -214,7 +212,7 @@ class SocketIOApp:
                 check_fetch(scope, self.config)
             if visit.sid:
                 await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
-            elif self._closing:
+            elif self.registry.closing:
                 raise Unavailable("a new socket while the server is closing")
             else:
                 await self._open(visit, scope, receive, send, headers)
@@ -333,7 +331,7 @@ class SocketIOApp:
         in_time = await view.run(app)
         if opening.answered:
             return
-        if not in_time and self._closing:
+        if not in_time and self.registry.closing:
             raise Unavailable("a new socket while the server is closing")
         if not in_time:
             raise Unavailable(

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from asocketio.errors import MalformedPacket, UsageError
 
-__all__ = ["MAX_DEPTH", "AsciiJson", "Binary", "CustomJson", "Json", "StdJson", "restore"]
+__all__ = ["MAX_DEPTH", "AsciiJson", "Binary", "CustomJson", "Json", "StdJson", "restore", "set_aside"]
 
 MAX_DEPTH = 100
 """Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""
@@ -206,11 +206,16 @@ class _Encoder(json.JSONEncoder):
 
     def default(self, o: Any) -> Any:
         if isinstance(o, Binary):
-            self._attachments.append(bytes(o))
-            return {"_placeholder": True, "num": len(self._attachments) - 1}
+            return set_aside(o, self._attachments)
         if hasattr(o, "__await__"):
             raise TypeError(f"{type(o).__qualname__}: an await is missing")
         raise TypeError(f"{type(o).__qualname__} is no str, number, bool, None, bytes, list or dict; convert it first")
+
+
+def set_aside(value: Binary, attachments: list[bytes]) -> dict[str, Any]:
+    """Put a binary value among the attachments; what stands for it in the text."""
+    attachments.append(bytes(value))
+    return {"_placeholder": True, "num": len(attachments) - 1}
 
 
 def restore(value: Any, attachments: list[bytes]) -> Any:
@@ -261,8 +266,7 @@ def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
     if isinstance(value, Binary):
-        attachments.append(bytes(value))
-        return {"_placeholder": True, "num": len(attachments) - 1}
+        return set_aside(value, attachments)
     if isinstance(value, list | tuple):
         return [_take_out(item, attachments, depth + 1) for item in value]
     if isinstance(value, dict):

@@ -267,8 +267,11 @@ class Dispatcher:
         quiet = wanted or packet.type is PacketType.ACK  # a callback is not the client's business
         self.report(packet.endpoint, "handler_error", message, packet.id, quiet=quiet)
         if wanted:
-            answer = [error_answer("handler_error", message)]
-            self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+            self._answer_error(packet, "handler_error", message)
+
+    def _answer_error(self, packet: Packet, name: str, message: str) -> None:
+        answer = [error_answer(name, message)]
+        self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
 
     def drop(self, packet: Packet, name: str, message: str) -> None:
         """Do not handle a packet: tell the program's error handler, and the client if it waits for an answer."""
@@ -276,9 +279,7 @@ class Dispatcher:
         if packet.type is PacketType.CONNECT:
             say_refused(self._socket, packet.endpoint, {"message": name})
         elif packet.ack == "data" and packet.endpoint in self._socket.members:
-            self._socket.send_packet(
-                Packet(PacketType.ACK, packet.endpoint, args=[error_answer(name, message)], id=packet.id)
-            )
+            self._answer_error(packet, name, message)
 
     def _is_late(self, error: BaseException, endpoint: str) -> bool:
         """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""

@@ -172,7 +172,7 @@ async def test_sockets_end_with_the_lifespan_of_an_application_that_knows_none()
     app = SocketIOApp(site, namespaces={"/": Recorder})
     await app({"type": "lifespan"}, server.receive, server.send)
     assert server.sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert app._closing
+    assert app.registry.closing
 
 
 async def test_a_lifespan_that_fails_is_the_applications_to_report() -> None:
