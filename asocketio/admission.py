@@ -8,6 +8,7 @@ from collections import Counter
 
 from asocketio.config import Config
 from asocketio.errors import Unavailable, UnknownSession
+from asocketio.metrics import Metrics
 from asocketio.transport import Scope
 
 __all__ = ["Admission", "address_of", "check_pin", "pin_of"]
@@ -18,11 +19,12 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{20}")  # 120 random bits, as `secrets.token_
 class Admission:
     """Counts the sessions of one server."""
 
-    __slots__ = ("_addresses", "_config", "count")
+    __slots__ = ("_addresses", "_config", "_metrics", "count")
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, metrics: Metrics) -> None:
         self.count = 0
         self._config = config
+        self._metrics = metrics
         self._addresses: Counter[str] = Counter()
 
     def enter(self, address: str) -> None:
@@ -33,12 +35,12 @@ class Admission:
         """
         most = self._config.max_sessions
         if self.count >= most:
-            self._limited("max_sessions")
+            self._metrics.limited("max_sessions")
             raise Unavailable(f"{most} sessions are open (max_sessions)")
         most_of_one = self._config.max_sessions_per_address
         if most_of_one is not None and address:
             if self._addresses[address] >= most_of_one:
-                self._limited("max_sessions_per_address")
+                self._metrics.limited("max_sessions_per_address")
                 raise Unavailable(f"{address} has {most_of_one} sessions open (max_sessions_per_address)")
             self._addresses[address] += 1
         self.count += 1
@@ -50,10 +52,6 @@ class Admission:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
-
-    def _limited(self, setting: str) -> None:
-        if self._config.metrics is not None:
-            self._config.metrics.limited(setting)
 
 
 def address_of(scope: Scope) -> str:

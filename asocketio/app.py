@@ -219,8 +219,7 @@ class SocketIOApp:
         except HandshakeError as error:
             about = "" if isinstance(error, UnknownSession) else str(error)
             self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
-            if self.config.metrics is not None:
-                self.config.metrics.refused(error.message)
+            self.registry.metrics.refused(error.message)
             if error.retry_after is not None:
                 headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
             await self._refuse(error, below, scope, receive, send, headers)

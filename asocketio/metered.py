@@ -30,15 +30,12 @@ class MeteredSocket(Socket):
     __slots__ = ()
 
     def receive(self, frame: Frame) -> bool:
-        metrics = self.config.metrics
-        if metrics is not None:
-            metrics.received(self.protocol.generation, self.transport_name, len(frame))
+        self.server.metrics.received(self.protocol.generation, self.transport_name, len(frame))
         return super().receive(frame)
 
     def post(self, encoded: Encoded) -> None:
-        metrics = self.config.metrics
-        if metrics is not None and self.connected:
-            metrics.sent(self.protocol.generation, self.transport_name, encoded.size)
+        if self.connected:
+            self.server.metrics.sent(self.protocol.generation, self.transport_name, encoded.size)
         super().post(encoded)
 
 

@@ -21,7 +21,7 @@ from asocketio.heartbeat import heartbeats
 from asocketio.lag import Lag
 from asocketio.log import Throttle, log
 from asocketio.metered import MeteredSocket, gauges
-from asocketio.metrics import Gauges
+from asocketio.metrics import Gauges, Metrics
 from asocketio.protocol import Protocol
 from asocketio.socket import Socket, SocketState
 from asocketio.stepper import Stepper
@@ -74,7 +74,9 @@ class Registry:
         self._numbers = itertools.count(1)
         self._dirty: list[Socket] = []
         self._finishing: deque[Socket] = deque()
-        self.admission = Admission(config)
+        self.metrics = config.metrics or Metrics()
+        """Always there; without the setting it does nothing."""
+        self.admission = Admission(config, self.metrics)
         self.closing = False
         """All sockets are about to be told so, one after the other."""
         self._idle: asyncio.Future[None] | None = None
@@ -96,7 +98,7 @@ class Registry:
             self.adapter.clear()
             self._dirty = []
             self._finishing.clear()
-            self.admission = Admission(self.config)
+            self.admission = Admission(self.config, self.metrics)
             self.stepper = Stepper(loop)
         self.loop = loop
         self.thread = threading.get_ident()
@@ -107,11 +109,9 @@ class Registry:
         config = self.config
         self._deadlines = Deadlines(self.clock)
         line = self._deadlines.line
-        metrics = config.metrics
-        self.lag = Lag(self.clock, None if metrics is None else metrics.lagged)
+        self.lag = Lag(self.clock, self.metrics.lagged)
         self._heartbeats = heartbeats(self.clock, self._deadlines, config, self.lag)
-        if metrics is not None:
-            metrics.started(self.gauges)
+        self.metrics.started(self.gauges)
         self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
         self._lingering: Line[Socket] = line(LINGER, self._linger_over)
         self._slow: Line[Watched] = line(SLOW, self._handler_slow)
@@ -154,8 +154,7 @@ class Registry:
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
         socket.state = SocketState.OPEN
-        if self.config.metrics is not None:
-            self.config.metrics.opened(socket.protocol.generation, socket.transport_name)
+        self.metrics.opened(socket.protocol.generation, socket.transport_name)
         self._connects.set(socket, self.clock.now())
         socket.heartbeat.opened(socket)
 
@@ -167,8 +166,7 @@ class Registry:
         """The connection is over. A polling client that still has to be told so can poll once more."""
         socket.heartbeat.closed(socket)
         self._connects.drop(socket)
-        if self.config.metrics is not None:
-            self.config.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
+        self.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
         if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
             if socket.transport is None:

@@ -311,8 +311,8 @@ class Socket:
 
     def limited(self, setting: str) -> None:
         """A limit was met, if one is named: count it."""
-        if self.config.metrics is not None and setting:
-            self.config.metrics.limited(setting)
+        if setting:
+            self.server.metrics.limited(setting)
 
     def _confirm(self, packet: Packet) -> None:
         """Acknowledge the receipt, at once; the handler has no say in that (0.9, an id without ``+``)."""
