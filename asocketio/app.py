@@ -24,6 +24,7 @@ from asocketio.http import (
     check_origin,
     check_script,
     cors_headers,
+    last_headers,
     preflight_headers,
     tell,
 )
@@ -195,11 +196,13 @@ class SocketIOApp:
             self._compare_limits(receive)
             await receive()  # websocket.connect: comes before any answer
         try:
+            if self.registry.closing:
+                headers = last_headers(scope)
             origin = check_origin(scope, self.config)
-            headers = cors_headers(origin, self.config)
             if scope.get("method") == "OPTIONS":
-                await answer(send, 204, b"", preflight_headers(scope, origin, self.config))
+                await answer(send, 204, b"", headers + preflight_headers(scope, origin, self.config))
                 return
+            headers = headers + cors_headers(origin, self.config)
             clock = _test_clock(scope)
             self.registry.bind(clock)
             if clock is None and self._signalled is not self.registry.loop:

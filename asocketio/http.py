@@ -18,6 +18,7 @@ __all__ = [
     "check_script",
     "cors_headers",
     "header",
+    "last_headers",
     "preflight_headers",
     "read_body",
     "replace_cors",
@@ -188,6 +189,17 @@ def preflight_headers(scope: Scope, origin: str | None, config: Config) -> Heade
     if tokens:
         headers.append((b"access-control-allow-headers", ", ".join(tokens).encode("latin-1")))
     return headers
+
+
+def last_headers(scope: Scope) -> Headers:
+    """What makes the answer to a request the last one on its connection.
+
+    A server that ends waits for its connections, also for one that it forgot to close and that never falls silent.
+    From HTTP/2 on a connection is not an answer's business (RFC 9113, 8.2.2).
+    """
+    if scope["type"] != "http" or not str(scope.get("http_version", "")).startswith("1"):
+        return []
+    return [(b"connection", b"close")]
 
 
 def replace_cors(headers: Sequence[tuple[bytes, bytes]], ours: Headers) -> Headers:

@@ -16,6 +16,7 @@ from asocketio.http import (
     check_origin,
     cors_headers,
     header,
+    last_headers,
     preflight_headers,
     read_body,
     replace_cors,
@@ -271,3 +272,18 @@ def test_an_image_of_another_site_opens_no_session(site: str, origins: Any, refu
     else:
         check_fetch(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
     check_fetch(scope(("origin", "https://seen.to"), ("sec-fetch-site", site)), config)
+
+
+# ---- the last answer of a connection ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_last_answer_of_a_connection_says_so(version: str) -> None:
+    assert last_headers({"type": "http", "http_version": version}) == [(b"connection", b"close")]
+
+
+@pytest.mark.parametrize(
+    "seen", [{"type": "http", "http_version": "2"}, {"type": "http"}, {"type": "websocket", "http_version": "1.1"}]
+)
+def test_where_a_connection_is_not_an_answers_business_it_says_nothing(seen: Scope) -> None:
+    assert last_headers(seen) == []

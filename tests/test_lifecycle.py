@@ -9,6 +9,7 @@ import warnings
 import weakref
 from typing import Any
 
+import httpx
 import pytest
 
 import asocketio
@@ -943,3 +944,17 @@ async def test_nobody_stays_in_a_room_whose_connection_ends_during_its_goodbye()
         assert not app.registry.adapter.members(Target("")), "somebody is still there"
         assert not app.registry.adapter.members(Target("", frozenset({"all"})))
         assert app.registry.lives == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_a_closing_server_keeps_no_connection(method: str) -> None:
+    """A server that ends waits for its connections; a client that asks on without a pause would hold it for ever."""
+    app = SocketIOApp(namespaces={"/": Recorder})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
+        query = {"EIO": "4", "transport": "polling"}
+        before = await http.request(method, "/socket.io/", params=query)
+        await app.close()
+        after = await http.request(method, "/socket.io/", params=query)
+    assert "connection" not in before.headers
+    assert after.headers["connection"] == "close"
+    assert after.status_code == (503 if method == "GET" else 204)

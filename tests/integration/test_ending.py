@@ -161,12 +161,12 @@ async def test_a_client_that_comes_while_the_server_ends_is_not_kept(
 
 
 @asynccontextmanager
-async def open_at_last(peer: Peer) -> AsyncIterator[WebSocket]:
+async def open_at_last(peer: Peer, server: Server) -> AsyncIterator[WebSocket]:
     """A websocket to the process that comes next; the one that is ending still answers 503 for a moment."""
     deadline = time.monotonic() + 20
     status = 0
     while status != 200:
-        assert (status in (0, 503), time.monotonic() < deadline) == (True, True), status
+        assert (status in (0, 503), time.monotonic() < deadline) == (True, True), f"{status}\n{server.log()}"
         with suppress(httpx.TransportError):  # the connection was kept by the one that is ending
             status = (await peer.get(SOCKETIO, EIO="4", transport="polling")).status_code
     async with peer.opened(SOCKETIO) as websocket:
@@ -207,7 +207,7 @@ async def test_reload_is_not_held_up_by_clients(
         await change_until_reloaded(folder / "reloaded_app.py", server)
         assert await websocket.closed() == []
     await server.logs("gone before server shutting down")
-    async with open_at_last(peer) as websocket:
+    async with open_at_last(peer, server) as websocket:
         await join(websocket, "after")
         _, took = await stop(server, signal.SIGINT, group=True)
         assert await websocket.closed() == []
