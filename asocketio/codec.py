@@ -45,12 +45,14 @@ _quote = json.encoder.encode_basestring
 _LEAVES: dict[Any, str] = {None: "null", True: "true", False: "false"}
 
 
-def _flat(items: list[Any]) -> str | None:
-    """A list of plain text, whole numbers and the like as JSON; None for others.
+def _flat(items: list[Any]) -> tuple[str, list[bytes]] | None:
+    """A list of plain text, whole numbers, bytes and the like as JSON, and the bytes in it; None for others.
 
-    Most events carry nothing else, and the standard encoder spends 1.2 of its 1.4 µs on setting itself up.
+    Most events carry nothing else, and the standard encoder spends 1.2 of its 1.4 µs on setting itself up; with a
+    binary value that orjson must ask for it is 3 µs.
     """
     parts: list[str] = []
+    attachments: list[bytes] = []
     for item in items:
         kind = type(item)
         if kind is str:
@@ -61,9 +63,12 @@ def _flat(items: list[Any]) -> str | None:
             parts.append(int.__repr__(item))
         elif item is None or kind is bool:
             parts.append(_LEAVES[item])
+        elif kind is bytes:
+            parts.append(f'{{"_placeholder":true,"num":{len(attachments)}}}')
+            attachments.append(item)
         else:
             return None
-    return f"[{','.join(parts)}]"
+    return f"[{','.join(parts)}]", attachments
 
 
 class Json(ABC):
@@ -121,7 +126,7 @@ class StdJson(Json):
         if type(value) is list:
             flat = _flat(value)
             if flat is not None:
-                return flat, []
+                return flat
         text, attachments = self.write(value)
         if _too_deep(text):
             raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")

@@ -13,7 +13,7 @@ from asocketio.packet import Packet
 from asocketio.protocol import Body, Decoder, Encoded, Form, Frame
 from asocketio.protocols import jsonp
 from asocketio.protocols.engine import EngineDecoder, EngineIO
-from asocketio.protocols.grammar import Assembler, write
+from asocketio.protocols.grammar import Assembler, write, write_ack
 
 __all__ = ["EngineIO4"]
 
@@ -35,10 +35,8 @@ class EngineIO4(EngineIO):
         return Encoded(("4" + text, *attachments))
 
     def encode_ack(self, endpoint: str, number: int | None, args: list[Any]) -> Encoded:
-        text, attachments = self.json.dumps(args)
-        if attachments or number is None or endpoint:
-            return super().encode_ack(endpoint, number, args)
-        return Encoded((f"43{number}{text}",))  # without a Packet in between: saves 1 µs of 2.2
+        text, attachments = write_ack(endpoint, number, args, self.json)
+        return Encoded(("4" + text, *attachments))  # without a Packet in between: saves 1 µs of 2.2
 
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config))

@@ -15,7 +15,17 @@ from asocketio.config import Config
 from asocketio.errors import MalformedPacket, PayloadTooLarge, UnexpectedPacket, UsageError
 from asocketio.packet import Packet, PacketType
 
-__all__ = ["MAX_FIELDS", "RESERVED_EVENTS", "Assembler", "check", "check_ack", "check_name", "read_query", "write"]
+__all__ = [
+    "MAX_FIELDS",
+    "RESERVED_EVENTS",
+    "Assembler",
+    "check",
+    "check_ack",
+    "check_name",
+    "read_query",
+    "write",
+    "write_ack",
+]
 
 _JSON = StdJson()
 
@@ -28,8 +38,6 @@ MAX_FIELDS = 200
 # One match finds the four optional parts. Ids are at most 16 digits: what JavaScript counts exactly.
 _HEAD = re.compile(r"([0-6])(?:([0-9]{1,6})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,16})?")
 _EVENT_TYPE = PacketType.EVENT
-_EVENT = "2"
-_ACK = "3"
 _TYPES = {
     "0": PacketType.CONNECT,
     "1": PacketType.DISCONNECT,
@@ -48,24 +56,32 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
         UsageError: the event's name is reserved, or an argument has no JSON form.
     """
     kind = packet.type
-    where = f"{packet.endpoint}," if packet.endpoint else ""
-    number = "" if packet.id is None else packet.id
-    if kind is PacketType.EVENT:
+    if kind is _EVENT_TYPE:
         check_name(packet.name)
-        text, attachments = json.dumps([packet.name, *packet.args])
-        digit = _EVENT
-    elif kind is PacketType.ACK:
-        check_ack(packet)
-        text, attachments = json.dumps(packet.args)
-        digit = _ACK
-    elif kind in (PacketType.MESSAGE, PacketType.JSON):
-        text, attachments = json.dumps(["message", packet.data])
-        digit = _EVENT
-    else:
-        return _write_state(packet, where, json), []
+        return _write_list("25", packet.endpoint, packet.id, [packet.name, *packet.args], json)
+    if kind is PacketType.ACK:
+        return write_ack(packet.endpoint, packet.id, packet.args, json)
+    if kind in (PacketType.MESSAGE, PacketType.JSON):
+        return _write_list("25", packet.endpoint, packet.id, ["message", packet.data], json)
+    return _write_state(packet, json), []
+
+
+def write_ack(endpoint: str, number: int | None, args: list[Any], json: Json) -> tuple[str, list[bytes]]:
+    """`write`, for the answer ``args`` to the event ``number``."""
+    check_ack(number)
+    return _write_list("36", endpoint, number, args, json)
+
+
+def _write_list(
+    digits: str, endpoint: str, number: int | None, items: list[Any], json: Json
+) -> tuple[str, list[bytes]]:
+    """A packet of the type that the first digit stands for; with binary values in it, of the second."""
+    text, attachments = json.dumps(items)
+    where = f"{endpoint}," if endpoint else ""
+    which = "" if number is None else number
     if attachments:
-        return f"{int(digit) + 3}{len(attachments)}-{where}{number}{text}", attachments
-    return f"{digit}{where}{number}{text}", attachments
+        return f"{digits[1]}{len(attachments)}-{where}{which}{text}", attachments
+    return f"{digits[0]}{where}{which}{text}", attachments
 
 
 def check_name(name: str) -> None:
@@ -76,9 +92,9 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} is reserved for the client's own life: choose another event name")
 
 
-def check_ack(packet: Packet) -> None:
+def check_ack(number: int | None) -> None:
     """Raise `UsageError` where an ack does not say what it answers."""
-    if packet.id is None:
+    if number is None:
         raise UsageError("an ack without the number (id) of what it answers")
 
 
@@ -99,7 +115,7 @@ def check(packet: Packet) -> None:
     write(packet, _JSON)
 
 
-def _write_state(packet: Packet, where: str, json: Json) -> str:
+def _write_state(packet: Packet, json: Json) -> str:
     digits = {PacketType.CONNECT: "0", PacketType.DISCONNECT: "1", PacketType.ERROR: "4"}
     if packet.type not in digits:
         raise UsageError(f"a packet of type {packet.type} cannot be sent to this client")
@@ -108,6 +124,7 @@ def _write_state(packet: Packet, where: str, json: Json) -> str:
         text, attachments = json.dumps(packet.data)
         if attachments:
             raise UsageError(f"a packet of type {packet.type} cannot carry binary data")
+    where = f"{packet.endpoint}," if packet.endpoint else ""
     return f"{digits[packet.type]}{where}{text}"
 
 

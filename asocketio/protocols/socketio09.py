@@ -163,7 +163,7 @@ def _write_event(protocol: SocketIO09, packet: Packet) -> str:
 
 
 def _write_ack(protocol: SocketIO09, packet: Packet) -> str:
-    check_ack(packet)
+    check_ack(packet.id)
     args = f"+{protocol.text(packet.args)}" if packet.args else ""
     return f"{_head(6, packet)}:{packet.id}{args}"
 
