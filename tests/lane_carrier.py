@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, cast
 
 from websockets.frames import Frame as Bytes
@@ -31,6 +32,9 @@ class Wire:
     def write(self, data: bytes) -> None:
         if not self._closed:
             self._carrier.heard(bytes(data))
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self.write(b"".join(parts))
 
     def close(self) -> None:
         if not self._closed:

@@ -235,8 +235,8 @@ class Connection(Transport, asyncio.Protocol):
             self._write_out(outbox.take_some(BITE))
 
     def _write_out(self, packets: list[Encoded]) -> None:
-        write = self._transport.write
         joined: list[bytes] = []
+        parts: list[bytes] = []
         for encoded in packets:
             framed = encoded.framed
             if framed is None:
@@ -246,12 +246,13 @@ class Connection(Transport, asyncio.Protocol):
                 continue
             # A large payload: not copied together with what is around it.
             if joined:
-                write(b"".join(joined))
+                parts.append(b"".join(joined))
                 joined.clear()
-            for part in framed:
-                write(part)
-        if joined:
-            write(joined[0] if len(joined) == 1 else b"".join(joined))
+            parts += framed
+        if parts:
+            self._transport.writelines((*parts, *joined))
+        elif joined:
+            self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
 
     def pause_writing(self) -> None:
         self._blocked = True

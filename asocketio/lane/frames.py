@@ -67,14 +67,14 @@ class Frames:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         """The largest message, in bytes."""
-        self._data: bytes = b""
+        self._data: bytes | bytearray = b""
         self._at = 0
         self._partial: bytearray | None = None
         self._need = 0
         self._message: bytearray | None = None
         self._kind = 0
 
-    def push(self, data: bytes) -> None:
+    def push(self, data: bytes | bytearray) -> None:
         """Bytes have come."""
         if self._at < len(self._data):  # while the reader was paused
             data = self._data[self._at :] + data
@@ -84,8 +84,7 @@ class Frames:
                 self._data = b""
                 self._at = 0
                 return
-            data = bytes(self._partial)
-            self._partial = None
+            data, self._partial = self._partial, None
         self._data = data
         self._at = 0
 
@@ -123,7 +122,8 @@ class Frames:
         if len(data) < stop:
             self._wait(stop - at)
             return None
-        payload = apply_mask(data[start:stop], data[start - 4 : start])
+        masked = data[start:stop] if length < LARGE else memoryview(data)[start:stop]  # not copied once more
+        payload = apply_mask(masked, data[start - 4 : start])
         self._at = stop
         if first == _FIN | TEXT and self._message is None:
             return TEXT, _text(payload)

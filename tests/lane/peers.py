@@ -66,6 +66,10 @@ class Fake(asyncio.Transport):
             if before <= 65_536 < self.waiting:
                 self.protocol.pause_writing()
 
+    def writelines(self, parts: Any) -> None:
+        for data in parts:
+            self.write(data)
+
     def drain(self) -> None:
         """The peer reads everything."""
         self.stuck = False
