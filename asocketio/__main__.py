@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.main import main as uvicorn_main
 
 from asocketio.app import FOLLOW
-from asocketio.collector import TUNE
+from asocketio.memory import TUNE
 
 __all__ = ["arguments", "main"]
 

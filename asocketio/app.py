@@ -14,7 +14,6 @@ from asocketio.adapters.memory import MemoryAdapter
 from asocketio.admission import address_of, check_pin, pin_of
 from asocketio.audience import Audience
 from asocketio.clock import Clock
-from asocketio.collector import tune
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.http import (
@@ -31,6 +30,7 @@ from asocketio.http import (
 from asocketio.lane.opening import LaneOpening, way_of
 from asocketio.log import log
 from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
+from asocketio.memory import tune
 from asocketio.namespace import BaseNamespace
 from asocketio.opening import View, http_scope
 from asocketio.protocol import Protocol

@@ -20,7 +20,7 @@ FLOORS: list[list[str]] = [
     # 0: packages that hold modules and nothing else
     ["protocols", "transports", "adapters", "lane"],
     # 1: the ground
-    ["errors", "packet", "log", "clock", "metrics", "config", "collector", "rates", "readers", "lag"],
+    ["errors", "packet", "log", "clock", "metrics", "config", "memory", "rates", "readers", "lag"],
     # 2: parts of a socket, and the three seams
     [
         *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox"),

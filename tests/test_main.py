@@ -14,7 +14,7 @@ import pytest
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
 from asocketio.app import FOLLOW
-from asocketio.collector import TUNE
+from asocketio.memory import TUNE
 from asocketio.shutdown import chain_signals
 
 from .worlds import Recorder
@@ -63,7 +63,7 @@ def test_the_command_is_uvicorn(uvicorn_called: list[Any], monkeypatch: pytest.M
     assert os.environ[TUNE] == "1"
 
 
-def test_the_collector_is_left_alone_where_the_environment_says_so(
+def test_memory_is_left_alone_where_the_environment_says_so(
     uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TUNE, "0")

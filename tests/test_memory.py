@@ -1,13 +1,16 @@
-"""The thresholds of the garbage collector."""
+"""The thresholds of the garbage collector, and what glibc keeps."""
 
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from asocketio.collector import THRESHOLDS, TUNE, tune
+from asocketio.memory import THRESHOLDS, TUNE, tune
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +34,32 @@ def test_they_are_left_alone_elsewhere(value: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(TUNE, value)
     tune()
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
+
+
+FAULTS = """
+import resource
+from asocketio.memory import tune
+tune()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def message():
+    return [b"x" * size for size in [65_600] * 100]
+message()
+before = faults()
+for _ in range(100):
+    message()
+print(faults() - before)
+"""
+
+
+def fresh_pages(tuned: str) -> int:
+    """Pages that a hundred bursts of large messages take from the kernel: 1600 each, at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], env={**os.environ, TUNE: tuned}, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told")
+def test_large_messages_do_not_take_fresh_pages_each_time() -> None:
+    assert fresh_pages("1") < 2000 < 20_000 < fresh_pages("0")

