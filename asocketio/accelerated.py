@@ -10,7 +10,7 @@ import marshal
 import re
 from typing import Any
 
-from asocketio.codec import Binary, Json, StdJson, set_aside
+from asocketio.codec import MAX_DEPTH, Binary, Json, StdJson, refuse_depth, set_aside
 
 msgspec: Any
 orjson: Any
@@ -33,11 +33,13 @@ class FastJson(StdJson):
         super().__init__()
         self._read = msgspec.json.Decoder().decode
 
-    def scan(self, text: str) -> Any:
+    def loads(self, text: str) -> Any:
+        if len(text) > MAX_DEPTH:
+            refuse_depth(text)
         try:
             return self._read(text)
         except Exception:  # the standard library has the last word: it takes lone surrogates, and words the refusal
-            return super().scan(text)
+            return self.scan(text)
 
     def write(self, value: Any) -> tuple[str, list[bytes]]:
         attachments: list[bytes] = []

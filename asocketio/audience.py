@@ -11,8 +11,8 @@ from typing import Any
 from asocketio.acks import unpack
 from asocketio.adapter import Spellings, Target
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
-from asocketio.member import Member, MemberState
-from asocketio.packet import Packet, PacketType
+from asocketio.member import LEFT, Member
+from asocketio.packet import EVENT, Packet
 from asocketio.protocols.grammar import check
 from asocketio.registry import Registry
 from asocketio.stepper import DONE
@@ -75,7 +75,7 @@ class Audience:
             return self._emit_to_one(self.member, event, args, callback)
         if callback is not None:
             raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
-        packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args))
+        packet = Packet(EVENT, self.endpoint, event, list(args))
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
             if self.server.adapter.checks:
@@ -94,7 +94,7 @@ class Audience:
         """
         given = self.seconds if timeout is None else timeout
         seconds = CALL_TIMEOUT if given is None else given
-        if self.member is not None and self.member.state is MemberState.LEFT:
+        if self.member is not None and self.member.state is LEFT:
             raise Disconnected(self.member.reason)
         if self.member is not None:
             return await self.member.namespace.call(event, *args, timeout=seconds)
@@ -117,7 +117,7 @@ class Audience:
     ) -> Awaitable[None]:
         if self.is_volatile and not member.socket.keeps_up:
             return DONE
-        if member.state is MemberState.LEFT:
+        if member.state is LEFT:
             return member.flow()
         return member.namespace.emit(event, *args, callback=callback)
 
@@ -139,7 +139,7 @@ class Audience:
             member.socket.expect_number(number, self.endpoint, answered)
             asked.add(member)
 
-        packet = Packet(PacketType.EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
+        packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
         if self.server.adapter.checks:
             check(packet)  # before anybody is asked
         spellings = Spellings(packet, self.server.complaints)

@@ -16,7 +16,17 @@ from typing import Any, NoReturn
 
 from asocketio.errors import MalformedPacket, UsageError
 
-__all__ = ["MAX_DEPTH", "AsciiJson", "Binary", "CustomJson", "Json", "StdJson", "restore", "set_aside"]
+__all__ = [
+    "MAX_DEPTH",
+    "AsciiJson",
+    "Binary",
+    "CustomJson",
+    "Json",
+    "StdJson",
+    "refuse_depth",
+    "restore",
+    "set_aside",
+]
 
 MAX_DEPTH = 100
 """Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""

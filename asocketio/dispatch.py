@@ -12,20 +12,22 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from asocketio.answers import say_again, say_refused, say_unknown
-from asocketio.errors import ConnectionRefused, Disconnected, Overflow, ProtocolError, Refused, StrayPacket, UsageError
-from asocketio.failures import raised
+from asocketio.errors import ConnectionRefused, Overflow, ProtocolError, Refused, StrayPacket, UsageError
+from asocketio.failures import answer_error, is_late, raised, report, tell_failure
 from asocketio.handlers import initialize
 from asocketio.log import log
-from asocketio.member import Member, MemberState
+from asocketio.member import CONNECTING, JOINED, LEFT, Member
 from asocketio.metered import timed
-from asocketio.packet import Packet, PacketType
-from asocketio.socket import Socket, SocketState
-from asocketio.work import Work, error_answer
+from asocketio.packet import ACK, EVENT, Packet, PacketType
+from asocketio.socket import OPEN, Socket
+from asocketio.stepper import BLOCKED, Runner, complain_if_blocked
+from asocketio.work import Work
 
 if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
@@ -42,18 +44,18 @@ class Dispatcher:
 
     __slots__ = (
         "_alone",
-        "_backlog",
         "_context",
         "_idle",
         "_limit",
         "_pumping",
         "_size",
-        "_socket",
         "_stepper",
         "_suspended",
+        "backlog",
         "namespaces",
         "refusal",
         "running",
+        "socket",
     )
 
     def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
@@ -62,37 +64,29 @@ class Dispatcher:
         """Handlers that have started and not ended."""
         self.refusal: Refused | None = None
         """The global namespace refused a client to whom that is the connection."""
-        self._socket = socket
+        self.socket = socket
         self._stepper = socket.server.stepper
         self._limit = socket.config.concurrency
         self._context = context
-        self._backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
+        self.backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
         self._size = 0
         self._alone = False
         self._pumping = False
         self._suspended: set[Work] | None = None
         self._idle: asyncio.Future[None] | None = None
 
-    def sid_in(self, endpoint: str) -> str:
-        """See `Socket.sid_in`."""
-        return self._socket.sid_in(endpoint)
-
-    def fields(self, packet: Packet) -> dict[str, str]:
-        """See `Socket.fields`."""
-        return self._socket.fields(packet.endpoint, packet.name)
-
     @property
     def full(self) -> bool:
         """Over 1/16 of what may wait is waiting: transports should stop reading."""
-        if not self._backlog:
+        if not self.backlog:
             return False
-        config = self._socket.config
-        return self._size > config.max_backlog // 16 or len(self._backlog) > config.max_backlog_packets // 16
+        config = self.socket.config
+        return self._size > config.max_backlog // 16 or len(self.backlog) > config.max_backlog_packets // 16
 
     @property
     def waiting(self) -> int:
         """Packets that wait for their turn."""
-        return len(self._backlog or ())
+        return len(self.backlog or ())
 
     def submit(self, packet: Packet, size: int = 0) -> None:
         """Handle a packet when its turn has come: now, if nothing else is being handled.
@@ -100,8 +94,8 @@ class Dispatcher:
         Raises:
             ProtocolError: its turn was now, and it is not allowed.
         """
-        if not self._backlog:
-            if packet.type is _EVENT:
+        if not self.backlog:
+            if packet.type is EVENT:
                 if self.running < self._limit and not self._alone:
                     self._start_event(packet)
                     return
@@ -111,10 +105,10 @@ class Dispatcher:
         backlog = self._queue
         backlog.append((packet, size))
         self._size += size
-        config = self._socket.config
+        config = self.socket.config
         if self._size - size > config.max_backlog or len(backlog) > config.max_backlog_packets:
             self._drop_backlog()  # it was full before this one
-            self._socket.flooded()
+            self.socket.flooded()
 
     def submit_goodbye(self, member: Member) -> None:
         """End a member after what is being handled; never in place, for its own handler may be asking."""
@@ -124,9 +118,9 @@ class Dispatcher:
 
     @property
     def _queue(self) -> deque[tuple[Packet, int]]:
-        if self._backlog is None:
-            self._backlog = deque()
-        return self._backlog
+        if self.backlog is None:
+            self.backlog = deque()
+        return self.backlog
 
     def _may_start(self, packet: Packet) -> bool:
         if self._alone:
@@ -136,17 +130,35 @@ class Dispatcher:
         return self.running < self._limit
 
     def _start_event(self, packet: Packet) -> None:
-        """`_start` for what most packets are."""
-        member = self._socket.members.get(packet.endpoint)
-        if member is None or member.leaving or member.state is not _JOINED:
+        """`_start` for what most packets are. Most handlers end at once: nothing is made to keep track of those."""
+        member = self.socket.members.get(packet.endpoint)
+        if member is None or member.leaving or member.state is not JOINED:
             member = self._member(packet)
             if member is None:
                 return
-        work = Work(self, packet, False)
         self.running += 1
-        work.task = self._stepper.start(self._context.copy(), work, member.handle, packet)
-        if work.task is not None:
-            self._watch(work)
+        began = perf_counter()
+        try:
+            result = self._stepper.step(self._context.copy(), member.handle, packet)
+        except (KeyboardInterrupt, SystemExit):  # what ends the process
+            raise
+        except BaseException as error:
+            work = Work(self, packet)
+            complain_if_blocked(work, began)
+            self.finished(work, None, error)
+            return
+        if perf_counter() - began > BLOCKED:
+            complain_if_blocked(Work(self, packet), began)
+        if type(result) is Runner:
+            self._watch(Work(self, packet), result)
+            return
+        self.running -= 1
+        try:
+            if packet.ack == "data":
+                self._acknowledge(packet, result)
+        finally:
+            if self.backlog or self._idle is not None:
+                self._go_on()
 
     def _start(self, packet: Packet) -> None:
         alone = packet.type in _ALONE
@@ -157,154 +169,135 @@ class Dispatcher:
             if member is None:
                 return
             handler = self._timed(member, member.namespace.process_packet)
-        work = Work(self, packet, alone)
         self.running += 1
         self._alone = alone
-        work.task = self._socket.server.stepper.start(self._context.copy(), work, handler, packet)
+        self._run(Work(self, packet, alone), handler, packet)
+
+    def _run(self, work: Work, function: Callable[..., Any], *args: Any) -> None:
+        work.task = self._stepper.start(self._context.copy(), work, function, *args)
         if work.task is not None:
             self._watch(work)
 
     def _timed(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
-        metrics = self._socket.config.metrics
+        metrics = self.socket.config.metrics
         if metrics is None:
             return handle
         return timed(handle, member.endpoint, type(member.namespace)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
     def _member(self, packet: Packet) -> Member | None:
         """Who the packet is for; None if it comes too late: the client has left, or was refused."""
-        member = self._socket.members.get(packet.endpoint)
-        if member is not None and not member.leaving and member.state is not MemberState.LEFT:
+        member = self.socket.members.get(packet.endpoint)
+        if member is not None and not member.leaving and member.state is not LEFT:
             return member
-        if member is None and packet.endpoint not in self._socket.left:
+        if member is None and packet.endpoint not in self.socket.left:
             raise StrayPacket(
                 f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
             )
         return None
 
-    def _watch(self, work: Work) -> None:
+    def _watch(self, work: Work, runner: Runner | None = None) -> None:
+        if runner is not None:
+            work.task = runner.then(work)
         if self._suspended is None:
             self._suspended = set()
         self._suspended.add(work)
-        self._socket.server.watch(work)
+        self.socket.server.watch(work)
 
     def finished(self, work: Work, result: Any, error: BaseException | None) -> None:
         """A handler has ended: answer its ack, and start what waits."""
-        if work.packet.type is not PacketType.ACK:
+        if work.packet.type is not ACK:
             self.running -= 1
         if work.alone:
             self._alone = False
         if work.task is not None and self._suspended is not None:
             self._suspended.discard(work)
-            self._socket.server.unwatch(work)
+            self.socket.server.unwatch(work)
         try:
             if error is not None:
                 self._failed(work, error)
             elif work.packet.ack == "data":
-                self._acknowledge(work, result)
+                self._acknowledge(work.packet, result)
         finally:
-            if self._backlog and not self._pumping:
-                self._pump()
-            if self._idle is not None and not self._idle.done() and not self._busy:
-                self._idle.set_result(None)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """A handler has ended: start what waits, or say that nothing is left to do."""
+        if self.backlog and not self._pumping:
+            self._pump()
+        if self._idle is not None and not self._idle.done() and not self._busy:
+            self._idle.set_result(None)
 
     @property
     def _busy(self) -> bool:
-        return bool(self.running or self._backlog or self._suspended)
+        return bool(self.running or self.backlog or self._suspended)
 
     def _pump(self) -> None:
         """Start what waits, as far as it may."""
-        if not self._backlog:
+        if not self.backlog:
             return
         self._pumping = True
         try:
-            while self._backlog and self._may_start(self._backlog[0][0]):
-                packet, size = self._backlog.popleft()
+            while self.backlog and self._may_start(self.backlog[0][0]):
+                packet, size = self.backlog.popleft()
                 self._size -= size
                 try:
                     self._start(packet)
                 except ProtocolError as error:
-                    self._socket.refuse(error)
-                    if not isinstance(error, self._socket.protocol.forgives):
+                    self.socket.refuse(error)
+                    if not isinstance(error, self.socket.protocol.forgives):
                         self._drop_backlog()
         finally:
             self._pumping = False
         if not self.full:
-            self._socket.resume()
+            self.socket.resume()
 
-    def _acknowledge(self, work: Work, result: Any) -> None:
-        packet = work.packet
-        if packet.endpoint not in self._socket.members:
+    def _acknowledge(self, packet: Packet, result: Any) -> None:
+        socket, endpoint = self.socket, packet.endpoint
+        member = socket.members.get(endpoint)
+        if member is None:
             return
         args = list(result) if type(result) is tuple else [] if result is None else [result]
         try:
-            self._socket.members[packet.endpoint].post(
-                self._socket.protocol.encode_ack(packet.endpoint, packet.id, args)
-            )
+            encoded = socket.protocol.encode_ack(endpoint, packet.id, args)
+            (socket if member.state is JOINED else member).post(encoded)
         except UsageError as error:
-            log.error("%s returned what %s", str(work), error)
-            self._tell_failure(packet)
+            log.error("%s returned what %s", str(Work(self, packet)), error)
+            tell_failure(self.socket, packet)
         except Exception as error:  # the value is the user's: its own methods may raise
-            self._failed(work, error)
+            self._failed(Work(self, packet), error)
 
     def _failed(self, work: Work, error: BaseException) -> None:
         """A handler raised: log it, tell the client something it can act on, and go on."""
         packet = work.packet
         if isinstance(error, ProtocolError):
-            self._socket.refuse(error)
+            self.socket.refuse(error)
             return
-        if work.cancelled or self._is_late(error, packet.endpoint):
+        if work.cancelled or is_late(self.socket, error, packet.endpoint):
             log.debug("%s ended with its client: %r", str(work), error)
             return
         if isinstance(error, Overflow):
-            self._socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
+            self.socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
         else:
-            raised(error, str(work), self._socket, packet.endpoint, packet.name or packet.type.value)
-        self._tell_failure(packet)
-
-    def _tell_failure(self, packet: Packet) -> None:
-        wanted = packet.ack == "data"
-        message = f"The handler of {packet.name[:100]!r} failed" if packet.name else "The handler failed"
-        quiet = wanted or packet.type is PacketType.ACK  # a callback is not the client's business
-        self.report(packet.endpoint, "handler_error", message, packet.id, quiet=quiet)
-        if wanted:
-            self._answer_error(packet, "handler_error", message)
-
-    def _answer_error(self, packet: Packet, name: str, message: str) -> None:
-        answer = [error_answer(name, message)]
-        self._socket.send_packet(Packet(PacketType.ACK, packet.endpoint, args=answer, id=packet.id))
+            raised(error, str(work), self.socket, packet.endpoint, packet.name or packet.type.value)
+        tell_failure(self.socket, packet)
 
     def drop(self, packet: Packet, name: str, message: str) -> None:
         """Do not handle a packet: tell the program's error handler, and the client if it waits for an answer."""
-        self.report(packet.endpoint, name, message, packet.id, quiet=True)
+        report(self.socket, packet.endpoint, name, message, packet.id, quiet=True)
         if packet.type is PacketType.CONNECT:
-            say_refused(self._socket, packet.endpoint, {"message": name})
-        elif packet.ack == "data" and packet.endpoint in self._socket.members:
-            self._answer_error(packet, name, message)
-
-    def _is_late(self, error: BaseException, endpoint: str) -> bool:
-        """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
-        member = self._socket.members.get(endpoint)
-        return isinstance(error, Disconnected) and (member is None or member.gone)
-
-    def report(self, endpoint: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
-        """Tell the program's error handler; if that fails too, log it."""
-        try:
-            self._socket.error(name, message, endpoint, msg_id, quiet)
-        except Exception:  # the user's function
-            log.exception("%s: the error_handler itself failed on %s", self._socket.sid_in(endpoint), name)
+            say_refused(self.socket, packet.endpoint, {"message": name})
+        elif packet.ack == "data" and packet.endpoint in self.socket.members:
+            answer_error(self.socket, packet, name, message)
 
     def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
         """Run a callback of the program past the queue; its exceptions are logged."""
-        work = Work(self, Packet(PacketType.ACK, endpoint, name=name), alone=False)
-        work.task = self._socket.server.stepper.start(self._context.copy(), work, function, *args)
-        if work.task is not None:
-            self._watch(work)
+        self._run(Work(self, Packet(PacketType.ACK, endpoint, name=name)), function, *args)
 
     # Namespaces come and go.
 
     async def _connect(self, packet: Packet) -> None:
-        socket, endpoint = self._socket, packet.endpoint
-        if socket.state is not SocketState.OPEN:
+        socket, endpoint = self.socket, packet.endpoint
+        if socket.state is not OPEN:
             return
         cls = self.namespaces.get(endpoint)
         if cls is None:
@@ -340,17 +333,17 @@ class Dispatcher:
                 member.accept()
 
     async def _refused(self, member: Member, error: BaseException) -> None:
-        socket = self._socket
+        socket = self.socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
         if isinstance(error, ConnectionRefused):
             log.info("%s: refused: %r", member, error.message)
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
-        elif not self._is_late(error, member.endpoint) and socket.state is SocketState.OPEN:
+        elif not is_late(socket, error, member.endpoint) and socket.state is OPEN:
             cls = self.namespaces[member.endpoint].__name__
             raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
-            self.report(member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
+            report(socket, member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
         if socket.protocol.global_is_connection and not member.endpoint:
             self.refusal = Refused(data["message"])
@@ -359,7 +352,7 @@ class Dispatcher:
         say_refused(socket, member.endpoint, data)
 
     async def _disconnect(self, packet: Packet) -> None:
-        member = self._socket.members.get(packet.endpoint)
+        member = self.socket.members.get(packet.endpoint)
         if isinstance(packet.data, Member):  # from `submit_goodbye`
             if member is packet.data:
                 await self.end(packet.data, packet.data.reason)
@@ -379,7 +372,7 @@ class Dispatcher:
 
     async def _say_goodbye(self, member: Member, packet: Packet) -> None:
         """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
-        socket = self._socket
+        socket = self.socket
         task, done = self._step(member.namespace.process_packet, packet)
         if task is not None:
             with socket.server.clock.deadline(socket.config.close_grace, shield=True):
@@ -389,9 +382,9 @@ class Dispatcher:
                 task.cancel()
                 return
         error = done.result()
-        if error is not None and not self._is_late(error, member.endpoint):
+        if error is not None and not is_late(socket, error, member.endpoint):
             raised(error, f"{member}: recv_disconnect", socket, member.endpoint, "disconnect")
-            self.report(member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+            report(socket, member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
 
     def _step(
         self, function: Callable[..., Any], *args: Any
@@ -403,10 +396,10 @@ class Dispatcher:
             if not done.done():
                 done.set_result(error)
 
-        return self._socket.server.stepper.start(self._context.copy(), finished, function, *args), done
+        return self.socket.server.stepper.start(self._context.copy(), finished, function, *args), done
 
     async def _remove(self, member: Member, reason: str) -> None:
-        socket = self._socket
+        socket = self.socket
         socket.fail_acks(member.endpoint, reason)
         member.leave(reason)
         try:
@@ -421,7 +414,7 @@ class Dispatcher:
         """Wait until nothing is being handled, or the socket has ended."""
         if not self._busy:
             return
-        either = [asyncio.ensure_future(self._run_out()), asyncio.ensure_future(self._socket.wait_closed())]
+        either = [asyncio.ensure_future(self._run_out()), asyncio.ensure_future(self.socket.wait_closed())]
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -452,8 +445,8 @@ class Dispatcher:
         self._step(self._finish)[1].add_done_callback(ended)
 
     async def _finish(self) -> None:
-        grace = self._socket.config.close_grace
-        clock = self._socket.server.clock
+        grace = self.socket.config.close_grace
+        clock = self.socket.server.clock
         if self._busy:
             with clock.deadline(grace, shield=True):
                 await self._run_out()
@@ -470,16 +463,16 @@ class Dispatcher:
                 await self._run_out()
         for work in self._suspended or ():
             log.error("%s does not end when cancelled", str(work))
-        for member in list(self._socket.members.values()):
-            if member.state is MemberState.CONNECTING:
-                await self._remove(member, self._socket.reason)
+        for member in list(self.socket.members.values()):
+            if member.state is CONNECTING:
+                await self._remove(member, self.socket.reason)
             elif not member.ended:
-                await self.end(member, member.reason or self._socket.reason)
+                await self.end(member, member.reason or self.socket.reason)
 
     def release(self) -> None:
         """See `Socket.release`. What still runs against all rules keeps what it needs."""
         if not self._busy:
-            self._socket = weakref.proxy(self._socket)
+            self.socket = weakref.proxy(self.socket)
 
     async def _run_out(self) -> None:
         while self._busy:
@@ -487,10 +480,8 @@ class Dispatcher:
             await self._idle
 
     def _drop_backlog(self) -> None:
-        self._backlog = None
+        self.backlog = None
         self._size = 0
 
 
-_EVENT = PacketType.EVENT
-_JOINED = MemberState.JOINED
 _ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})

@@ -7,7 +7,7 @@ from typing import Any
 
 from asocketio.audience import Audience, names
 from asocketio.errors import Disconnected, Overflow, UsageError
-from asocketio.member import MemberState
+from asocketio.member import LEFT
 from asocketio.namespace import BaseNamespace
 
 __all__ = ["BroadcastMixin", "RoomsMixin"]
@@ -26,7 +26,7 @@ class RoomsMixin:
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
         member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
-        if member.state is MemberState.LEFT:
+        if member.state is LEFT:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
         if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms:

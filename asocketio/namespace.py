@@ -16,15 +16,14 @@ from typing import Any, ClassVar
 from asocketio.acks import unpack
 from asocketio.audience import CALL_TIMEOUT, Audience
 from asocketio.errors import AckTimeout, Disconnected, UsageError
-from asocketio.failures import raised
+from asocketio.failures import error_answer, raised, report
 from asocketio.handlers import Handlers
 from asocketio.log import log
-from asocketio.member import Member, MemberState
-from asocketio.packet import Packet, PacketType
+from asocketio.member import CONNECTING, LEFT, Member
+from asocketio.packet import EVENT, Packet, PacketType
 from asocketio.socket import Socket
 from asocketio.stepper import DONE, Value
 from asocketio.transport import Scope
-from asocketio.work import error_answer
 
 __all__ = ["BaseNamespace"]
 
@@ -104,7 +103,7 @@ class BaseNamespace:
     def process_packet(self, packet: Packet) -> Awaitable[Any]:
         """Take a packet of this namespace to its method. Override it to replace all dispatch."""
         kind = packet.type
-        if kind is PacketType.EVENT:
+        if kind is EVENT:
             return self.process_event(packet)
         if kind is PacketType.CONNECT:
             return self.call_method("recv_connect", packet, packet.data)
@@ -234,8 +233,12 @@ class BaseNamespace:
             Overflow: with ``callback``: the client owes too many answers already.
             Disconnected: the client is gone; only when awaited, or with ``callback``.
         """
-        packet = Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args))
-        return self._send(packet, callback)
+        packet = Packet(EVENT, self.ns_name, event, list(args))
+        if callback is not None:
+            return self._send(packet, callback)
+        member = self._member
+        member.post(member.socket.protocol.encode(packet))
+        return member.flow()
 
     def send(self, message: Any, json: bool = False, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
         """Send a message: text, or a JSON value with ``json=True``. Clients from 1.0 on get an event ``message``."""
@@ -246,7 +249,7 @@ class BaseNamespace:
 
     def _send(self, packet: Packet, callback: Callable[..., Any] | None) -> Awaitable[None]:
         member = self._member
-        if callback is not None and member.state is not MemberState.LEFT and member.socket.connected:
+        if callback is not None and member.state is not LEFT and member.socket.connected:
             packet.id = member.socket.expect(self.ns_name, self._answered_by(callback))
             packet.ack = "data"
         try:
@@ -275,9 +278,9 @@ class BaseNamespace:
             UsageError: called in ``recv_connect``, where the client cannot answer yet.
         """
         member, socket = self._member, self.socket
-        if member.state is MemberState.LEFT:
+        if member.state is LEFT:
             raise Disconnected(member.reason)
-        if member.state is MemberState.CONNECTING and asyncio.current_task() is member.connector:
+        if member.state is CONNECTING and asyncio.current_task() is member.connector:
             raise UsageError(
                 f"call({event!r}) in recv_connect can never be answered: the client is not in yet; "
                 "spawn a job that calls it"
@@ -288,7 +291,7 @@ class BaseNamespace:
         timer = socket.server.clock.call_later(seconds, _give_up, answer, event, seconds)
         socket.begin_waiting()
         try:
-            member.send(Packet(PacketType.EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
+            member.send(Packet(EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
             return await answer
         finally:
             socket.end_waiting()
@@ -337,7 +340,7 @@ class BaseNamespace:
         member = self._member
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
-        if member.state is MemberState.LEFT:
+        if member.state is LEFT:
             raise Disconnected(member.reason)
         name = getattr(fn, "__qualname__", repr(fn))
         job = asyncio.get_running_loop().create_task(self._run_job(name, fn, args, kwargs), name=name)
@@ -357,7 +360,7 @@ class BaseNamespace:
                 log.debug("%s: job %s ended with its client: %r", self._member, name, error)
                 return
             raised(error, f"{self._member}: job {name}", self._member.socket, self.ns_name, name)
-            self._member.socket.dispatcher.report(self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
+            report(self.socket, self.ns_name, "handler_error", f"Job {name} failed", None, quiet=True)
 
     def kill_local_jobs(self) -> None:
         """Cancel all jobs of this namespace."""

@@ -25,28 +25,29 @@ class Outbox:
     A list and an index: an empty deque would be 700 bytes for each idle client.
     """
 
-    __slots__ = ("_at", "_queue", "_waiters", "high", "limit", "size")
+    __slots__ = ("_at", "_waiters", "high", "limit", "queue", "size")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.high = max(limit // 16, 1)
         self.size = 0
-        self._queue: list[Encoded] = []
+        self.queue: list[Encoded] = []
+        """With those that have been taken, up to ``_at``. `Socket.post` appends to it."""
         self._at = 0  # of the oldest
         self._waiters: list[asyncio.Future[None]] | None = None
 
     def __len__(self) -> int:
-        return len(self._queue) - self._at
+        return len(self.queue) - self._at
 
     def put(self, encoded: Encoded) -> bool:
-        """Queue a packet; False when that takes it over its limit."""
-        self._queue.append(encoded)
+        """Queue a packet; False when that takes it over its limit. `Socket.post` does the same in place."""
+        self.queue.append(encoded)
         self.size += encoded.size + WEIGHT
         return self.size <= self.limit
 
     def take(self) -> Encoded:
         """The oldest packet."""
-        queue, at = self._queue, self._at
+        queue, at = self.queue, self._at
         encoded = queue[at]
         at += 1
         if at == len(queue):
@@ -70,8 +71,8 @@ class Outbox:
                 taken.append(self.take())
             return taken
         # All of them, which is half a microsecond quicker.
-        taken = self._queue[self._at :] if self._at else self._queue
-        self._queue = []
+        taken = self.queue[self._at :] if self._at else self.queue
+        self.queue = []
         self._at = 0
         self.size = 0
         if self._waiters is not None:
@@ -99,7 +100,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Drop everything and wake those who wait."""
-        self._queue.clear()
+        self.queue.clear()
         self._at = 0
         self.size = 0
         self._wake()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from asocketio.errors import UsageError
 
-__all__ = ["GLOBAL_NS", "Packet", "PacketType"]
+__all__ = ["ACK", "EVENT", "GLOBAL_NS", "Packet", "PacketType"]
 
 GLOBAL_NS = ""
 """The endpoint of the global namespace. Clients and users may write ``"/"``; inside it is ``""``."""
@@ -33,6 +33,11 @@ class PacketType(StrEnum):
     OPEN = "open"
     CLOSE = "close"
     UPGRADE = "upgrade"
+
+
+EVENT = PacketType.EVENT
+ACK = PacketType.ACK
+"""For the hot path: looking a member up in its enum takes 75 ns on Python 3.11."""
 
 
 @dataclass(slots=True)

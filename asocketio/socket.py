@@ -7,7 +7,6 @@ packets concern the connection itself; all others go to its dispatcher. It start
 from __future__ import annotations
 
 import asyncio
-import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,14 +23,14 @@ from asocketio.errors import (
     UnexpectedPacket,
 )
 from asocketio.log import shown
-from asocketio.member import Gone, Member, MemberState, Room
-from asocketio.outbox import Outbox
-from asocketio.packet import GLOBAL_NS, Packet, PacketType
+from asocketio.member import JOINED, LEFT, Gone, Member, Room
+from asocketio.outbox import WEIGHT, Outbox
+from asocketio.packet import ACK, EVENT, GLOBAL_NS, Packet, PacketType
 from asocketio.protocol import Encoded, Form, Frame, Protocol
 from asocketio.rates import Rates
 from asocketio.readers import Readers
 from asocketio.stepper import DONE
-from asocketio.transport import Opening, Scope, Transport
+from asocketio.transport import Opening, Scope, Transport, Undecided
 
 if TYPE_CHECKING:
     from asocketio.dispatch import Dispatcher
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from asocketio.transports.polling import Inlet
     from asocketio.transports.websocket import Upgrade
 
-__all__ = ["ErrorHandler", "Socket", "SocketState", "default_error_handler"]
+__all__ = ["CLOSED", "OPEN", "ErrorHandler", "Socket", "SocketState", "default_error_handler"]
 
 ErrorHandler = Callable[["Socket", str, str, str, int | None, bool], object]
 """``error_handler(socket, error_name, error_message, endpoint, msg_id, quiet)``."""
@@ -54,25 +53,17 @@ _REASONS: dict[type[ProtocolError], str] = {
 }
 
 
-_EVENT = PacketType.EVENT
-
-
-class Undecided(typing.Protocol):
-    """A view that has neither opened the socket nor refused it."""
-
-    def claim(self) -> None:
-        """The socket opens."""
-
-    def give_up(self) -> None:
-        """Too late."""
-
-
 class SocketState(Enum):
     """Where a socket is in its life."""
 
     OPENING = "opening"  # the handshake is not answered yet
     OPEN = "open"
     CLOSED = "closed"
+
+
+OPEN = SocketState.OPEN
+CLOSED = SocketState.CLOSED
+"""For the hot path: looking a member up in its enum takes 75 ns on Python 3.11."""
 
 
 def default_error_handler(
@@ -85,7 +76,7 @@ def default_error_handler(
             about=f"{endpoint} {error_name} {error_message}", fields=socket.fields(endpoint),
         )  # fmt: skip
     if not quiet:
-        socket.send_packet(Packet(PacketType.EVENT, endpoint, name="error", args=[error_name, error_message]))
+        socket.send_packet(Packet(EVENT, endpoint, name="error", args=[error_name, error_message]))
 
 
 class Socket:
@@ -205,16 +196,16 @@ class Socket:
     @property
     def connected(self) -> bool:
         """The client is there."""
-        return self.state is SocketState.OPEN
+        return self.state is OPEN
 
     @property
     def active_ns(self) -> dict[str, BaseNamespace]:
         """The namespaces that this client is in, by name."""
-        return {name: m.namespace for name, m in self.members.items() if m.state is MemberState.JOINED}
+        return {name: m.namespace for name, m in self.members.items() if m.state is JOINED}
 
     def __getitem__(self, ns_name: str) -> BaseNamespace:
         member = self.members.get("" if ns_name == "/" else ns_name)
-        if member is None or member.state is not MemberState.JOINED:
+        if member is None or member.state is not JOINED:
             raise KeyError(f"this client is not in the namespace {ns_name!r}; it is in {list(self.active_ns)}")
         return member.namespace
 
@@ -243,7 +234,7 @@ class Socket:
 
         Errors of the client end this socket; none is raised.
         """
-        if self.state is not SocketState.OPEN:
+        if self.state is not OPEN:
             return True
         if self._client_pings:
             self.heard = self.server.clock.now()
@@ -254,10 +245,13 @@ class Socket:
             packet = self._decoder.feed(frame)
             if packet is not None:
                 size, self._size = self._size, 0
-                self._handle(packet, size)
+                if packet.type is EVENT and self._rates is None and packet.ack is not True:
+                    self.dispatcher.submit(packet, size)  # `_handle`, for what most packets are
+                else:
+                    self._handle(packet, size)
         except ProtocolError as error:
             self.refuse(error)
-        return self._waiting > 0 or not self.dispatcher.full
+        return not self.dispatcher.backlog or self._waiting > 0 or not self.dispatcher.full
 
     def split(self, body: bytes, form: Form, *, binary: bool) -> Iterator[Frame]:
         """The frames of a polling body, see `Decoder.split`."""
@@ -272,13 +266,12 @@ class Socket:
 
     def _handle(self, packet: Packet, size: int) -> None:
         kind = packet.type
-        if kind is _EVENT or kind is PacketType.CONNECT:
+        if kind is EVENT or kind is PacketType.CONNECT:
             if packet.ack is True:
                 self._confirm(packet)
-            if self._rates is not None and not self._may(packet, packet.name if kind is _EVENT else "connect"):
-                return
-            self.dispatcher.submit(packet, size)
-        elif kind is PacketType.ACK:
+            if self._may(packet, packet.name if kind is EVENT else "connect"):
+                self.dispatcher.submit(packet, size)
+        elif kind is ACK:
             self._answered(packet)
         elif kind is PacketType.PONG or kind is PacketType.PING or kind is PacketType.HEARTBEAT:
             self.heartbeat.beat(self, packet)
@@ -317,7 +310,7 @@ class Socket:
     def _confirm(self, packet: Packet) -> None:
         """Acknowledge the receipt, at once; the handler has no say in that (0.9, an id without ``+``)."""
         if packet.endpoint in self.members:
-            self.post(self.protocol.encode(Packet(PacketType.ACK, packet.endpoint, id=packet.id)))
+            self.post(self.protocol.encode(Packet(ACK, packet.endpoint, id=packet.id)))
 
     def _answered(self, packet: Packet) -> None:
         member = self.members.get(packet.endpoint)
@@ -356,7 +349,7 @@ class Socket:
         self._readers.call(self._is_full, callback)
 
     def _is_full(self) -> bool:
-        return self.state is SocketState.OPEN and not self._waiting and self.dispatcher.full
+        return self.state is OPEN and not self._waiting and self.dispatcher.full
 
     @property
     def paused(self) -> bool:
@@ -387,17 +380,16 @@ class Socket:
         if not isinstance(packet, Packet):
             packet = Packet.of(packet)
         member = self.members.get(packet.endpoint)
-        encoded = self.protocol.encode(packet)
-        if member is None:
-            self.post(encoded)
-        else:
-            member.post(encoded)
+        (self if member is None else member).post(self.protocol.encode(packet))
 
     def post(self, encoded: Encoded) -> None:
         """Queue an encoded packet; what a broadcast calls for each recipient."""
-        if self.state is not SocketState.OPEN:
+        if self.state is not OPEN:
             return
-        if not self.outbox.put(encoded) and not self._catches_up():
+        outbox = self.outbox
+        outbox.queue.append(encoded)
+        outbox.size += encoded.size + WEIGHT  # as `Outbox.put`: in place, 0.1 of 0.4 µs
+        if outbox.size > outbox.limit and not self._catches_up():
             self.too_slow()
         elif not self.dirty:
             self.dirty = True
@@ -426,9 +418,9 @@ class Socket:
 
     def flow(self) -> Awaitable[None]:
         """What a sending verb returns: awaiting it waits for room in the outbox."""
-        if self.state is SocketState.CLOSED:
-            return Gone(self.reason)
-        return Room(self) if self.outbox.full and self.state is SocketState.OPEN else DONE
+        if self.state is OPEN:
+            return DONE if self.outbox.size <= self.outbox.high else Room(self)
+        return Gone(self.reason) if self.state is CLOSED else DONE
 
     async def room(self) -> None:
         """Wait for room in the outbox, at most ``send_timeout``; a client that takes longer is closed.
@@ -444,7 +436,7 @@ class Socket:
             self.end_waiting()
         if scope.cancelled_caught:
             self.too_slow(f"it took nothing for {self.config.send_timeout} s (send_timeout)", "send_timeout")
-        if self.state is SocketState.CLOSED:
+        if self.state is CLOSED:
             raise Disconnected(self.reason)
 
     def expect(self, endpoint: str, answer: Answer) -> int:
@@ -454,7 +446,7 @@ class Socket:
             Disconnected: the client is gone.
             Overflow: it owes too many answers already.
         """
-        if self.state is SocketState.CLOSED:
+        if self.state is CLOSED:
             raise Disconnected(self.reason)
         number = self.server.next_ack()
         self.expect_number(number, endpoint, answer)
@@ -515,7 +507,7 @@ class Socket:
 
         Returns once it is queued; ``recv_disconnect`` runs after the handlers that are running.
         """
-        endpoints = [m.endpoint for m in self.members.values() if not m.leaving and m.state is not MemberState.LEFT]
+        endpoints = [m.endpoint for m in self.members.values() if not m.leaving and m.state is not LEFT]
         if self.protocol.global_is_connection:
             endpoints = [GLOBAL_NS]
         elif self.protocol.opens_global and GLOBAL_NS not in self.members:
@@ -527,9 +519,9 @@ class Socket:
 
     def close(self, reason: str) -> None:
         """The end of the connection. ``reason`` reaches every ``recv_disconnect``. Only the first call counts."""
-        if self.state is SocketState.CLOSED:
+        if self.state is CLOSED:
             return
-        self.state = SocketState.CLOSED
+        self.state = CLOSED
         self.reason = reason
         self.server.closed(self)
         if self._acks is not None:
@@ -555,6 +547,6 @@ class Socket:
 
     async def wait_closed(self) -> None:
         """Wait for the end of the connection."""
-        if self.state is not SocketState.CLOSED:
+        if self.state is not CLOSED:
             self._closed = asyncio.get_running_loop().create_future()
             await self._closed

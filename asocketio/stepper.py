@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from asocketio.log import log
 
-__all__ = ["DONE", "Finished", "Runner", "Stepper", "Value"]
+__all__ = ["BLOCKED", "DONE", "Finished", "Runner", "Stepper", "Value", "complain_if_blocked"]
 
 Finished = Callable[[Any, BaseException | None], None]
 """Called once with the result, or with None and the exception. It must not raise."""
@@ -66,25 +66,42 @@ class Stepper:
     def start(
         self, context: Context, finished: Finished, function: Callable[..., Any], *args: Any
     ) -> asyncio.Task[None] | None:
+        """`step`, and call ``finished`` once with what came of it.
+
+        That is before this returns (it returns None then), or later, from the returned task. Cancelling that task
+        cancels the coroutine.
+        """
+        began = perf_counter()
+        try:
+            result = self.step(context, function, *args)
+        except (KeyboardInterrupt, SystemExit):  # what ends the process
+            raise
+        except BaseException as error:
+            complain_if_blocked(finished, began)
+            finished(None, error)
+            return None
+        complain_if_blocked(finished, began)
+        if type(result) is Runner:
+            return result.then(finished)
+        finished(result, None)
+        return None
+
+    def step(self, context: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call ``function`` in ``context``; if it returns a coroutine, run that as far as it goes.
 
-        ``finished`` is called when all is done: before this returns (it returns None then),
-        or later, from the returned task. Cancelling that task cancels the coroutine.
-        Other awaitables that ``function`` may return are awaited too.
+        Gives, or raises, what it gave or raised; or the `Runner` that drives the rest of it, which must be told at
+        once, by `Runner.then`, whom to tell of the end. Other awaitables that ``function`` may return are awaited too.
         """
         loop = self._loop
         parked = self._parked
         runner = parked.pop() if parked else Runner(loop, self)
-        while runner.worn_out():
-            runner = parked.pop() if parked else Runner(loop, self)
+        if runner.wake is None or runner.wake.done():
+            runner = self._sound(runner)
         task = runner.task
         outer = current_task(loop)
         if outer is not None:
             _leave_task(loop, outer)
         _enter_task(loop, task)
-        began = perf_counter()
-        result: Any = None
-        failure: BaseException | None = None
         try:
             result = context.run(function, *args)
             if type(result) is not CoroutineType:
@@ -93,27 +110,34 @@ class Stepper:
                 elif hasattr(result, "__await__"):
                     result = _await(result)
             if type(result) is CoroutineType:
-                runner.take(result, context.run(result.send, None), context, finished)
-                return task
-        except StopIteration as stop:
-            result = stop.value
-        except (KeyboardInterrupt, SystemExit):  # what ends the process
+                try:
+                    yielded = context.run(result.send, None)
+                except StopIteration as stop:
+                    result = stop.value
+                else:
+                    runner.take(result, yielded, context)
+                    return runner
+        except (KeyboardInterrupt, SystemExit):
             runner.stop()
             raise
-        except BaseException as error:
-            result, failure = None, error
+        except BaseException:
+            self.park(runner)
+            raise
         finally:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-            if perf_counter() - began > BLOCKED:
-                complain(finished, began)
         if self.closed or len(parked) >= _PARKED:
             runner.stop()
         else:
             parked.append(runner)
-        finished(result, failure)
-        return None
+        return result
+
+    def _sound(self, runner: Runner) -> Runner:
+        """``runner``, or the next that is not worn out."""
+        while runner.worn_out():
+            runner = self._parked.pop() if self._parked else Runner(self._loop, self)
+        return runner
 
     def park(self, runner: Runner) -> bool:
         """Keep ``runner`` for later; False when it is worn out or there are enough."""
@@ -131,10 +155,12 @@ class Stepper:
         self._parked.clear()
 
 
-def complain(finished: Finished, began: float) -> None:
+def complain_if_blocked(finished: Finished, began: float) -> None:
     """Name what has kept the event loop to itself. ``str(finished)``, or the name of a function, says what it is."""
-    what = getattr(finished, "__qualname__", "") or str(finished)
-    log.warning("%s blocked the event loop for %.2f s: all clients waited", what, perf_counter() - began)
+    took = perf_counter() - began
+    if took > BLOCKED:
+        what = getattr(finished, "__qualname__", "") or str(finished)
+        log.warning("%s blocked the event loop for %.2f s: all clients waited", what, took)
 
 
 class Runner(Coroutine[Any, Any, None]):
@@ -152,16 +178,17 @@ class Runner(Coroutine[Any, Any, None]):
         "_result",
         "_stepper",
         "_stopped",
-        "_wake",
         "_yielded",
         "task",
+        "wake",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stepper: Stepper) -> None:
         self._stepper = stepper
         self._coro: Coroutine[Any, Any, Any] | None = None
         self._yielded: Any = _NOTHING
-        self._wake: asyncio.Future[None] | None = None
+        self.wake: asyncio.Future[None] | None = None
+        """What the parked task waits for; None while it drives something, and before it has run."""
         self._stopped = False
         self._context: Context
         self._finished: Finished
@@ -172,17 +199,22 @@ class Runner(Coroutine[Any, Any, None]):
 
     def worn_out(self) -> bool:
         """Its task is ending, or was cancelled once: not for another coroutine."""
-        # A task that is done was woken, or cancelled.
-        return self.task.cancelling() > 0 or (self._wake is not None and self._wake.done())
+        wake = self.wake
+        # A parked task that is woken, or cancelled, has what it waits for done; one that never ran has nothing yet.
+        return self.task.cancelling() > 0 if wake is None else wake.done()
 
-    def take(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context, finished: Finished) -> None:
+    def then(self, finished: Finished) -> asyncio.Task[None]:
+        """Call ``finished`` at the end. Returns the task."""
+        self._finished = finished
+        return self.task
+
+    def take(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context) -> None:
         """Drive ``coro`` from here; it has been stepped in ``context`` and waits for ``yielded``."""
         self._coro = coro
         self._yielded = yielded
         self._context = context
-        self._finished = finished
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self.wake is not None and not self.wake.done():
+            self.wake.set_result(None)
 
     def report(self) -> None:
         """Tell how it ended, and forget it."""
@@ -194,8 +226,8 @@ class Runner(Coroutine[Any, Any, None]):
     def stop(self) -> None:
         """End the task, now or when it next would park."""
         self._stopped = True
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self.wake is not None and not self.wake.done():
+            self.wake.set_result(None)
 
     # The task drives these.
 
@@ -240,9 +272,8 @@ class Runner(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._coro, self._error = None, error
         finally:
-            if perf_counter() - started > BLOCKED:
-                complain(self._finished, started)
-        self._wake = None
+            complain_if_blocked(self._finished, started)
+        self.wake = None
         if self._stepper.park(self):
             wake = self._park()  # parked before `report`, which may start the next handler
             self.report()
@@ -253,7 +284,7 @@ class Runner(Coroutine[Any, Any, None]):
     def _park(self) -> asyncio.Future[None]:
         if self._stopped:
             raise StopIteration
-        wake = self._wake = self.task.get_loop().create_future()
+        wake = self.wake = self.task.get_loop().create_future()
         return next(iter(wake.__await__()))  # marks the future as awaited, and is the future
 
 

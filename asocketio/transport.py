@@ -7,6 +7,7 @@ takes a frame in, ``socket.outbox`` holds what is to go out.
 
 from __future__ import annotations
 
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +17,7 @@ from asocketio.errors import HandshakeError
 if TYPE_CHECKING:
     from asocketio.socket import Socket
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "Transport"]
+__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "Transport", "Undecided"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -83,3 +84,13 @@ class Opening(Transport):
     @abstractmethod
     async def reject(self, message: Message) -> None:
         """Pass an ``http.response.*`` message on as the handshake's answer."""
+
+
+class Undecided(typing.Protocol):
+    """A view that has neither opened the socket nor refused it."""
+
+    def claim(self) -> None:
+        """The socket opens."""
+
+    def give_up(self) -> None:
+        """Too late."""

@@ -11,12 +11,7 @@ from asocketio.packet import Packet
 if TYPE_CHECKING:
     from asocketio.dispatch import Dispatcher
 
-__all__ = ["Work", "error_answer"]
-
-
-def error_answer(name: str, message: str) -> dict[str, Any]:
-    """What an awaited ack carries when the handler could not answer."""
-    return {"error": {"name": name, "message": message}}
+__all__ = ["Work"]
 
 
 class Work:
@@ -24,7 +19,7 @@ class Work:
 
     __slots__ = ("alone", "cancelled", "dispatcher", "packet", "task")
 
-    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool) -> None:
+    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool = False) -> None:
         self.dispatcher = dispatcher
         self.packet = packet
         self.alone = alone
@@ -38,13 +33,13 @@ class Work:
         cls = self.dispatcher.namespaces.get(packet.endpoint)
         of = "" if cls is None else f" in {cls.__name__}"
         endpoint = "/" if not packet.endpoint else packet.endpoint if cls is not None else repr(packet.endpoint[:100])
-        where = f"{self.dispatcher.sid_in(packet.endpoint)} {endpoint}"
+        where = f"{self.dispatcher.socket.sid_in(packet.endpoint)} {endpoint}"
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 
     @property
     def fields(self) -> dict[str, str]:
         """For log records."""
-        return self.dispatcher.fields(self.packet)
+        return self.dispatcher.socket.fields(self.packet.endpoint, self.packet.name)
 
     def complain(self) -> None:
         """It has been running for long."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -83,6 +85,29 @@ async def test_an_exception_is_reported_before_and_after_suspension(stepper: Ste
     for handler in (early, late):
         with pytest.raises(ValueError, match=handler.__name__):
             await outcome_of(stepper, handler)
+
+
+async def test_a_plain_function_that_raises_stop_iteration_has_failed(stepper: Stepper) -> None:
+    outcome, task = start(stepper, next, iter(()))
+    assert (type(outcome.error), task) == (StopIteration, None)
+
+
+async def test_a_failure_leaves_nothing_to_the_garbage_collector(stepper: Stepper) -> None:
+    class Broken(Exception):
+        pass
+
+    def fail() -> None:
+        raise Broken
+
+    outcome, _ = start(stepper, fail)
+    assert outcome.error is not None
+    error = weakref.ref(outcome.error)
+    gc.disable()
+    try:
+        outcome.error = None
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 async def test_current_task_is_the_same_before_and_after_suspension(stepper: Stepper) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection
 
 from asocketio.adapter import Adapter, Spellings, Target
-from asocketio.member import Member
+from asocketio.member import JOINED, Member
 from asocketio.packet import Packet
 from asocketio.protocol import Encoded, Protocol
 from asocketio.protocols.grammar import check
@@ -64,9 +64,11 @@ class MemoryAdapter(Adapter):
             found = {member: None for room in target.rooms for member in self._room(target.endpoint, room)}
         if not target.excluded:
             return list(found)
-        excluded: set[Member] = set()
-        for room in target.excluded:
-            excluded.update(self._room(target.endpoint, room))
+        if len(target.excluded) == 1:
+            [room] = target.excluded
+            excluded = self._room(target.endpoint, room)
+        else:
+            excluded = {member for room in target.excluded for member in self._room(target.endpoint, room)}
         return [member for member in found if member not in excluded]
 
     def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
@@ -81,7 +83,11 @@ class MemoryAdapter(Adapter):
                 spellings = spellings or Spellings(packet, socket.server.complaints)
                 protocol = socket.protocol
                 encoded = spellings.get(protocol)
-            if encoded is not None:
+            if encoded is None:
+                continue
+            if member.state is JOINED:
+                socket.post(encoded)
+            else:
                 member.post(encoded)
         if self.checks and spellings is None:
             check(packet)

@@ -235,6 +235,7 @@ class Connection(Transport, asyncio.Protocol):
             self._write_out(outbox.take_some(BITE))
 
     def _write_out(self, packets: list[Encoded]) -> None:
+        """Everything with one call."""
         joined: list[bytes] = []
         parts: list[bytes] = []
         for encoded in packets:

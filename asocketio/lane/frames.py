@@ -39,6 +39,7 @@ PONG = 10
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _FIN = 0x80
 _RESERVED = 0x70
+_WHOLE_TEXT = _FIN | TEXT
 _MASKED = 0x80
 _CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 
@@ -125,8 +126,11 @@ class Frames:
         masked = data[start:stop] if length < LARGE else memoryview(data)[start:stop]  # not copied once more
         payload = apply_mask(masked, data[start - 4 : start])
         self._at = stop
-        if first == _FIN | TEXT and self._message is None:
-            return TEXT, _text(payload)
+        if first == _WHOLE_TEXT and self._message is None:
+            try:
+                return TEXT, payload.decode()
+            except UnicodeDecodeError as error:
+                raise _not_text(error) from None
         if first & _RESERVED:
             raise Broken(1002, "reserved bits must be 0")
         if opcode >= CLOSE:
@@ -175,7 +179,11 @@ def _text(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
-        raise Broken(1007, f"{error.reason} at position {error.start}") from None
+        raise _not_text(error) from None
+
+
+def _not_text(error: UnicodeDecodeError) -> Broken:
+    return Broken(1007, f"{error.reason} at position {error.start}")
 
 
 def _check_close(payload: bytes) -> None:
@@ -193,6 +201,7 @@ def _heads(opcode: int) -> list[bytes]:
 
 
 _HEADS = {opcode: _heads(opcode) for opcode in (TEXT, BINARY, CLOSE, PING, PONG)}
+_TEXT_HEADS = _HEADS[TEXT]
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -211,6 +220,10 @@ def head(opcode: int, length: int) -> bytes:
 
 def frames_of(messages: tuple[Frame, ...]) -> tuple[bytes, ...]:
     """The bytes of some messages, to be written one after the other; small ones are joined."""
+    if len(messages) == 1 and isinstance(message := messages[0], str):
+        payload = message.encode()
+        if len(payload) < 126:  # as most are: 0.2 of 0.5 µs
+            return (_TEXT_HEADS[len(payload)] + payload,)
     joined = b""
     parts: list[bytes] = []
     for message in messages:

@@ -9,11 +9,11 @@ from typing import Any
 
 from asocketio.config import Config
 from asocketio.errors import MalformedPayload
-from asocketio.packet import Packet
+from asocketio.packet import EVENT, Packet
 from asocketio.protocol import Body, Decoder, Encoded, Form, Frame
 from asocketio.protocols import jsonp
 from asocketio.protocols.engine import EngineDecoder, EngineIO
-from asocketio.protocols.grammar import Assembler, write, write_ack
+from asocketio.protocols.grammar import Assembler, check_ack, head, write
 
 __all__ = ["EngineIO4"]
 
@@ -28,15 +28,19 @@ class EngineIO4(EngineIO):
     opens_global = False
 
     def encode(self, packet: Packet) -> Encoded:
-        engine = self.engine_packet(packet)
-        if engine is not None:
-            return engine
+        if packet.type is not EVENT:  # as most are
+            engine = self.engine_packet(packet)
+            if engine is not None:
+                return engine
         text, attachments = write(packet, self.json)
         return Encoded(("4" + text, *attachments))
 
     def encode_ack(self, endpoint: str, number: int | None, args: list[Any]) -> Encoded:
-        text, attachments = write_ack(endpoint, number, args, self.json)
-        return Encoded(("4" + text, *attachments))  # without a Packet in between: saves 1 µs of 2.2
+        text, attachments = self.json.dumps(args)
+        if endpoint or attachments or number is None:
+            check_ack(number)
+            return Encoded((f"4{head('36', endpoint, number, len(attachments))}{text}", *attachments))
+        return Encoded((f"43{number}{text}",))  # without a Packet in between: saves 1 µs of 2.2
 
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config))

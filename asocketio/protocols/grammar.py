@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from asocketio.codec import Json, StdJson, restore
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, PayloadTooLarge, UnexpectedPacket, UsageError
-from asocketio.packet import Packet, PacketType
+from asocketio.packet import ACK, EVENT, Packet, PacketType
 
 __all__ = [
     "MAX_FIELDS",
@@ -22,9 +22,9 @@ __all__ = [
     "check",
     "check_ack",
     "check_name",
+    "head",
     "read_query",
     "write",
-    "write_ack",
 ]
 
 _JSON = StdJson()
@@ -37,7 +37,6 @@ MAX_FIELDS = 200
 
 # One match finds the four optional parts. Ids are at most 16 digits: what JavaScript counts exactly.
 _HEAD = re.compile(r"([0-6])(?:([0-9]{1,6})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,16})?")
-_EVENT_TYPE = PacketType.EVENT
 _TYPES = {
     "0": PacketType.CONNECT,
     "1": PacketType.DISCONNECT,
@@ -56,32 +55,27 @@ def write(packet: Packet, json: Json) -> tuple[str, list[bytes]]:
         UsageError: the event's name is reserved, or an argument has no JSON form.
     """
     kind = packet.type
-    if kind is _EVENT_TYPE:
+    if kind is EVENT:
         check_name(packet.name)
-        return _write_list("25", packet.endpoint, packet.id, [packet.name, *packet.args], json)
-    if kind is PacketType.ACK:
-        return write_ack(packet.endpoint, packet.id, packet.args, json)
-    if kind in (PacketType.MESSAGE, PacketType.JSON):
-        return _write_list("25", packet.endpoint, packet.id, ["message", packet.data], json)
-    return _write_state(packet, json), []
-
-
-def write_ack(endpoint: str, number: int | None, args: list[Any], json: Json) -> tuple[str, list[bytes]]:
-    """`write`, for the answer ``args`` to the event ``number``."""
-    check_ack(number)
-    return _write_list("36", endpoint, number, args, json)
-
-
-def _write_list(
-    digits: str, endpoint: str, number: int | None, items: list[Any], json: Json
-) -> tuple[str, list[bytes]]:
-    """A packet of the type that the first digit stands for; with binary values in it, of the second."""
+        items, digits = [packet.name, *packet.args], "25"
+    elif kind is ACK:
+        check_ack(packet.id)
+        items, digits = packet.args, "36"
+    elif kind in (PacketType.MESSAGE, PacketType.JSON):
+        items, digits = ["message", packet.data], "25"
+    else:
+        return _write_state(packet, json), []
     text, attachments = json.dumps(items)
+    if not attachments and not packet.endpoint and packet.id is None:
+        return digits[0] + text, attachments
+    return head(digits, packet.endpoint, packet.id, len(attachments)) + text, attachments
+
+
+def head(digits: str, endpoint: str, number: int | None, attachments: int) -> str:
+    """What comes before the JSON. The second digit is the type of packets with attachments, the first of others."""
     where = f"{endpoint}," if endpoint else ""
     which = "" if number is None else number
-    if attachments:
-        return f"{digits[1]}{len(attachments)}-{where}{which}{text}", attachments
-    return f"{digits[0]}{where}{which}{text}", attachments
+    return f"{digits[1]}{attachments}-{where}{which}" if attachments else f"{digits[0]}{where}{which}"
 
 
 def check_name(name: str) -> None:
@@ -149,16 +143,16 @@ class Assembler:
         """The packet of ``text``, or None when its attachments are still to come."""
         if self._packet is not None:
             raise UnexpectedPacket(f"text {text[:20]!r} while {self.due} attachments are due")
-        head = _HEAD.match(text)
-        if head is None:
+        found = _HEAD.match(text)
+        if found is None:
             raise MalformedPacket(f"packet {text[:20]!r}, expected a type from 0 to 6")
-        digit, count, endpoint, number = head.groups()
+        digit, count, endpoint, number = found.groups()
         packet = Packet(
             _TYPES[digit],
             endpoint="" if endpoint is None or endpoint == "/" else endpoint,
             id=None if number is None else int(number),
         )
-        payload = text[head.end() :]
+        payload = text[found.end() :]
         self._parsers[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
         if (digit in "56") != (count is not None):
             raise MalformedPacket(
@@ -191,7 +185,7 @@ class Assembler:
         if type(args) is not list or not args or type(args[0]) is not str or args[0] in RESERVED_EVENTS:
             return None
         name = args.pop(0)
-        return Packet(_EVENT_TYPE, "", name, args, None, number, None if number is None else "data")
+        return Packet(EVENT, "", name, args, None, number, None if number is None else "data")
 
     def binary(self, data: bytes) -> Packet | None:
         """The packet that ``data`` completes, or None while more attachments are due."""
