@@ -236,12 +236,13 @@ class Connection(Transport, asyncio.Protocol):
 
     def _write_out(self, packets: list[Encoded]) -> None:
         """Everything with one call."""
+        if len(packets) == 1 and (framed := packets[0].framed or _framed(packets[0])) and len(framed) == 1:
+            self._transport.write(framed[0])  # as most turns have no more for one client
+            return
         joined: list[bytes] = []
         parts: list[bytes] = []
         for encoded in packets:
-            framed = encoded.framed
-            if framed is None:
-                framed = encoded.framed = frames_of(encoded.frames)
+            framed = encoded.framed or _framed(encoded)
             if len(framed) == 1:
                 joined.append(framed[0])
                 continue
@@ -362,6 +363,12 @@ class Connection(Transport, asyncio.Protocol):
                 self._resume()
 
         self._holding.add_done_callback(go_on)
+
+
+def _framed(encoded: Encoded) -> tuple[bytes, ...]:
+    """The bytes of a packet, made by the first who sends it."""
+    framed = encoded.framed = frames_of(encoded.frames)
+    return framed
 
 
 def _drop(payload: Frame) -> bool:

@@ -101,7 +101,8 @@ class Frames:
         data, at = self._data, self._at
         left = len(data) - at
         if left < 2:
-            self._wait(2)
+            if left:
+                self._wait(2)
             return None
         first, second = data[at], data[at + 1]
         opcode = first & 0x0F
