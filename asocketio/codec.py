@@ -55,11 +55,15 @@ _quote = json.encoder.encode_basestring
 _LEAVES: dict[Any, str] = {None: "null", True: "true", False: "false"}
 
 
-def _flat(items: list[Any]) -> tuple[str, list[bytes]] | None:
+LONG = 50
+"""Characters of a text from which another library writes it quicker."""
+
+
+def _flat(items: list[Any], quote: Callable[[str], str]) -> tuple[str, list[bytes]] | None:
     """A list of plain text, whole numbers, bytes and the like as JSON, and the bytes in it; None for others.
 
     Most events carry nothing else, and the standard encoder spends 1.2 of its 1.4 µs on setting itself up; with a
-    binary value that orjson must ask for it is 3 µs.
+    binary value that orjson must ask for it is 3 µs. ``quote`` writes long texts.
     """
     parts: list[str] = []
     attachments: list[bytes] = []
@@ -68,7 +72,7 @@ def _flat(items: list[Any]) -> tuple[str, list[bytes]] | None:
         if kind is str:
             if not item.isascii():
                 return None  # half a surrogate pair may be in it
-            parts.append(_quote(item))
+            parts.append(_quote(item) if len(item) < LONG else quote(item))
         elif kind is int:
             parts.append(int.__repr__(item))
         elif item is None or kind is bool:
@@ -134,13 +138,17 @@ class StdJson(Json):
 
     def dumps(self, value: Any) -> tuple[str, list[bytes]]:
         if type(value) is list:
-            flat = _flat(value)
+            flat = _flat(value, self.quote)
             if flat is not None:
                 return flat
         text, attachments = self.write(value)
         if _too_deep(text):
             raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
         return text, attachments
+
+    def quote(self, text: str) -> str:
+        """A long text, all of it ASCII, as JSON."""
+        return _quote(text)
 
     def write(self, value: Any) -> tuple[str, list[bytes]]:
         """`dumps`, of any depth that can be written."""
@@ -259,6 +267,8 @@ def refuse_depth(text: str) -> None:
 
 def _too_deep(text: str) -> bool:
     """Whether brackets nest deeper than `MAX_DEPTH`, at least up to the first that does not fit."""
+    if text.find("[", 1) < 0 and text.find("{", 1) < 0:
+        return False  # a long text in a list: thirty times quicker than to count
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     marks = _marks(text)

@@ -106,6 +106,12 @@ def read(codec: StdJson, text: str) -> Any:
         return str(error)
 
 
+@given(st.text(st.characters(max_codepoint=127), min_size=0, max_size=300))
+@example("".join(map(chr, range(128))))
+def test_long_texts_are_spelled_alike(text: str) -> None:
+    assert FAST.dumps([text]) == STD.dumps([text])
+
+
 @pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
 def test_odd_values_are_written_or_refused_alike(value: Any) -> None:
     for holder in (value, [value], {"a": [value, None, b"1"]}, ["x", {"k": (value,)}, 1.5]):
