@@ -100,9 +100,12 @@ class Frames:
         """
         data, at = self._data, self._at
         left = len(data) - at
+        if not left:
+            self._data = b""  # `_wait`, as most reads end: 0.1 µs
+            self._at = 0
+            return None
         if left < 2:
-            if left:
-                self._wait(2)
+            self._wait(2)
             return None
         first, second = data[at], data[at + 1]
         opcode = first & 0x0F

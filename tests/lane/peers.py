@@ -43,6 +43,8 @@ class Fake(asyncio.Transport):
         super().__init__({"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 5000)})
         self.protocol: Any = None
         self.writes: list[bytes] = []
+        self.together = 0
+        """Calls of `writelines`."""
         self.late: list[bytes] = []
         """Written after `close`."""
         self.reading = True
@@ -67,6 +69,7 @@ class Fake(asyncio.Transport):
                 self.protocol.pause_writing()
 
     def writelines(self, parts: Any) -> None:
+        self.together += 1
         for data in parts:
             self.write(data)
 

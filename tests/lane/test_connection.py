@@ -16,7 +16,7 @@ from asocketio.lane import frames as lane_frames
 from asocketio.lane.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
 from tests.lane.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, spell
-from tests.lane.peers import OPENING, Peer, clocked, opened, request
+from tests.lane.peers import OPENING, Fake, Peer, clocked, opened, request
 from tests.worlds import Recorder
 
 LARGE = "x" * 100_000
@@ -234,6 +234,19 @@ async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: Peer)
         b"tiny",
         '42["d"]',
     ]
+
+
+@pytest.mark.parametrize(("module", "calls"), [("uvloop.loop", 1), ("asyncio.selector_events", 0)])
+async def test_a_large_payload_is_one_call_where_that_counts_what_it_buffers(
+    app: SocketIOApp, monkeypatch: pytest.MonkeyPatch, module: str, calls: int
+) -> None:
+    monkeypatch.setattr(Fake, "__module__", module)
+    peer = await opened(app)
+    Chat.last.emit("a", LARGE)
+    Chat.last.emit("b")
+    await settle()
+    assert peer.transport.together == calls
+    assert peer.heard() == [f'42["a","{LARGE}"]', '42["b"]']
 
 
 async def test_a_broadcast_is_framed_once(app: SocketIOApp, monkeypatch: pytest.MonkeyPatch) -> None:
