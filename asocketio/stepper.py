@@ -245,9 +245,10 @@ class Runner(Coroutine[Any, Any, None]):
             self._stopped = True
             raise error
         if self._yielded is not _NOTHING:
-            # Cancelled between the first suspension and now: as Task does, cancel what is awaited.
+            # Cancelled between the first suspension and now: as Task does, cancel what is awaited, in the same words:
+            # anyio knows its own cancellations by them.
             yielded, self._yielded = self._yielded, _NOTHING
-            if isinstance(error, asyncio.CancelledError) and yielded is not None and yielded.cancel():
+            if isinstance(error, asyncio.CancelledError) and yielded is not None and yielded.cancel(*error.args):
                 return yielded
         return self._advance(self._coro.throw, error)
 

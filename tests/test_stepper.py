@@ -141,6 +141,30 @@ async def test_asyncio_timeout_works_before_the_first_suspension(stepper: Steppe
     assert await outcome_of(stepper, handler) == "timed out"
 
 
+@pytest.mark.parametrize("warm", [False, True], ids=["a new task", "a parked one"])
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_an_anyio_scope_may_be_cancelled_as_soon_as_the_handler_waits(
+    stepper: Stepper, warm: bool, turns: int
+) -> None:
+    scope = anyio.CancelScope()
+
+    async def handler() -> str:
+        with scope:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        return "left the scope"
+
+    if warm:
+        await outcome_of(stepper, asyncio.sleep, 0)
+    outcome, _ = start(stepper, handler)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    scope.cancel()
+    async with asyncio.timeout(5):
+        await outcome.done.wait()
+    assert (outcome.result, outcome.error) == ("left the scope", None)
+
+
 async def test_anyio_scopes_and_task_groups_work(stepper: Stepper) -> None:
     async def handler() -> list[str]:
         seen: list[str] = []
