@@ -105,7 +105,7 @@ class Chaos(BaseNamespace, RoomsMixin, BroadcastMixin):
         try:
             await asyncio.sleep(3600)
         finally:
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(0.3)
 
     async def asker(self) -> None:
         while True:

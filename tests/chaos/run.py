@@ -113,6 +113,8 @@ class Chaos:
             await self._settle(base, "warm-up")
             await self._phase(self.options.seconds - warm_up)
             await self._settle(base, "end")
+            if self.options.seconds >= LONG and self.report.growth > GROWTH:
+                self.report.violation(f"memory grew by {self.report.growth:.1%} in the second half")
             stalls.cancel()
             await self._shut_down()
         finally:
@@ -251,8 +253,6 @@ class Chaos:
             "rss": deep["rss"],
         }
         self.report.server = deep
-        if self.options.seconds >= LONG and self.report.growth > GROWTH:
-            self.report.violation(f"memory grew by {self.report.growth:.1%} in the second half")
 
     async def _until(self, base: dict[str, int], within: float) -> dict[str, Any]:
         """The figures, once they are as at the beginning, or when time is up."""
