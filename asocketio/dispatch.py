@@ -150,7 +150,9 @@ class Dispatcher:
         if perf_counter() - began > BLOCKED:
             complain_if_blocked(Work(self, packet), began)
         if type(result) is Runner:
-            self._watch(Work(self, packet), result)
+            work = Work(self, packet)
+            work.task = result.then(work)
+            self._watch(work)
             return
         self.running -= 1
         try:
@@ -195,9 +197,7 @@ class Dispatcher:
             )
         return None
 
-    def _watch(self, work: Work, runner: Runner | None = None) -> None:
-        if runner is not None:
-            work.task = runner.then(work)
+    def _watch(self, work: Work) -> None:
         if self._suspended is None:
             self._suspended = set()
         self._suspended.add(work)

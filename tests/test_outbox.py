@@ -147,7 +147,7 @@ def test_what_has_gone_is_not_held_for_long() -> None:
     for encoded in sent:
         outbox.put(encoded)
     taken = [outbox.take() for _ in range(TAKEN + 1)]
-    assert (taken, len(outbox), len(outbox.queue)) == (sent[: TAKEN + 1], 2 * TAKEN - 1, 2 * TAKEN)  # pyright: ignore[reportPrivateUsage]
+    assert (taken, len(outbox), len(outbox.queue)) == (sent[: TAKEN + 1], 2 * TAKEN - 1, 2 * TAKEN)
     assert [outbox.take() for _ in range(len(outbox))] == sent[TAKEN + 1 :]
     assert (len(outbox), outbox.size) == (0, 0)
 
