@@ -1,9 +1,9 @@
 """Socket.IO for every ASGI framework: gevent-socketio's programming model on asyncio."""
 
-from asocketio.adapter import Adapter, Target
+from asocketio.adapters.base import Adapter, Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.app import SocketIOApp, of
-from asocketio.audience import Audience
+from asocketio.operators import Audience
 from asocketio.config import Config
 from asocketio.errors import (
     AckTimeout,
@@ -16,12 +16,12 @@ from asocketio.errors import (
     SocketIOError,
     UsageError,
 )
-from asocketio.handlers import event
+from asocketio.session.handlers import event
 from asocketio.manage import socketio_manage
 from asocketio.mixins import BroadcastMixin, RoomsMixin
 from asocketio.namespace import BaseNamespace
-from asocketio.packet import Packet, PacketType
-from asocketio.socket import Socket, default_error_handler
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.socket import Socket, default_error_handler
 
 __all__ = [
     "AckTimeout",

@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.main import main as uvicorn_main
 
 from asocketio.app import FOLLOW
-from asocketio.memory import TUNE
+from asocketio.runtime.tuning import TUNE
 
 __all__ = ["arguments", "main"]
 
@@ -25,8 +25,8 @@ _OURS = {
     "--log-config": str(
         Path(__file__).with_name("logging.json")
     ),  # shows our logger, hides session ids in uvicorn's lines
-    "--ws": "asocketio.lane.uvicorn:Lane",  # the fast lane
-    "--http": "asocketio.lane.http:JoinedHTTP",  # a response is one write
+    "--ws": "asocketio.servers.uvicorn:Lane",  # the fast lane
+    "--http": "asocketio.servers.write_coalescer:JoinedHTTP",  # a response is one write
     "--ws-ping-interval": "86400",  # the protocol has its own pings; some of uvicorn's classes take 0 for "at once"
     "--ws-per-message-deflate": "false",  # costs memory and CPU for each socket
     "--timeout-graceful-shutdown": str(GRACE),

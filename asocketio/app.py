@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.admission import address_of, check_pin, pin_of
-from asocketio.audience import Audience
-from asocketio.clock import Clock
+from asocketio.asgi.admission import address_of, check_pin, pin_of
+from asocketio.operators import Audience
+from asocketio.runtime.clock import Clock
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.http import (
+from asocketio.asgi.responses import (
     Headers,
     answer,
     check_fetch,
@@ -27,20 +27,20 @@ from asocketio.http import (
     preflight_headers,
     tell,
 )
-from asocketio.lane.opening import LaneOpening, way_of
-from asocketio.log import log
+from asocketio.servers.takeover import LaneOpening, way_of
+from asocketio.runtime.log import log
 from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
-from asocketio.memory import tune
+from asocketio.runtime.tuning import tune
 from asocketio.namespace import BaseNamespace
-from asocketio.opening import View, http_scope
-from asocketio.protocol import Protocol
-from asocketio.registry import TURN, Registry
-from asocketio.shutdown import chain_signals
-from asocketio.socket import Socket
-from asocketio.transport import ASGIApp, Opening, Receive, Scope, Send
+from asocketio.asgi.view import View, http_scope
+from asocketio.protocol.base import Protocol
+from asocketio.server import TURN, Registry
+from asocketio.runtime.signals import chain_signals
+from asocketio.session.socket import Socket
+from asocketio.transports.base import ASGIApp, Opening, Receive, Scope, Send
 from asocketio.transports.polling import CROSSING, Poll, PollingOpening, Post
 from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketOpening, deny
-from asocketio.visit import GENERATIONS, Visit, is_ours, path_below, read_visit, speaker
+from asocketio.asgi.request import GENERATIONS, Visit, is_ours, path_below, read_visit, speaker
 
 __all__ = ["FOLLOW", "SocketIOApp", "of"]
 
@@ -380,5 +380,5 @@ def of(app: Any, namespace: str) -> Audience:
 
 def _test_clock(scope: Scope) -> Clock | None:
     """The clock of `asocketio.testing`. No server puts Python objects into a scope's extensions by a client's will."""
-    clock = (scope.get("extensions") or {}).get("asocketio.clock")
+    clock = (scope.get("extensions") or {}).get("asocketio.runtime.clock")
     return clock if isinstance(clock, Clock) else None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Any
 
-from asocketio.codec import CustomJson
-from asocketio.dispatch import Dispatcher
+from asocketio.protocol.json_codec import CustomJson
+from asocketio.session.dispatcher import Dispatcher
 from asocketio.errors import Unavailable, UsageError
-from asocketio.lane.opening import LaneOpening
+from asocketio.servers.takeover import LaneOpening
 from asocketio.namespace import BaseNamespace
-from asocketio.packet import Packet, PacketType
-from asocketio.socket import ErrorHandler, Socket, SocketState
-from asocketio.transport import Opening, Scope
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.socket import ErrorHandler, Socket, SocketState
+from asocketio.transports.base import Opening, Scope
 
 __all__ = ["check_namespaces", "manage_by_itself", "namespace_name", "socketio_manage"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from asocketio.audience import Audience, names
+from asocketio.operators import Audience, names
 from asocketio.errors import Disconnected, Overflow, UsageError
-from asocketio.member import LEFT
+from asocketio.session.member import LEFT
 from asocketio.namespace import BaseNamespace
 
 __all__ = ["BroadcastMixin", "RoomsMixin"]

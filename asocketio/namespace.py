@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType
 from typing import Any, ClassVar
 
-from asocketio.acks import unpack
-from asocketio.audience import CALL_TIMEOUT, Audience
+from asocketio.session.acks import unpack
+from asocketio.operators import CALL_TIMEOUT, Audience
 from asocketio.errors import AckTimeout, Disconnected, UsageError
-from asocketio.failures import error_answer, raised, report
-from asocketio.handlers import Handlers
-from asocketio.log import log
-from asocketio.member import CONNECTING, LEFT, Member
-from asocketio.packet import EVENT, Packet, PacketType
-from asocketio.socket import Socket
-from asocketio.stepper import DONE, Value
-from asocketio.transport import Scope
+from asocketio.session.reporting import error_answer, raised, report
+from asocketio.session.handlers import Handlers
+from asocketio.runtime.log import log
+from asocketio.session.member import CONNECTING, LEFT, Member
+from asocketio.protocol.packet import EVENT, Packet, PacketType
+from asocketio.session.socket import Socket
+from asocketio.runtime.eager_runner import DONE, Value
+from asocketio.transports.base import Scope
 
 __all__ = ["BaseNamespace"]
 

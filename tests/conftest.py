@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from asocketio.testing.carriers import CARRIERS  # noqa: E402
+from asocketio.testing.transports import CARRIERS  # noqa: E402
 from tests.lane_carrier import LaneCarrier  # noqa: E402
 from tests.servers import Server  # noqa: E402  (needs the line above)
 from tests.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402

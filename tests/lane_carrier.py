@@ -11,10 +11,10 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
 from asocketio.errors import UsageError
-from asocketio.lane.connection import Connection
-from asocketio.protocol import Frame
-from asocketio.testing.carriers import Call, Carrier, ClientRefused
-from asocketio.transport import Message, Scope
+from asocketio.servers.connection import Connection
+from asocketio.protocol.base import Frame
+from asocketio.testing.transports import Call, Carrier, ClientRefused
+from asocketio.transports.base import Message, Scope
 
 __all__ = ["LaneCarrier"]
 

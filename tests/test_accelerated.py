@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import accelerated
-from asocketio.accelerated import FastJson, best_json
-from asocketio.codec import StdJson
+from asocketio.protocol.fast_json import FastJson, best_json
+from asocketio.protocol.json_codec import StdJson
 from asocketio.errors import MalformedPacket, UsageError
 from tests.properties import short
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asocketio.acks import Acks, Answer, unpack
+from asocketio.session.acks import Acks, Answer, unpack
 from asocketio.errors import Disconnected, Overflow
 
 Answers = list[tuple[str, list[Any] | None, BaseException | None]]

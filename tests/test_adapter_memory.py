@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from asocketio.adapter import Target
+from asocketio.adapters.base import Target
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.codec import CustomJson
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.errors import UsageError
-from asocketio.log import Throttle
-from asocketio.member import Member, MemberState
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Encoded, Protocol
-from asocketio.protocols.engineio4 import EngineIO4
-from asocketio.socket import Socket
+from asocketio.runtime.log import Throttle
+from asocketio.session.member import Member, MemberState
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.session.socket import Socket
 
 
 class Counting(EngineIO4):

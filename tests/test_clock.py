@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asocketio.clock import Clock, Timer
+from asocketio.runtime.clock import Clock, Timer
 
 
 class HandClock(Clock):

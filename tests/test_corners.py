@@ -65,13 +65,13 @@ async def test_the_view_sees_a_get_of_the_same_url(way: Way) -> None:
     got = {k: seen[k] for k in ("type", "method", "scheme", "http_version", "path", "raw_path", "extensions")}
     assert got == {
         "type": "http", "method": "GET", "scheme": "http", "http_version": "1.1",
-        "path": path, "raw_path": path.encode(), "extensions": {"asocketio.clock": client_clock(seen)},
+        "path": path, "raw_path": path.encode(), "extensions": {"asocketio.runtime.clock": client_clock(seen)},
     }  # fmt: skip
     assert "subprotocols" not in seen
 
 
 def client_clock(scope: Any) -> Any:
-    return scope["extensions"]["asocketio.clock"]
+    return scope["extensions"]["asocketio.runtime.clock"]
 
 
 async def test_receive_of_the_view_says_disconnect_only_after_its_response(way: Way) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asocketio.clock import Clock, Timer
-from asocketio.deadlines import Deadlines, Line
+from asocketio.runtime.clock import Clock, Timer
+from asocketio.runtime.timers import Deadlines, Line
 
 
 class HandTimer:

@@ -31,8 +31,8 @@ from asocketio import (
     socketio_manage,
 )
 from asocketio.config import Config
-from asocketio.protocol import Frame
-from asocketio.protocols.socketio09 import SocketIO09
+from asocketio.protocol.base import Frame
+from asocketio.protocol.socketio09 import SocketIO09
 from asocketio.testing import ClientRefused, TestClient, settle
 
 from .worlds import Transport

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asocketio.errors import UsageError
-from asocketio.handlers import Handler, Handlers, event
+from asocketio.session.handlers import Handler, Handlers, event
 from asocketio.namespace import BaseNamespace
 
 

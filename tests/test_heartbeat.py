@@ -11,16 +11,16 @@ from typing import Any, Literal, TypeVar
 import pytest
 
 from asocketio import SocketIOApp
-from asocketio.clock import Clock, Timer
+from asocketio.runtime.clock import Clock, Timer
 from asocketio.config import Config
-from asocketio.deadlines import Deadlines, Line
-from asocketio.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
-from asocketio.lag import Lag
-from asocketio.outbox import Outbox
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Encoded, Frame, Protocol
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.socketio09 import SocketIO09
+from asocketio.runtime.timers import Deadlines, Line
+from asocketio.session.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
+from asocketio.runtime.loop_lag import Lag
+from asocketio.session.outbox import Outbox
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Encoded, Frame, Protocol
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.socketio09 import SocketIO09
 from asocketio.testing import TestClient, settle
 
 from .worlds import Recorder, Way

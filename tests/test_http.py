@@ -9,7 +9,7 @@ import pytest
 
 from asocketio.config import Config
 from asocketio.errors import Disconnected, Forbidden, PayloadTooLarge
-from asocketio.http import (
+from asocketio.asgi.responses import (
     Headers,
     answer,
     check_fetch,
@@ -21,7 +21,7 @@ from asocketio.http import (
     read_body,
     replace_cors,
 )
-from asocketio.transport import Message, Receive, Scope
+from asocketio.transports.base import Message, Receive, Scope
 
 
 def scope(*headers: tuple[str, str]) -> Scope:

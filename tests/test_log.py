@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from asocketio import log as module
-from asocketio.log import HideSessions, Throttle, log
+from asocketio.runtime.log import HideSessions, Throttle, log
 
 
 class Time:

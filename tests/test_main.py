@@ -14,8 +14,8 @@ import pytest
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
 from asocketio.app import FOLLOW
-from asocketio.memory import TUNE
-from asocketio.shutdown import chain_signals
+from asocketio.runtime.tuning import TUNE
+from asocketio.runtime.signals import chain_signals
 
 from .worlds import Recorder
 
@@ -25,8 +25,8 @@ def test_what_the_user_says_wins() -> None:
     assert ours == [
         "chat:app",
         "--log-config", str(Path(command.__file__).with_name("logging.json")),
-        "--ws", "asocketio.lane.uvicorn:Lane",
-        "--http", "asocketio.lane.http:JoinedHTTP",
+        "--ws", "asocketio.servers.uvicorn:Lane",
+        "--http", "asocketio.servers.write_coalescer:JoinedHTTP",
         "--ws-ping-interval", "86400",
         "--ws-per-message-deflate", "false",
         "--timeout-graceful-shutdown", "10",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asocketio.memory import THRESHOLDS, TUNE, tune
+from asocketio.runtime.tuning import THRESHOLDS, TUNE, tune
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_they_are_left_alone_elsewhere(value: str, monkeypatch: pytest.MonkeyPat
 
 FAULTS = """
 import resource
-from asocketio.memory import tune
+from asocketio.runtime.tuning import tune
 tune()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

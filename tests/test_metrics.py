@@ -19,12 +19,12 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asocketio import BaseNamespace, ConnectionRefused, SocketIOApp, event
-from asocketio.clock import Clock
-from asocketio.lag import Lag
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.loop_lag import Lag
 from asocketio.metrics import Gauges, Metrics, Servers
 from asocketio.metrics.opentelemetry import OpenTelemetryMetrics
 from asocketio.metrics.prometheus import PrometheusMetrics
-from asocketio.packet import Packet, PacketType
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import ClientRefused, TestClient
 
 from .test_transports import Peer

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from asocketio import outbox as outboxes
-from asocketio.outbox import TAKEN, Outbox
-from asocketio.protocol import Encoded
+from asocketio.session.outbox import TAKEN, Outbox
+from asocketio.protocol.base import Encoded
 
 
 def packet(size: int) -> Encoded:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asocketio.errors import UsageError
-from asocketio.packet import GLOBAL_NS, Packet, PacketType
+from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
 
 EVENT = Packet(PacketType.EVENT, "/chat", name="said", args=["hi"], id=7, ack="data")
 

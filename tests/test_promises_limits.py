@@ -13,8 +13,8 @@ import pytest
 
 from asocketio import BaseNamespace, Config, Disconnected, Overflow, Packet, PacketType, RoomsMixin, SocketIOApp
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.protocol import Form, Frame
-from asocketio.registry import FLUSHES, TURN, Registry
+from asocketio.protocol.base import Form, Frame
+from asocketio.server import FLUSHES, TURN, Registry
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.worlds import Recorder, Way, serve, until
 
@@ -313,7 +313,7 @@ async def test_a_broadcast_to_many_leaves_others_their_turn(monkeypatch: pytest.
     registry = Registry(Config(), MemoryAdapter())
     registry.bind()
     spent = 0.0
-    monkeypatch.setattr("asocketio.registry.monotonic", lambda: spent)
+    monkeypatch.setattr("asocketio.server.monotonic", lambda: spent)
     flushed: list[int] = []
 
     class Member:

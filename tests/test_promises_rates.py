@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from asocketio import BaseNamespace, ConnectionRefused, Packet, PacketType, SocketIOApp
-from asocketio.rates import Rates
+from asocketio.session.rate_limit import Rates
 from asocketio.testing import TestClient, settle
 from tests.worlds import Way, binary, serve
 

@@ -49,7 +49,7 @@ class Browser:
         scope = {
             "type": kind, "method": method, "path": path, "query_string": query.encode(),
             "headers": [(b"host", b"testserver"), *cookies], "client": (self.address, 50_000),
-            "extensions": {"asocketio.clock": self.clock, "websocket.http.response": {}},
+            "extensions": {"asocketio.runtime.clock": self.clock, "websocket.http.response": {}},
         }  # fmt: skip
         call = Call(self.app, scope)
         call.inbox.put_nowait(first)
@@ -202,7 +202,7 @@ async def test_cookies_may_come_in_fields_of_their_own() -> None:
     headers = [(b"host", b"h"), (b"cookie", browser.cookie.encode()), (b"cookie", b"a=b")]
     scope = {
         "type": "http", "method": "POST", "path": "/socket.io/", "headers": headers,
-        "query_string": f"EIO=4&transport=polling&sid={sid}".encode(), "extensions": {"asocketio.clock": browser.clock},
+        "query_string": f"EIO=4&transport=polling&sid={sid}".encode(), "extensions": {"asocketio.runtime.clock": browser.clock},
     }  # fmt: skip
     call = Call(app, scope)
     browser.calls.append(call)
@@ -382,7 +382,7 @@ async def test_a_request_cannot_forge_log_lines(request_: dict[str, Any], caplog
     clock = TestClock()
     scope = {
         "type": "http", "method": "GET", "path": "/socket.io/", "query_string": b"", "headers": [(b"host", b"h")],
-        "extensions": {"asocketio.clock": clock}, **request_,
+        "extensions": {"asocketio.runtime.clock": clock}, **request_,
     }  # fmt: skip
     call = Call(app, scope)
     call.inbox.put_nowait({"type": "http.request"})

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from asocketio.config import Config
-from asocketio.deadlines import Deadlines
-from asocketio.heartbeat import Heartbeat, heartbeats
-from asocketio.lag import INTERVAL, STALL, Lag
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Protocol
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.engineio4 import EngineIO4
-from asocketio.protocols.socketio09 import SocketIO09
+from asocketio.runtime.timers import Deadlines
+from asocketio.session.heartbeat import Heartbeat, heartbeats
+from asocketio.runtime.loop_lag import INTERVAL, STALL, Lag
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Protocol
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.socketio09 import SocketIO09
 from tests.test_deadlines import HandClock
 from tests.test_heartbeat import Carried
 

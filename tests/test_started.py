@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from asocketio.clock import Clock
-from asocketio.started import Started
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.eager_call import Started
 
 CLOCK = Clock()
 

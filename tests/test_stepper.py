@@ -1,4 +1,4 @@
-"""The promises of `asocketio.stepper`: stepped code does not notice that it has no task of its own."""
+"""The promises of `asocketio.runtime.eager_runner`: stepped code does not notice that it has no task of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asocketio.stepper import Stepper
+from asocketio.runtime.eager_runner import Stepper
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 

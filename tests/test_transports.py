@@ -29,7 +29,7 @@ class Peer:
         query = f"EIO=4&transport={transport}" + (f"&sid={self.sid}" if self.sid else "")
         scope = {
             "type": kind, "method": method, "path": "/socket.io/", "query_string": query.encode(), "headers": HEADERS,
-            "extensions": {"asocketio.clock": self.clock, "websocket.http.response": {}}, **more,
+            "extensions": {"asocketio.runtime.clock": self.clock, "websocket.http.response": {}}, **more,
         }  # fmt: skip
         call = Call(self.app, scope)
         self.calls.append(call)

@@ -9,12 +9,12 @@ import pytest
 
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HandshakeError, UnknownTransport, UnsupportedVersion
-from asocketio.protocol import Form, Protocol
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.engineio4 import EngineIO4
-from asocketio.protocols.socketio09 import SocketIO09
-from asocketio.transport import Scope
-from asocketio.visit import GENERATIONS, Visit, path_below, read_visit
+from asocketio.protocol.base import Form, Protocol
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.transports.base import Scope
+from asocketio.asgi.request import GENERATIONS, Visit, path_below, read_visit
 
 PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
 

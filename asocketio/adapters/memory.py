@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection
 
-from asocketio.adapter import Adapter, Spellings, Target
-from asocketio.member import JOINED, Member
-from asocketio.packet import Packet
-from asocketio.protocol import Encoded, Protocol
-from asocketio.protocols.grammar import check
-from asocketio.stepper import DONE
+from asocketio.adapters.base import Adapter, Spellings, Target
+from asocketio.session.member import JOINED, Member
+from asocketio.protocol.packet import Packet
+from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.json_parser import check
+from asocketio.runtime.eager_runner import DONE
 
 __all__ = ["MemoryAdapter"]
 

@@ -16,16 +16,16 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
-from asocketio.acks import unpack
+from asocketio.session.acks import unpack
 from asocketio.config import Config
 from asocketio.errors import ConnectionRefused, Disconnected, UsageError
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Frame
-from asocketio.testing.carriers import CARRIERS, Carrier
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Frame
+from asocketio.testing.transports import CARRIERS, Carrier
 from asocketio.testing.clock import TestClock, settle
-from asocketio.testing.dialects import DIALECTS, query_of
-from asocketio.testing.world import World
-from asocketio.transport import ASGIApp, Scope
+from asocketio.testing.protocols import DIALECTS, query_of
+from asocketio.testing.context import World
+from asocketio.transports.base import ASGIApp, Scope
 
 __all__ = ["ClientNamespace", "TestClient"]
 
@@ -202,7 +202,7 @@ class TestClient:
         if below:
             path = f"{path.removesuffix('/')}/{below}"
         scheme = "ws" if kind == "websocket" else "http"
-        extensions: dict[str, Any] = {"asocketio.clock": self.clock}
+        extensions: dict[str, Any] = {"asocketio.runtime.clock": self.clock}
         more: dict[str, Any] = {"method": method}
         if kind == "websocket":
             extensions["websocket.http.response"] = {}

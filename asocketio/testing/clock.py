@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from asocketio.clock import Clock, Timer
+from asocketio.runtime.clock import Clock, Timer
 
 __all__ = ["TestClock", "settle"]
 

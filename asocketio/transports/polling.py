@@ -12,14 +12,14 @@ from itertools import islice
 
 import anyio
 
-from asocketio.clock import Timer
+from asocketio.runtime.clock import Timer
 from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
-from asocketio.http import Headers, answer, header, read_body, tell
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Form, Frame, Protocol
-from asocketio.socket import Socket, SocketState
-from asocketio.started import Started
-from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
+from asocketio.asgi.responses import Headers, answer, header, read_body, tell
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Form, Frame, Protocol
+from asocketio.session.socket import Socket, SocketState
+from asocketio.runtime.eager_call import Started
+from asocketio.transports.base import Message, Opening, Receive, Scope, Send, Transport
 
 __all__ = ["CROSSING", "Poll", "PollingOpening", "Post", "may_upgrade", "release_later"]
 

@@ -14,12 +14,12 @@ from typing import Any
 import anyio
 
 from asocketio.errors import ProtocolError
-from asocketio.http import Headers, answer, tell
-from asocketio.log import log
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Frame
-from asocketio.socket import Socket, SocketState
-from asocketio.transport import Message, Opening, Receive, Scope, Send, Transport
+from asocketio.asgi.responses import Headers, answer, tell
+from asocketio.runtime.log import log
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Frame
+from asocketio.session.socket import Socket, SocketState
+from asocketio.transports.base import Message, Opening, Receive, Scope, Send, Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
 
 __all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketOpening", "deny"]

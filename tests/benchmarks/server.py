@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from asocketio import BaseNamespace, BroadcastMixin, RoomsMixin, SocketIOApp
-from asocketio.memory import TUNE
+from asocketio.runtime.tuning import TUNE
 
 
 class Bench(BaseNamespace, RoomsMixin, BroadcastMixin):

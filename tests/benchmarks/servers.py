@@ -55,7 +55,7 @@ def available(modules: Path | None) -> dict[str, Server]:
     arguments = ["--port", "{port}", "--max-payload", "{max_payload}"]
     ours = [sys.executable, "-m", "tests.benchmarks.server", *arguments, "--ws"]
     servers = [
-        Server("lane", [*ours, "asocketio.lane.uvicorn:Lane", "--http", "asocketio.lane.http:JoinedHTTP"]),
+        Server("lane", [*ours, "asocketio.servers.uvicorn:Lane", "--http", "asocketio.servers.write_coalescer:JoinedHTTP"]),
         Server("asgi", [*ours, "websockets-sansio"]),
     ]
     if importlib.util.find_spec("socketio"):

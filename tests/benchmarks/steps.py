@@ -12,13 +12,13 @@ from time import process_time_ns
 from typing import Any, cast
 
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio.lane.connection import Connection
-from asocketio.lane.frames import Frames
-from asocketio.lane.opening import LaneOpening
+from asocketio.servers.connection import Connection
+from asocketio.protocol.websocket_frames import Frames
+from asocketio.servers.takeover import LaneOpening
 from asocketio.manage import manage_by_itself
-from asocketio.opening import http_scope
-from asocketio.packet import Packet, PacketType
-from asocketio.protocols.engineio4 import EngineIO4
+from asocketio.asgi.view import http_scope
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.engineio4 import EngineIO4
 
 MASK = b"\x12\x34\x56\x78"
 

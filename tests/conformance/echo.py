@@ -10,11 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketIOApp
-from asocketio.protocol import Decoder, Encoded, Form, Frame
-from asocketio.protocols.engine import EngineIO
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.engineio4 import EngineIO4
-from asocketio.visit import GENERATIONS
+from asocketio.protocol.base import Decoder, Encoded, Form, Frame
+from asocketio.protocol.engineio import EngineIO
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.asgi.request import GENERATIONS
 
 __all__ = ["echo_app"]
 

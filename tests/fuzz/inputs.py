@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from asocketio.protocol import Frame
+from asocketio.protocol.base import Frame
 from tests.fuzz.targets import Posted, Request, form_of_eio
 
 __all__ = ["TOKENS", "Inputs", "body_09", "body_3", "body_4", "examples"]

@@ -17,7 +17,7 @@ from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any
 
-from asocketio.codec import Json
+from asocketio.protocol.json_codec import Json
 from asocketio.config import Config
 from asocketio.errors import SocketIOError
 

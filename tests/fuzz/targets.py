@@ -9,16 +9,16 @@ from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
-from asocketio.codec import MAX_DEPTH, AsciiJson, StdJson, restore
+from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, StdJson, restore
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, MalformedPacket, MalformedPayload, UnexpectedPacket
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Form, Frame, Protocol
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Form, Frame, Protocol
 from asocketio.protocols import jsonp, utf16
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.engineio4 import EngineIO4
-from asocketio.protocols.socketio09 import SocketIO09
-from asocketio.visit import Speaker, Visit, is_ours, path_below, read_visit, speaker
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.asgi.request import Speaker, Visit, is_ours, path_below, read_visit, speaker
 from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
 __all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "unescaped"]

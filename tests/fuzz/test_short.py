@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from asocketio import codec, visit
-from asocketio.codec import Json, StdJson
+from asocketio.protocol.json_codec import Json, StdJson
 from asocketio.errors import MalformedPacket
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Frame
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Frame
 from asocketio.protocols import engineio3, engineio4, grammar, jsonp, socketio09, utf16
-from asocketio.protocols.grammar import write
+from asocketio.protocol.json_parser import write
 from tests.fuzz import promises, run
 from tests.fuzz.atheris_targets import dictionary
 from tests.fuzz.inputs import TOKENS, Inputs, binary_3, body_09, body_3, body_4, examples
@@ -367,7 +367,7 @@ def test_what_a_module_keeps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[str] = []
     monkeypatch.setattr(codec, "_kept", kept, raising=False)
     tap(monkeypatch, kept.append)
-    with pytest.raises(Found, match=r"up to input 9: modules that hold more than before: \{'asocketio.codec'"):
+    with pytest.raises(Found, match=r"up to input 9: modules that hold more than before: \{'asocketio.protocol.json_codec'"):
         run_chunk(Inputs("codec", 0), TARGETS["codec"], range(10))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-import asocketio.lane.connection as lane
+import asocketio.servers.connection as lane
 from asocketio import BaseNamespace, SocketIOApp
 
 __all__ = ["app"]

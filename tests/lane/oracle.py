@@ -10,7 +10,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.utils import apply_mask as masked
 
-from asocketio.lane.frames import CONTINUATION, Broken, Frames
+from asocketio.protocol.websocket_frames import CONTINUATION, Broken, Frames
 
 __all__ = ["BINARY", "CLOSE", "CONT", "KEY", "PING", "PONG", "TEXT", "Ours", "Theirs"]
 __all__ += ["close_payload", "cut", "heard", "spell"]

@@ -11,7 +11,7 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from asocketio import SocketIOApp
-from asocketio.lane.uvicorn import Lane
+from asocketio.servers.uvicorn import Lane
 from asocketio.testing import TestClock, settle
 from tests.lane.oracle import BINARY, CLOSE, PONG, TEXT, spell
 
@@ -129,7 +129,7 @@ def clocked(app: Any, clock: TestClock) -> Any:
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         if "extensions" in scope:
-            scope["extensions"]["asocketio.clock"] = clock
+            scope["extensions"]["asocketio.runtime.clock"] = clock
         await app(scope, receive, send)
 
     return call

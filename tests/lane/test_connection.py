@@ -13,7 +13,7 @@ import pytest
 
 from asocketio import BaseNamespace, BroadcastMixin, SocketIOApp
 from asocketio.lane import frames as lane_frames
-from asocketio.lane.uvicorn import EARLY
+from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
 from tests.lane.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, spell
 from tests.lane.peers import OPENING, Fake, Peer, clocked, opened, request
@@ -259,7 +259,7 @@ async def test_a_broadcast_is_framed_once(app: SocketIOApp, monkeypatch: pytest.
         framings += 1
         return frames_of(messages)
 
-    monkeypatch.setattr("asocketio.lane.connection.frames_of", counted)
+    monkeypatch.setattr("asocketio.servers.connection.frames_of", counted)
     await app.of("/").emit("all", LARGE)
     await app.of("/").emit("small")
     await settle()
@@ -393,7 +393,7 @@ async def test_a_peer_that_does_not_read_is_given_up(caplog: pytest.LogCaptureFi
 
 @pytest.fixture
 def short_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asocketio.lane.connection.GOODBYE", 0.02)
+    monkeypatch.setattr("asocketio.servers.connection.GOODBYE", 0.02)
 
 
 @pytest.mark.usefixtures("short_goodbye")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asocketio.lane.frames import LARGE, Frames, frame, frames_of, head
+from asocketio.protocol.websocket_frames import LARGE, Frames, frame, frames_of, head
 from tests.lane.compare import Tally, case_of, compare, main
 from tests.lane.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, Ours, close_payload, cut, heard, spell
 from tests.properties import short
@@ -122,7 +122,7 @@ def test_the_runner(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_runner_tells_a_difference(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asocketio.lane.frames._CLOSE_CODES", frozenset({999}))
+    monkeypatch.setattr("asocketio.protocol.websocket_frames._CLOSE_CODES", frozenset({999}))
     assert main(["--cases", "2000"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("DIFFERENCE: seed 1, case ")

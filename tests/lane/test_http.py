@@ -14,9 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.client import connect
 
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio.lane.frames import LARGE
-from asocketio.lane.http import Joined, joining
-from asocketio.lane.uvicorn import Lane
+from asocketio.protocol.websocket_frames import LARGE
+from asocketio.servers.write_coalescer import Joined, joining
+from asocketio.servers.uvicorn import Lane
 
 LIMIT = 10.0  # seconds
 

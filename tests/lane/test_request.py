@@ -11,7 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from asocketio.lane.request import read_request, switching
+from asocketio.servers.handshake import read_request, switching
 from asocketio.testing import settle
 from tests.lane.oracle import CLOSE, TEXT, spell
 from tests.lane.peers import ACCEPT, KEY, OPENING, Peer, request
@@ -177,7 +177,7 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
     ],
 )
 async def test_the_scope_is_the_one_that_uvicorn_makes(head: bytes, root_path: str) -> None:
-    from asocketio.lane.uvicorn import Lane
+    from asocketio.servers.uvicorn import Lane
 
     expected = await scope_of(WebSocketsSansIOProtocol, head, root_path=root_path)
     assert expected is not None
@@ -296,7 +296,7 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
     [*(f"/{name}" for name in NAMED), "/wrong", "/none", "/socket.io/?EIO=9"],
 )
 async def test_other_websockets_are_served_as_by_uvicorns_own_class(path: str, end: str) -> None:
-    from asocketio.lane.uvicorn import Lane
+    from asocketio.servers.uvicorn import Lane
 
     chunks = [spell(TEXT, "one"), spell(TEXT, "t", fin=False) + spell(0, "wo"), spell(9, b"ping"), spell(2, b"\xff")]
     expected = await talk(WebSocketsSansIOProtocol, path, *chunks, end=end)
@@ -307,14 +307,14 @@ async def test_other_websockets_are_served_as_by_uvicorns_own_class(path: str, e
 
 @pytest.mark.parametrize("data", [b"\xff\xff", spell(TEXT, b"\xff"), spell(2, bytes(100_001)), spell(TEXT, key=None)])
 async def test_what_is_wrong_on_other_websockets(data: bytes) -> None:
-    from asocketio.lane.uvicorn import Lane
+    from asocketio.servers.uvicorn import Lane
 
     expected = await talk(WebSocketsSansIOProtocol, "/echo", data)
     assert await talk(Lane, "/echo", data) == expected
 
 
 async def test_a_bad_request_is_answered_by_uvicorns_own_class() -> None:
-    from asocketio.lane.uvicorn import Lane
+    from asocketio.servers.uvicorn import Lane
 
     for head in (request(OPENING, leave="sec-websocket-key"), request(OPENING, ("sec-websocket-key", KEY.decode()))):
         lines = []

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.codec import CustomJson
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import (
     MalformedPacket,
@@ -24,10 +24,10 @@ from asocketio.errors import (
     UnknownPacket,
     UsageError,
 )
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Decoder, Form, Frame
-from asocketio.protocols.engineio3 import EngineIO3
-from asocketio.protocols.grammar import RESERVED_EVENTS
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Decoder, Form, Frame
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.json_parser import RESERVED_EVENTS
 from tests.properties import short
 from tests.support.vectors import rows
 

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.codec import CustomJson
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, MalformedPayload, ProtocolError, UnexpectedPacket, UsageError
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Form, Frame
-from asocketio.protocols.engineio4 import EngineIO4
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Form, Frame
+from asocketio.protocol.engineio4 import EngineIO4
 from tests.properties import short
 from tests.support.vectors import rows
 

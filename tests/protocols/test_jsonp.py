@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from asocketio.config import Config
 from asocketio.errors import BadRequest, MalformedPayload
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Form, Frame, Protocol
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Form, Frame, Protocol
 from asocketio.protocols import jsonp
-from asocketio.visit import GENERATIONS, read_visit
+from asocketio.asgi.request import GENERATIONS, read_visit
 from tests.properties import short
 
 PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}

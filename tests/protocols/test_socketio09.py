@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.codec import CustomJson
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import (
     BadRequest,
@@ -32,10 +32,10 @@ from asocketio.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from asocketio.packet import Packet, PacketType
-from asocketio.protocol import Body, Form, Frame
-from asocketio.protocols.grammar import RESERVED_EVENTS
-from asocketio.protocols.socketio09 import SocketIO09
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.base import Body, Form, Frame
+from asocketio.protocol.json_parser import RESERVED_EVENTS
+from asocketio.protocol.socketio09 import SocketIO09
 from tests.properties import short
 from tests.support.vectors import rows
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio.errors import MalformedPayload
-from asocketio.protocols.utf16 import cut, length_at, units
+from asocketio.protocol.utf16 import cut, length_at, units
 from tests.properties import short
 
 SECONDS = 5.0

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import asocketio.lane.connection as lane
-import asocketio.registry as registry
+import asocketio.servers.connection as lane
+import asocketio.server as registry
 from asocketio import (
     BaseNamespace,
     BroadcastMixin,
@@ -25,7 +25,7 @@ from asocketio import (
     socketio_manage,
 )
 from asocketio.errors import SocketIOError
-from asocketio.transport import Receive, Scope, Send
+from asocketio.transports.base import Receive, Scope, Send
 
 __all__ = ["LIFE", "MAX_PAYLOAD", "SETTINGS", "app"]
 

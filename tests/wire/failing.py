@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from asocketio.transport import Receive, Scope, Send
+from asocketio.transports.base import Receive, Scope, Send
 
 __all__ = ["app"]
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from asocketio.protocol import Frame
+from asocketio.protocol.base import Frame
 from tests.fuzz.inputs import TOKENS, binary_3, body_09, body_3, body_4
 from tests.wire.app import MAX_PAYLOAD
 from tests.wire.requests import BASES, SAME_SITE, UPGRADE, Writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from asocketio.protocol import Frame
+from asocketio.protocol.base import Frame
 from tests.fuzz.inputs import Maker
 from tests.lane.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, spell
 from tests.wire.app import MAX_PAYLOAD

@@ -1,0 +1,109 @@
+"""SEAM. Adapter, Target: who is in which room, and how a broadcast reaches them.
+
+What plugs in lives in ``adapters/``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection
+from typing import NamedTuple
+
+from asocketio.errors import CannotCarry
+from asocketio.runtime.log import Throttle
+from asocketio.session.member import Member
+from asocketio.protocol.packet import Packet
+from asocketio.protocol.base import Encoded, Protocol
+
+__all__ = ["Adapter", "Spellings", "Target"]
+
+
+class Target(NamedTuple):
+    """Whom a broadcast reaches: members of any of ``rooms``, without those of any of ``excluded``.
+
+    A member's ``sid`` counts as the name of a room with just this member in it.
+    """
+
+    endpoint: str
+    rooms: frozenset[str] | None = None
+    """None: everybody in the namespace."""
+    excluded: frozenset[str] = frozenset()
+    local: bool = False
+    """Only clients of this process."""
+
+
+class Adapter(ABC):
+    """Keeps members in rooms and delivers broadcasts to them. No method waits; awaiting a broadcast may."""
+
+    checks = True
+    """Encode what nobody receives, too, to show mistakes at once. Off where a program has a JSON of its own."""
+
+    @abstractmethod
+    def add(self, member: Member) -> None:
+        """The member has entered its namespace."""
+
+    @abstractmethod
+    def remove(self, member: Member) -> None:
+        """The member has left its namespace, and all its rooms."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget everybody: the event loop they lived in is gone."""
+
+    @abstractmethod
+    def join(self, member: Member, room: str) -> None:
+        """Put the member into ``room``."""
+
+    @abstractmethod
+    def leave(self, member: Member, room: str) -> None:
+        """Take the member out of ``room``; not an error where it was not in it."""
+
+    @abstractmethod
+    def members(self, target: Target) -> Collection[Member]:
+        """The members in this process that ``target`` means, each once."""
+
+    @abstractmethod
+    def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
+        """Queue ``packet`` for all that ``target`` means, now and in this order.
+
+        What it returns may be awaited; that never waits for recipients. With ``volatile`` those
+        that do not keep up are left out.
+
+        Raises:
+            UsageError: the packet has no wire form.
+        """
+
+
+class Spellings:
+    """One packet for many: encoded once for each generation among them."""
+
+    __slots__ = ("_complaints", "_encoded", "_packet")
+
+    def __init__(self, packet: Packet, complaints: Throttle) -> None:
+        self._packet = packet
+        self._complaints = complaints
+        self._encoded: dict[Protocol, Encoded | None] = {}
+
+    def get(self, protocol: Protocol) -> Encoded | None:
+        """The packet in a generation's spelling; None, and a line in the log, where it has none.
+
+        Raises:
+            UsageError: the packet has no wire form at all.
+        """
+        try:
+            return self._encoded[protocol]
+        except KeyError:
+            encoded = self._encoded[protocol] = self._encode(protocol)
+            return encoded
+
+    def _encode(self, protocol: Protocol) -> Encoded | None:
+        try:
+            return protocol.encode(self._packet)
+        except CannotCarry as error:
+            packet = self._packet
+            self._complaints.warning(
+                "cannot carry", "%s: %s %r did not go to the clients of generation %s: %s",
+                packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
+                about=f"{packet.endpoint} {packet.name}",
+            )  # fmt: skip
+            return None

@@ -1,0 +1,190 @@
+"""Visit: what a request to a Socket.IO URL wants: which generation, transport and session.
+
+The table of generations is here; a new one is a line in it. Clients of Engine.IO say all in the query
+(``/socket.io/?EIO=4&transport=polling&sid=...``), those of 0.9 in the path (``/socket.io/1/websocket/<sid>``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+from urllib.parse import parse_qsl
+
+from asocketio.config import Config
+from asocketio.errors import BadMethod, BadRequest, UnknownTransport, UnsupportedVersion
+from asocketio.protocol.base import Form, Protocol
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.json_parser import MAX_FIELDS
+from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.transports.base import Scope
+
+__all__ = ["GENERATIONS", "Speaker", "Visit", "is_ours", "path_below", "read_visit", "speaker"]
+
+GENERATIONS: dict[str, type[Protocol]] = {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4}
+"""The name of a generation -> how it speaks."""
+
+_CLIENTS = {"0.9": "0.9", "3": "1.x and 2.x", "4": "3.x and 4.x"}
+_GENERATION_OF = {"2": "3", "3": "3", "4": "4"}  # by EIO=; the browser build of 1.0 says 2
+_FIELDS_09 = frozenset({"t", "jsonp", "i", "disconnect"})
+_FIELDS = frozenset({"EIO", "transport", "t", "j", "b64", "sid"})
+_TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
+    "websocket": "websocket",
+    "xhr-polling": "polling",
+    "jsonp-polling": "polling",
+}
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+class Visit(NamedTuple):
+    """A well-formed request of a client. ``sid`` is empty when it asks for a new session."""
+
+    protocol: Protocol
+    transport: Literal["polling", "websocket"]
+    sid: str
+    form: Form
+    query: Mapping[str, str]
+    """The fields of the URL that are the program's, not the protocol's; read only where a session is asked for."""
+    leaves: bool = False
+    """The page is being closed (0.9, ``?disconnect=1``)."""
+
+
+class Speaker(NamedTuple):
+    """Who seems to be asking, well-formed or not: how to answer it."""
+
+    protocol: Protocol
+    form: Form
+
+
+def path_below(scope: Scope, path: str) -> str | None:
+    """What follows ours in the URL's path: ``"/"``, ``"/1/..."``, or None where the request is not for us.
+
+    Ours is ``/<path>/``; or ``/`` where the app is mounted at a ``root_path`` that ends in ``/<path>``.
+    """
+    root = scope.get("root_path", "").rstrip("/")
+    here = _without_root(scope["path"], root)
+    if here == path or here.startswith(path + "/"):
+        return here[len(path) :] or "/"
+    if root.endswith(path):
+        return here or "/"
+    return None
+
+
+def _without_root(path: str, root: str) -> str:
+    """``path`` below ``root``.
+
+    The ASGI specification has all of ``root_path`` in the path. uvicorn does that; hypercorn and
+    granian leave their own part of it out, and mounts inside the application add theirs to both.
+    """
+    while root:
+        if path == root or path.startswith(root + "/"):
+            return path[len(root) :]
+        cut = root.find("/", 1)
+        root = root[cut:] if cut > 0 else ""
+    return path
+
+
+def is_ours(below: str) -> bool:
+    """Whether what follows our path is for Socket.IO: nothing, or what clients of 0.9 add."""
+    return below == "/" or _is_09(below)
+
+
+def speaker(scope: Scope, below: str) -> Speaker:
+    """Whom to answer, in its own way. Raises nothing."""
+    query = _fields(scope) or {}
+    if _is_09(below):
+        return Speaker(_SPEAKERS["0.9"], Form(script=_index(query.get("jsonp", query.get("i", "")))))
+    return Speaker(_SPEAKERS[_GENERATION_OF.get(query.get("EIO", ""), "4")], Form())
+
+
+def read_visit(scope: Scope, below: str, config: Config, protocols: Mapping[str, Protocol]) -> Visit:
+    """What the request asks for. ``protocols`` are the generations that are served.
+
+    Raises:
+        HandshakeError: it is not one that any client of ours makes.
+    """
+    query = _fields(scope)
+    if query is None:
+        raise BadRequest(f"a query of over {MAX_FIELDS} fields")
+    visit = _visit_09(query, below, protocols) if _is_09(below) else _visit(query, protocols)
+    if visit.transport not in config.transports and not visit.leaves:
+        raise UnknownTransport(f"{visit.transport} is switched off, served are {', '.join(config.transports)}")
+    if scope["type"] == "websocket":
+        if visit.transport != "websocket":
+            raise BadRequest(f"a websocket with transport={visit.transport!r}")
+    elif visit.transport == "websocket" and not visit.leaves:
+        raise BadRequest("transport=websocket without an upgrade to websocket; a proxy may have dropped the header")
+    elif visit.sid and scope["method"] not in ("GET", "POST"):
+        raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
+    elif not visit.sid and scope["method"] != "GET":
+        raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
+    return visit
+
+
+def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> Visit:
+    version = query.get("EIO", "")
+    protocol = _served(_GENERATION_OF.get(version, ""), version, protocols)
+    transport = query.get("transport", "")
+    if transport not in ("polling", "websocket"):
+        raise UnknownTransport(f"transport={transport[:20]!r}, expected polling or websocket")
+    script = query.get("j")
+    if script is not None and _index(script) is None:
+        raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
+    form = Form(query.get("b64") in ("1", "true"), None if script is None else _index(script))
+    sid = query.get("sid", "")
+    own = {} if sid else {name: value for name, value in query.items() if name not in _FIELDS}
+    return Visit(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
+
+
+def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protocol]) -> Visit:
+    """``/1/`` is a handshake, ``/1/<transport>/<sid>`` a request of a session."""
+    protocol = _served("0.9", "", protocols)
+    name, _, sid = below.removeprefix("/1").removeprefix("/").partition("/")
+    sid = sid.removesuffix("/")
+    if not name and not sid:
+        # What will carry it is not known yet; the handshake itself is a plain request.
+        own = {name: value for name, value in query.items() if name not in _FIELDS_09}
+        return Visit(protocol, "polling", "", Form(script=_index(query.get("jsonp", ""))), own)
+    leaves = query.get("disconnect") == "1"
+    transport = _TRANSPORTS_09.get(name)
+    if not sid or (transport is None and not leaves):
+        raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
+    form = Form(script=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else Form()
+    return Visit(protocol, transport or "polling", sid, form, {}, leaves)
+
+
+def _served(generation: str, version: str, protocols: Mapping[str, Protocol]) -> Protocol:
+    protocol = protocols.get(generation)
+    if protocol is not None:
+        return protocol
+    served = ", ".join(f"{name} (socket.io-client {_CLIENTS[name]})" for name in protocols)
+    if generation:
+        met = f"generation {generation}, socket.io-client {_CLIENTS[generation]}, is switched off (generations=...)"
+    elif version:
+        met = f"EIO={version[:20]!r}"
+    else:
+        met = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?)"
+    raise UnsupportedVersion(f"{met}; served are {served}")
+
+
+def _is_09(below: str) -> bool:
+    return below == "/1" or below.startswith("/1/")
+
+
+def _fields(scope: Scope) -> dict[str, str] | None:
+    text = scope["query_string"].decode("latin-1")
+    if "%" not in text and "+" not in text and text.count("&") < MAX_FIELDS:
+        # What polls of real clients look like: 1 µs instead of 8.
+        return dict([pair.partition("=")[::2] for pair in text.split("&") if pair])
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        return None
+
+
+def _index(text: str) -> int | None:
+    return int(text) if _INDEX.fullmatch(text) else None
+
+
+_SPEAKERS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}

@@ -1,0 +1,117 @@
+"""View: what the program's own ASGI app is handed when a socket opens.
+
+To the app every socket opens by an HTTP GET, also when the client came by websocket. A response
+it sends before the socket is open refuses the client; later ones have nobody to go to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from asocketio.asgi.responses import Headers, replace_cors
+from asocketio.session.socket import Socket, SocketState
+from asocketio.transports.base import ASGIApp, Message, Opening, Scope
+
+__all__ = ["View"]
+
+_OF_WEBSOCKETS = ("websocket.", "asocketio.lane")  # extensions that no GET has
+_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class View:
+    """The scope, ``receive`` and ``send`` of the view's call."""
+
+    def __init__(self, scope: Scope, transport: Opening, socket: Socket, headers: Headers) -> None:
+        self.scope = http_scope(scope, socket)
+        self._transport = transport
+        self._socket = socket
+        self._headers = headers
+        self._asked = False
+        self._responded = anyio.Event()
+        self._listening: anyio.CancelScope | None = None
+        self._deciding: anyio.CancelScope | None = None
+        socket.view = self
+
+    async def run(self, app: ASGIApp) -> bool:
+        """Call the view; False when it was given up."""
+        with anyio.CancelScope() as deciding:
+            self._deciding = deciding
+            await app(self.scope, self.receive, self.send)
+        return not deciding.cancelled_caught
+
+    def give_up(self) -> None:
+        """It has not decided in time."""
+        if self._deciding is not None:
+            self._deciding.cancel()
+
+    async def receive(self) -> Message:
+        """One empty body; then nothing until the view has responded, or the client has left before it was let in.
+
+        Frameworks cancel a view at ``http.disconnect``, and servers say that as soon as the
+        handshake is answered: hence the life of the socket is not to be seen here.
+        """
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._socket.state is SocketState.OPENING and not self._transport.answered:
+            with anyio.CancelScope() as self._listening:
+                await self._transport.left()
+                return {"type": "http.disconnect"}
+        await self._responded.wait()
+        return {"type": "http.disconnect"}
+
+    def claim(self) -> None:
+        """The socket is managed: the peer's messages are for its transport from now on."""
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def _hint(self, status: int) -> None:
+        """Some answers are no refusals but mistakes."""
+        hint = _HINTS.get(status) or _HINTS.get(status // 100)
+        if hint is not None:
+            self._socket.server.complaints.warning(
+                "answer", "%d from the application for a new socket at %r: %s", status, self.scope["path"], hint
+            )
+
+    async def send(self, message: Message) -> None:
+        """Refuse the client with the view's response; drop it where the socket has been opened."""
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if self._socket.state is SocketState.OPENING:
+            if message["type"] == "http.response.start":
+                self._hint(message["status"])
+                message = {**message, "headers": replace_cors(list(message.get("headers", [])), self._headers)}
+            self.claim()
+            await self._transport.reject(message)
+        if last:
+            self._responded.set()
+
+
+_HINTS = {
+    2: "the view answered without awaiting socketio_manage: await it, and answer 4xx to refuse",
+    307: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
+    308: "the route has no slash at its end; write it for any path below, such as '/socket.io/{_:path}'",
+    404: "give it a view there that awaits socketio_manage, or write SocketIOApp(..., namespaces={...})",
+    405: "the view there must take GET: that is how a socket opens",
+}
+
+
+def http_scope(scope: Scope, socket: Socket) -> Scope:
+    """The scope of a GET of the same URL, with the socket in it."""
+    path: str = scope["path"]
+    view: dict[str, Any] = {
+        **scope,
+        "type": "http",
+        "method": "GET",
+        "path": path if path.endswith("/") else path + "/",
+        "scheme": _SCHEMES.get(scope.get("scheme", "http"), scope.get("scheme", "http")),
+        "http_version": scope.get("http_version", "1.1"),
+        "extensions": {k: v for k, v in (scope.get("extensions") or {}).items() if not k.startswith(_OF_WEBSOCKETS)},
+        "socketio": socket,
+    }
+    raw = view.get("raw_path")
+    if raw and not raw.endswith(b"/"):
+        view["raw_path"] = raw + b"/"
+    view.pop("subprotocols", None)
+    return view

@@ -1,0 +1,186 @@
+"""Audience: whom something is sent to. ``self.to("room").except_("muted").volatile.emit("x")``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asocketio.session.acks import unpack
+from asocketio.adapters.base import Spellings, Target
+from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
+from asocketio.session.member import LEFT, Member
+from asocketio.protocol.packet import EVENT, Packet
+from asocketio.protocol.json_parser import check
+from asocketio.server import Registry
+from asocketio.runtime.eager_runner import DONE
+
+__all__ = ["Audience", "names"]
+
+CALL_TIMEOUT = 60.0
+"""Seconds that ``call`` waits for an answer when it is given no ``timeout``."""
+
+
+@dataclass(slots=True)  # never changed once made; frozen, each would cost 1 µs more
+class Audience:
+    """Some of the clients of one namespace; each method makes a new one, `emit` and `call` use it.
+
+    ``sender`` is left out; ``member`` is set as long as it means just this one client.
+    """
+
+    server: Registry
+    endpoint: str
+    rooms: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+    sender: Member | None = None
+    member: Member | None = None
+    is_volatile: bool = False
+    is_local: bool = False
+    seconds: float | None = None
+
+    def to(self, *rooms: str) -> Audience:
+        """Those in any of these rooms, besides those already meant. A sid is a room of one."""
+        return replace(self._others(), rooms=(self.rooms or frozenset()) | names(rooms))
+
+    def except_(self, *rooms: str) -> Audience:
+        """Without those in any of these rooms."""
+        return replace(self._others(), excluded=self.excluded | names(rooms))
+
+    @property
+    def volatile(self) -> Audience:
+        """Those who keep up: who still has something waiting to be sent does not get it."""
+        return replace(self, is_volatile=True)
+
+    @property
+    def local(self) -> Audience:
+        """Only clients of this process."""
+        return replace(self._others(), is_local=True)
+
+    def timeout(self, seconds: float) -> Audience:
+        """`call` waits ``seconds`` for the answers."""
+        return replace(self, seconds=seconds)
+
+    def emit(self, event: str, *args: Any, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
+        """Queue an event for all of them, now. Awaiting it never waits for the recipients.
+
+        From another thread it is queued by the event loop, soon. ``callback`` goes only with a
+        single client (``self.volatile``, ``self.timeout(5)``); to ask many, use `call`.
+
+        Raises:
+            UsageError: an argument has no JSON form, the name is reserved, or there is no server yet.
+        """
+        if self.member is not None:
+            return self._emit_to_one(self.member, event, args, callback)
+        if callback is not None:
+            raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
+        packet = Packet(EVENT, self.endpoint, event, list(args))
+        loop = self.server.loop
+        if loop is not None and threading.get_ident() != self.server.thread:
+            if self.server.adapter.checks:
+                check(packet)
+            loop.call_soon_threadsafe(self._broadcast, packet)
+            return DONE
+        return self._broadcast(packet)
+
+    async def call(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+        """Ask all of them; the answers, one for each client, in the order in which they came.
+
+        For a single client (``self.timeout(5).call(...)``) it is the answer itself.
+
+        Raises:
+            AckTimeout: not all answered in time; its ``answers`` are those of the others.
+        """
+        given = self.seconds if timeout is None else timeout
+        seconds = CALL_TIMEOUT if given is None else given
+        if self.member is not None and self.member.state is LEFT:
+            raise Disconnected(self.member.reason)
+        if self.member is not None:
+            return await self.member.namespace.call(event, *args, timeout=seconds)
+        return await self._ask(event, args, seconds)
+
+    @property
+    def target(self) -> Target:
+        """Whom it means, as adapters understand it."""
+        excluded = self.excluded if self.sender is None else self.excluded | {self.sender.sid}
+        return Target(self.endpoint, self.rooms, excluded, self.is_local)
+
+    def _others(self) -> Audience:
+        return self if self.member is None else replace(self, sender=self.member, member=None)
+
+    def _broadcast(self, packet: Packet) -> Awaitable[None]:
+        return self.server.adapter.broadcast(packet, self.target, volatile=self.is_volatile)
+
+    def _emit_to_one(
+        self, member: Member, event: str, args: tuple[Any, ...], callback: Callable[..., Any] | None
+    ) -> Awaitable[None]:
+        if self.is_volatile and not member.socket.keeps_up:
+            return DONE
+        if member.state is LEFT:
+            return member.flow()
+        return member.namespace.emit(event, *args, callback=callback)
+
+    async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
+        """One packet with one number asks all; each socket waits for its own answer to it."""
+        number = self.server.next_ack()
+        answers: list[Any] = []
+        asked: set[Member] = set()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def expect(member: Member) -> None:
+            def answered(got: list[Any] | None, error: BaseException | None) -> None:
+                asked.discard(member)
+                if got is not None:
+                    answers.append(unpack(got))
+                if not asked and not done.done():
+                    done.set_result(None)
+
+            member.socket.expect_number(number, self.endpoint, answered)
+            asked.add(member)
+
+        packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
+        if self.server.adapter.checks:
+            check(packet)  # before anybody is asked
+        spellings = Spellings(packet, self.server.complaints)
+        for member in self.server.adapter.members(self.target):
+            if member.gone or (self.is_volatile and not member.socket.keeps_up):
+                continue
+            encoded = spellings.get(member.socket.protocol)
+            if encoded is None:
+                continue
+            try:
+                expect(member)
+            except Overflow:
+                continue
+            member.post(encoded)
+        if not asked:
+            return answers
+
+        def give_up() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        timer = self.server.clock.call_later(seconds, give_up)
+        try:
+            await done
+        finally:
+            timer.cancel()
+            left = list(asked)
+            for member in left:
+                member.socket.forget(number)
+        if left:
+            raise AckTimeout(f"{len(left)} clients did not answer {event!r} within {seconds} s", answers)
+        return answers
+
+
+def names(rooms: tuple[str, ...]) -> frozenset[str]:
+    """The rooms as a set.
+
+    Raises:
+        UsageError: a name is not text.
+    """
+    for room in rooms:
+        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}; several are to('a', 'b')")
+    return frozenset(rooms)

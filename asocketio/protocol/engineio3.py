@@ -1,0 +1,163 @@
+"""Engine.IO 3 with Socket.IO 4: the 1.x and 2.x clients. Source: Engine.IO protocol, revision 3."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from asocketio.protocol.json_codec import AsciiJson, Json
+from asocketio.config import Config
+from asocketio.errors import MalformedPacket, MalformedPayload, StrayPacket, UnknownPacket
+from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
+from asocketio.protocol.base import Body, Decoder, Encoded, Form, Frame
+from asocketio.protocols import jsonp
+from asocketio.protocol.engineio import EngineDecoder, EngineIO, from_base64
+from asocketio.protocol.json_parser import Assembler, read_query, write
+from asocketio.protocol.utf16 import cut, length_at, units
+
+__all__ = ["EngineIO3"]
+
+LARGE = 50_000
+"""Characters from which a polling body is sent as binary."""
+
+_BINARY = b"application/octet-stream"
+_END = 0xFF  # of a length in a binary payload
+_MESSAGE = b"\x04"
+
+
+class EngineIO3(EngineIO):
+    """``EIO=3``: the client pings, the global namespace connects by itself, polling bodies tell packets' lengths."""
+
+    generation = "3"
+    pings = "client"
+    opens_global = True
+    clients_send_errors = True
+    forgives = (StrayPacket, UnknownPacket)
+
+    def __init__(self, json: Json | None = None) -> None:
+        super().__init__(json)
+        # 1.x clients decode UTF-8 twice in text payloads, 2.x once; ASCII is the same to both.
+        self._ascii = AsciiJson(self.json)
+
+    def encode(self, packet: Packet) -> Encoded:
+        if packet.type is PacketType.PONG and packet.data != "probe":
+            packet = Packet(PacketType.PONG)
+        engine = self.engine_packet(packet)
+        if engine is not None:
+            return engine
+        if packet.type is PacketType.CONNECT:
+            packet = replace(packet, data=None)
+        elif packet.type is PacketType.ERROR:
+            packet = replace(packet, data=_error(packet.data, self._ascii))
+        text, attachments = write(packet, self._ascii)
+        return Encoded(("4" + text, *[_MESSAGE + data for data in attachments]))
+
+    def decoder(self, config: Config) -> Decoder:
+        return _Decoder(Assembler(self.json, config, any_error=True))
+
+    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+        frames = list(frames)
+        if form.script is None and not form.text_only and _wants_binary(frames):
+            return Body(b"".join(map(_binary_form, frames)), _BINARY)
+        text = "".join(map(_text_form, frames))
+        return Body(text.encode()) if form.script is None else jsonp.script(f"___eio[{form.script}]", text)
+
+    def namespace_sid(self, sessid: str, endpoint: str) -> str:
+        return f"{endpoint}#{sessid}" if endpoint else sessid  # clients compute it themselves
+
+
+class _Decoder(EngineDecoder):
+    __slots__ = ("_single",)
+
+    def __init__(self, messages: Assembler) -> None:
+        super().__init__(messages)
+        self._single = False
+        """This client encodes text once: one of its packets proves it."""
+
+    def feed(self, frame: Frame) -> Packet | None:
+        if isinstance(frame, bytes):
+            if not frame.startswith(_MESSAGE):
+                raise MalformedPacket(f"binary of type {frame[:1]!r}, expected {_MESSAGE!r}")
+            return self._messages.binary(frame[1:])
+        if frame[:1] == "4" and frame[1:2] > "6" and not self._messages.due:
+            raise UnknownPacket(f"packet {frame[1:20]!r}, expected a type from 0 to 6")
+        packet = super().feed(frame)
+        if packet is not None and packet.type is PacketType.CONNECT:
+            name, _, query = packet.endpoint.partition("?")
+            packet.endpoint = GLOBAL_NS if name == "/" else name
+            packet.data = read_query(query)
+        return packet
+
+    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
+        if binary:
+            yield from _split_binary(body)
+            return
+        text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
+        at = 0
+        while at < len(text):
+            count, at = length_at(text, at, ":")
+            packet = cut(text, at, count)
+            at += len(packet)
+            yield self.binary(packet) if packet.startswith("b") else self._once(packet)
+
+    def binary(self, frame: str) -> bytes:
+        if frame[1:2] != "4":
+            raise MalformedPayload(f"packet {frame[:20]!r}: only messages may be binary")
+        return _MESSAGE + from_base64(frame[2:])
+
+    def _once(self, packet: str) -> str:
+        """``packet`` without its second encoding, if it has one.
+
+        1.x clients turn text into UTF-8, take each byte for a character, and send that as UTF-8 again.
+        """
+        if self._single or packet.isascii():
+            return packet
+        try:
+            return packet.encode("latin-1").decode()
+        except UnicodeError:
+            self._single = True
+            return packet
+
+
+def _wants_binary(frames: list[Frame]) -> bool:
+    """Whether a body should be binary, to those who take that.
+
+    XHR2 clients of 1.x make a call with an argument for each byte of a text body, which fails for large ones.
+    """
+    return any(isinstance(frame, bytes) for frame in frames) or sum(map(len, frames)) > LARGE
+
+
+def _error(data: object, json: Json) -> object:
+    """What the ``error`` event of these clients gets: the data of a refusal, or its message."""
+    if isinstance(data, dict) and "message" in data:
+        data = data.get("data", data["message"])
+    # A digit behind the type would be read as the number of an ack.
+    return json.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
+
+
+def _text_form(frame: Frame) -> str:
+    if isinstance(frame, bytes):
+        frame = f"b{frame[0]}{b64encode(frame[1:]).decode()}"
+    return f"{units(frame)}:{frame}"
+
+
+def _binary_form(frame: Frame) -> bytes:
+    content = frame.encode() if isinstance(frame, str) else frame
+    digits = bytes(map(int, str(len(content))))
+    return bytes((isinstance(frame, bytes),)) + digits + bytes((_END,)) + content
+
+
+def _split_binary(body: bytes) -> Iterator[Frame]:
+    at = 0
+    while at < len(body):
+        end = body.find(_END, at + 1, at + 11)
+        digits = body[at + 1 : end] if end > 0 else b""
+        if body[at] > 1 or not digits or max(digits) > 9:
+            raise MalformedPayload(f"{body[at : at + 11]!r}, expected 0 or 1, the digits of a length and 255")
+        size = int("".join(map(str, digits)))
+        content = body[end + 1 : end + 1 + size]
+        if len(content) != size:
+            raise MalformedPayload(f"a packet of {size} bytes, only {len(content)} are there")
+        yield content if body[at] else jsonp.text(content)
+        at = end + 1 + size

@@ -1,0 +1,82 @@
+"""The request that asks for a websocket: read from bytes, answered with 101, and as an ASGI scope."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from asocketio.asgi.responses import Headers
+
+__all__ = ["Upgraded", "read_request", "switching"]
+
+_ONCE = (b"origin", b"connection", b"upgrade")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A well-formed request for a websocket."""
+
+    path: str
+    raw_path: bytes
+    query: bytes
+    headers: Headers
+    key: bytes
+    subprotocols: list[str]
+
+
+def read_request(head: bytes) -> Upgraded | None:
+    """The request in ``head``, which uvicorn has parsed and written out again; None if it is not a plain one.
+
+    What None stands for is refused by those who know all of HTTP.
+    """
+    line, *lines = head[:-4].split(b"\r\n")
+    method, _, rest = line.partition(b" ")
+    target, _, version = rest.rpartition(b" ")
+    if method != b"GET" or version != b"HTTP/1.1" or not head.endswith(b"\r\n\r\n") or not target.isascii():
+        return None
+    headers: Headers = []
+    named: dict[bytes, bytes] = {}
+    for each in lines:
+        name, separator, value = each.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if not separator or (name in named and (name in _ONCE or name.startswith(b"sec-websocket-"))):
+            return None
+        named[name] = value
+        headers.append((name, value))
+    key = named.get(b"sec-websocket-key", b"")
+    if named.get(b"sec-websocket-version") != b"13" or not _is_key(key):
+        return None
+    if named.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in _tokens(named.get(b"connection", b"")):
+        return None
+    raw_path, _, query = target.partition(b"?")
+    offered = named.get(b"sec-websocket-protocol", b"").decode("latin-1")
+    subprotocols = [token.strip() for token in offered.split(",")] if offered else []
+    return Upgraded(unquote(raw_path.decode("ascii")), raw_path, query, headers, key, subprotocols)
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    tokens = [token.strip(b" \t") for token in value.lower().split(b",")]
+    return tokens if all(map(_TOKEN.fullmatch, tokens)) else []
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def switching(key: bytes, headers: Headers) -> bytes:
+    """The answer that opens the websocket."""
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    more = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept + b"\r\n" + more + b"\r\n"
+    )  # fmt: skip

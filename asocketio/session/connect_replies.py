@@ -1,0 +1,52 @@
+"""What a client is told that asks for a namespace it cannot have, or has already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from asocketio.errors import StrayPacket, UsageError
+from asocketio.runtime.log import log
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.socket import Socket
+
+__all__ = ["say_again", "say_refused", "say_unknown"]
+
+
+def say_again(socket: Socket, endpoint: str) -> None:
+    """It is in there already.
+
+    Raises:
+        StrayPacket: its generation does not ask twice.
+    """
+    if not socket.protocol.confirms_again:
+        raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
+    socket.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
+
+
+def say_unknown(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
+    """There is no such namespace."""
+    if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
+        socket.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
+        return
+    socket.server.complaints.warning(
+        "namespace", "%s: refused the namespace %r; declared are %s",
+        socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in declared], fields=socket.fields(),
+    )  # fmt: skip
+    data = {"message": "Invalid namespace"}
+    socket.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
+
+
+def say_refused(socket: Socket, endpoint: str, data: dict[str, Any]) -> None:
+    """The program refused it: ``data`` has a message, and what else the program gave."""
+    try:
+        answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data))
+    except UsageError as unencodable:
+        log.error(
+            "%s: the data of a refusal %s",
+            socket.sid_in(endpoint),
+            unencodable,
+            extra=socket.fields(endpoint, "connect"),
+        )
+        answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data={"message": data["message"]}))
+    socket.post(answer)

@@ -1,0 +1,487 @@
+"""Dispatcher: takes a client's packets to its namespaces, in order.
+
+There is one way: an idle socket's packet is handled at once, in place; while a handler runs (or
+``concurrency`` of them), packets wait in the backlog. Connects and disconnects run alone, so no
+event meets a namespace that is half there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from asocketio.session.connect_replies import say_again, say_refused, say_unknown
+from asocketio.errors import ConnectionRefused, Overflow, ProtocolError, Refused, StrayPacket, UsageError
+from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure
+from asocketio.session.handlers import initialize
+from asocketio.runtime.log import log
+from asocketio.session.member import CONNECTING, JOINED, LEFT, Member
+from asocketio.session.metering import timed
+from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
+from asocketio.session.socket import OPEN, Socket
+from asocketio.runtime.eager_runner import BLOCKED, Runner, complain_if_blocked
+from asocketio.session.handler_call import Work
+
+if TYPE_CHECKING:
+    from asocketio.namespace import BaseNamespace
+
+__all__ = ["Dispatcher"]
+
+Namespaces = Mapping[str, "type[BaseNamespace]"]
+
+INTERNAL_ERROR = "Internal server error"
+
+
+class Dispatcher:
+    """The packets of one socket, on their way to its namespaces."""
+
+    __slots__ = (
+        "_alone",
+        "_context",
+        "_idle",
+        "_limit",
+        "_pumping",
+        "_size",
+        "_stepper",
+        "_suspended",
+        "backlog",
+        "namespaces",
+        "refusal",
+        "running",
+        "socket",
+    )
+
+    def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
+        self.namespaces = namespaces
+        self.running = 0
+        """Handlers that have started and not ended."""
+        self.refusal: Refused | None = None
+        """The global namespace refused a client to whom that is the connection."""
+        self.socket = socket
+        self._stepper = socket.server.stepper
+        self._limit = socket.config.concurrency
+        self._context = context
+        self.backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
+        self._size = 0
+        self._alone = False
+        self._pumping = False
+        self._suspended: set[Work] | None = None
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Over 1/16 of what may wait is waiting: transports should stop reading."""
+        if not self.backlog:
+            return False
+        config = self.socket.config
+        return self._size > config.max_backlog // 16 or len(self.backlog) > config.max_backlog_packets // 16
+
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for their turn."""
+        return len(self.backlog or ())
+
+    def submit(self, packet: Packet, size: int = 0) -> None:
+        """Handle a packet when its turn has come: now, if nothing else is being handled.
+
+        Raises:
+            ProtocolError: its turn was now, and it is not allowed.
+        """
+        if not self.backlog:
+            if packet.type is EVENT:
+                if self.running < self._limit and not self._alone:
+                    self._start_event(packet)
+                    return
+            elif self._may_start(packet):
+                self._start(packet)
+                return
+        backlog = self._queue
+        backlog.append((packet, size))
+        self._size += size
+        config = self.socket.config
+        if self._size - size > config.max_backlog or len(backlog) > config.max_backlog_packets:
+            self._drop_backlog()  # it was full before this one
+            self.socket.flooded()
+
+    def submit_goodbye(self, member: Member) -> None:
+        """End a member after what is being handled; never in place, for its own handler may be asking."""
+        goodbye = Packet(PacketType.DISCONNECT, member.endpoint, data=member)
+        self._queue.append((goodbye, 0))
+        asyncio.get_running_loop().call_soon(self._pump)
+
+    @property
+    def _queue(self) -> deque[tuple[Packet, int]]:
+        if self.backlog is None:
+            self.backlog = deque()
+        return self.backlog
+
+    def _may_start(self, packet: Packet) -> bool:
+        if self._alone:
+            return False
+        if packet.type in _ALONE:
+            return self.running == 0
+        return self.running < self._limit
+
+    def _start_event(self, packet: Packet) -> None:
+        """`_start` for what most packets are. Most handlers end at once: nothing is made to keep track of those."""
+        member = self.socket.members.get(packet.endpoint)
+        if member is None or member.leaving or member.state is not JOINED:
+            member = self._member(packet)
+            if member is None:
+                return
+        self.running += 1
+        began = perf_counter()
+        try:
+            result = self._stepper.step(self._context.copy(), member.handle, packet)
+        except (KeyboardInterrupt, SystemExit):  # what ends the process
+            raise
+        except BaseException as error:
+            work = Work(self, packet)
+            complain_if_blocked(work, began)
+            self.finished(work, None, error)
+            return
+        if perf_counter() - began > BLOCKED:
+            complain_if_blocked(Work(self, packet), began)
+        if type(result) is Runner:
+            work = Work(self, packet)
+            work.task = result.then(work)
+            self._watch(work)
+            return
+        self.running -= 1
+        try:
+            if packet.ack == "data":
+                self._acknowledge(packet, result)
+        finally:
+            if self.backlog or self._idle is not None:
+                self._go_on()
+
+    def _start(self, packet: Packet) -> None:
+        alone = packet.type in _ALONE
+        if alone:
+            handler: Any = self._connect if packet.type is PacketType.CONNECT else self._disconnect
+        else:
+            member = self._member(packet)
+            if member is None:
+                return
+            handler = self._timed(member, member.namespace.process_packet)
+        self.running += 1
+        self._alone = alone
+        self._run(Work(self, packet, alone), handler, packet)
+
+    def _run(self, work: Work, function: Callable[..., Any], *args: Any) -> None:
+        work.task = self._stepper.start(self._context.copy(), work, function, *args)
+        if work.task is not None:
+            self._watch(work)
+
+    def _timed(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
+        metrics = self.socket.config.metrics
+        if metrics is None:
+            return handle
+        return timed(handle, member.endpoint, type(member.namespace)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
+
+    def _member(self, packet: Packet) -> Member | None:
+        """Who the packet is for; None if it comes too late: the client has left, or was refused."""
+        member = self.socket.members.get(packet.endpoint)
+        if member is not None and not member.leaving and member.state is not LEFT:
+            return member
+        if member is None and packet.endpoint not in self.socket.left:
+            raise StrayPacket(
+                f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
+            )
+        return None
+
+    def _watch(self, work: Work) -> None:
+        if self._suspended is None:
+            self._suspended = set()
+        self._suspended.add(work)
+        self.socket.server.watch(work)
+
+    def finished(self, work: Work, result: Any, error: BaseException | None) -> None:
+        """A handler has ended: answer its ack, and start what waits."""
+        if work.packet.type is not ACK:
+            self.running -= 1
+        if work.alone:
+            self._alone = False
+        if work.task is not None and self._suspended is not None:
+            self._suspended.discard(work)
+            self.socket.server.unwatch(work)
+        try:
+            if error is not None:
+                self._failed(work, error)
+            elif work.packet.ack == "data":
+                self._acknowledge(work.packet, result)
+        finally:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """A handler has ended: start what waits, or say that nothing is left to do."""
+        if self.backlog and not self._pumping:
+            self._pump()
+        if self._idle is not None and not self._idle.done() and not self._busy:
+            self._idle.set_result(None)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.running or self.backlog or self._suspended)
+
+    def _pump(self) -> None:
+        """Start what waits, as far as it may."""
+        if not self.backlog:
+            return
+        self._pumping = True
+        try:
+            while self.backlog and self._may_start(self.backlog[0][0]):
+                packet, size = self.backlog.popleft()
+                self._size -= size
+                try:
+                    self._start(packet)
+                except ProtocolError as error:
+                    self.socket.refuse(error)
+                    if not isinstance(error, self.socket.protocol.forgives):
+                        self._drop_backlog()
+        finally:
+            self._pumping = False
+        if not self.full:
+            self.socket.resume()
+
+    def _acknowledge(self, packet: Packet, result: Any) -> None:
+        socket, endpoint = self.socket, packet.endpoint
+        member = socket.members.get(endpoint)
+        if member is None:
+            return
+        args = list(result) if type(result) is tuple else [] if result is None else [result]
+        try:
+            encoded = socket.protocol.encode_ack(endpoint, packet.id, args)
+            (socket if member.state is JOINED else member).post(encoded)
+        except UsageError as error:
+            log.error("%s returned what %s", str(Work(self, packet)), error)
+            tell_failure(self.socket, packet)
+        except Exception as error:  # the value is the user's: its own methods may raise
+            self._failed(Work(self, packet), error)
+
+    def _failed(self, work: Work, error: BaseException) -> None:
+        """A handler raised: log it, tell the client something it can act on, and go on."""
+        packet = work.packet
+        if isinstance(error, ProtocolError):
+            self.socket.refuse(error)
+            return
+        if work.cancelled or is_late(self.socket, error, packet.endpoint):
+            log.debug("%s ended with its client: %r", str(work), error)
+            return
+        if isinstance(error, Overflow):
+            self.socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
+        else:
+            raised(error, str(work), self.socket, packet.endpoint, packet.name or packet.type.value)
+        tell_failure(self.socket, packet)
+
+    def drop(self, packet: Packet, name: str, message: str) -> None:
+        """Do not handle a packet: tell the program's error handler, and the client if it waits for an answer."""
+        report(self.socket, packet.endpoint, name, message, packet.id, quiet=True)
+        if packet.type is PacketType.CONNECT:
+            say_refused(self.socket, packet.endpoint, {"message": name})
+        elif packet.ack == "data" and packet.endpoint in self.socket.members:
+            answer_error(self.socket, packet, name, message)
+
+    def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
+        """Run a callback of the program past the queue; its exceptions are logged."""
+        self._run(Work(self, Packet(PacketType.ACK, endpoint, name=name)), function, *args)
+
+    # Namespaces come and go.
+
+    async def _connect(self, packet: Packet) -> None:
+        socket, endpoint = self.socket, packet.endpoint
+        if socket.state is not OPEN:
+            return
+        cls = self.namespaces.get(endpoint)
+        if cls is None:
+            say_unknown(socket, endpoint, self.namespaces)
+            return
+        if endpoint in socket.members:
+            say_again(socket, endpoint)
+            return
+        if socket.protocol.opens_global:
+            packet.data = {**socket.query, **packet.data}
+        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint))
+        member.connector = asyncio.current_task()
+        socket.members[endpoint] = member
+        socket.server.adapter.add(member)
+        try:
+            member.namespace = cls(socket.environ, endpoint, socket.request)
+            member.handle = self._timed(member, member.namespace.way_of_events)
+            initialize(member.namespace)
+            admitted: Any = member.namespace.process_packet(packet)
+            if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
+                log.error(
+                    "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
+                    member,
+                )
+                raise ConnectionRefused
+        except BaseException as error:
+            await self._refused(member, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            if socket.members.get(endpoint) is member:  # else it outlived even its cancellation
+                socket.server.joined(socket)
+                member.accept()
+
+    async def _refused(self, member: Member, error: BaseException) -> None:
+        socket = self.socket
+        data: dict[str, Any] = {"message": INTERNAL_ERROR}
+        if isinstance(error, ConnectionRefused):
+            log.info("%s: refused: %r", member, error.message)
+            data["message"] = error.message
+            if error.data is not None:
+                data["data"] = error.data
+        elif not is_late(socket, error, member.endpoint) and socket.state is OPEN:
+            cls = self.namespaces[member.endpoint].__name__
+            raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
+            report(socket, member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
+        await self._remove(member, "refused")
+        if socket.protocol.global_is_connection and not member.endpoint:
+            self.refusal = Refused(data["message"])
+            socket.close("forced close")
+            return
+        say_refused(socket, member.endpoint, data)
+
+    async def _disconnect(self, packet: Packet) -> None:
+        member = self.socket.members.get(packet.endpoint)
+        if isinstance(packet.data, Member):  # from `submit_goodbye`
+            if member is packet.data:
+                await self.end(packet.data, packet.data.reason)
+        elif member is None:
+            self._member(packet)
+        else:
+            await self.end(member, "client namespace disconnect")
+
+    async def end(self, member: Member, reason: str) -> None:
+        """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
+        member.ended = True
+        member.leave(reason)
+        try:
+            await self._say_goodbye(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
+        finally:
+            await self._remove(member, reason)
+
+    async def _say_goodbye(self, member: Member, packet: Packet) -> None:
+        """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
+        socket = self.socket
+        task, done = self._step(member.namespace.process_packet, packet)
+        if task is not None:
+            with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+                await asyncio.wait([done])
+            if not done.done():
+                log.error("%s: recv_disconnect was cancelled after close_grace", member)
+                task.cancel()
+                return
+        error = done.result()
+        if error is not None and not is_late(socket, error, member.endpoint):
+            raised(error, f"{member}: recv_disconnect", socket, member.endpoint, "disconnect")
+            report(socket, member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+
+    def _step(
+        self, function: Callable[..., Any], *args: Any
+    ) -> tuple[asyncio.Task[None] | None, asyncio.Future[BaseException | None]]:
+        """Step ``function`` apart from whoever waits for it; the future holds what it raised, if anything."""
+        done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        return self.socket.server.stepper.start(self._context.copy(), finished, function, *args), done
+
+    async def _remove(self, member: Member, reason: str) -> None:
+        socket = self.socket
+        socket.fail_acks(member.endpoint, reason)
+        member.leave(reason)
+        try:
+            await member.stop_jobs()
+        finally:  # whoever is cancelled in there, no ghost stays in a room
+            socket.server.adapter.remove(member)
+            socket.left.add(member.endpoint)
+            socket.members.pop(member.endpoint, None)
+            member.release()
+
+    async def settled(self) -> None:
+        """Wait until nothing is being handled, or the socket has ended."""
+        if not self._busy:
+            return
+        either = [asyncio.ensure_future(self._run_out()), asyncio.ensure_future(self.socket.wait_closed())]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in either:
+                waiting.cancel()
+
+    # The end of the socket.
+
+    async def finish(self) -> None:
+        """What follows the end of a connection: handlers run out, then each namespace ends.
+
+        It takes at most a few ``close_grace``; a cancellation that comes meanwhile waits for that.
+        """
+        _, done = self._step(self._finish)
+        cancelled: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):  # it has its deadlines inside
+            while not done.done():
+                try:
+                    await asyncio.wait([done])
+                except asyncio.CancelledError as cancellation:
+                    cancelled = cancellation
+        error = cancelled or done.result()
+        if error is not None:
+            raise error
+
+    def finish_by_itself(self, ended: Callable[[asyncio.Future[BaseException | None]], None]) -> None:
+        """`finish` for a socket that nobody waits for; then call ``ended``."""
+        self._step(self._finish)[1].add_done_callback(ended)
+
+    async def _finish(self) -> None:
+        grace = self.socket.config.close_grace
+        clock = self.socket.server.clock
+        if self._busy:
+            with clock.deadline(grace, shield=True):
+                await self._run_out()
+        if self._busy:
+            self._drop_backlog()
+            for work in list(self._suspended or ()):
+                if work.packet.type is PacketType.DISCONNECT:
+                    continue  # a namespace that is being left: that has deadlines of its own
+                log.warning("%s was still running after close_grace: cancelled", str(work))
+                work.cancelled = True
+                if work.task is not None:
+                    work.task.cancel()
+            with clock.deadline(2 * grace, shield=True):
+                await self._run_out()
+        for work in self._suspended or ():
+            log.error("%s does not end when cancelled", str(work))
+        for member in list(self.socket.members.values()):
+            if member.state is CONNECTING:
+                await self._remove(member, self.socket.reason)
+            elif not member.ended:
+                await self.end(member, member.reason or self.socket.reason)
+
+    def release(self) -> None:
+        """See `Socket.release`. What still runs against all rules keeps what it needs."""
+        if not self._busy:
+            self.socket = weakref.proxy(self.socket)
+
+    async def _run_out(self) -> None:
+        while self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _drop_backlog(self) -> None:
+        self.backlog = None
+        self._size = 0
+
+
+_ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})

@@ -1,0 +1,59 @@
+"""What goes wrong in the program's own code: seen once, with who and where; and what its client is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asocketio.errors import Disconnected
+from asocketio.runtime.log import log
+from asocketio.protocol.packet import ACK, Packet
+from asocketio.session.socket import Socket
+
+__all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]
+
+
+def raised(error: BaseException, what: str, socket: Socket, endpoint: str, event: str) -> None:
+    """Log an exception of a handler, a hook, a job or a callback, with its traceback; tell ``on_exception``."""
+    about = socket.fields(endpoint, event)
+    log.error("%s raised %r", what, error, exc_info=error, extra=about)
+    hook = socket.config.on_exception
+    if hook is None:
+        return
+    try:
+        hook(error, about)
+    except Exception:  # the program's function
+        log.exception("on_exception itself failed on %r", error, extra=about)
+
+
+def is_late(socket: Socket, error: BaseException, endpoint: str) -> bool:
+    """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
+    member = socket.members.get(endpoint)
+    return isinstance(error, Disconnected) and (member is None or member.gone)
+
+
+def report(socket: Socket, endpoint: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
+    """Tell the program's error handler; if that fails too, log it."""
+    try:
+        socket.error(name, message, endpoint, msg_id, quiet)
+    except Exception:  # the user's function
+        log.exception("%s: the error_handler itself failed on %s", socket.sid_in(endpoint), name)
+
+
+def tell_failure(socket: Socket, packet: Packet) -> None:
+    """The handler of ``packet`` failed: tell the error handler, and the client by its ack if it wants one."""
+    wanted = packet.ack == "data"
+    message = f"The handler of {packet.name[:100]!r} failed" if packet.name else "The handler failed"
+    quiet = wanted or packet.type is ACK  # a callback is not the client's business
+    report(socket, packet.endpoint, "handler_error", message, packet.id, quiet=quiet)
+    if wanted:
+        answer_error(socket, packet, "handler_error", message)
+
+
+def answer_error(socket: Socket, packet: Packet, name: str, message: str) -> None:
+    """Acknowledge ``packet`` with an error."""
+    socket.send_packet(Packet(ACK, packet.endpoint, args=[error_answer(name, message)], id=packet.id))
+
+
+def error_answer(name: str, message: str) -> dict[str, Any]:
+    """What an awaited ack carries when the handler could not answer."""
+    return {"error": {"name": name, "message": message}}

@@ -1,0 +1,74 @@
+"""What the clients of one app share: its lifespan, and a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable
+from typing import Any
+
+from asocketio.testing.clock import TestClock
+from asocketio.transports.base import ASGIApp, Message
+
+__all__ = ["World"]
+
+
+class World:
+    """What the clients of one app share: a clock and the app's lifespan."""
+
+    def __init__(self) -> None:
+        self.clock = TestClock()
+        self.state: dict[str, Any] = {}
+        self._clients = 0
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def enter(cls, app: ASGIApp) -> World:
+        world = _worlds.get(app)
+        if world is None or world._loop is not asyncio.get_running_loop():
+            world = _worlds[app] = World()
+        world._clients += 1
+        if world._clients == 1:
+            await world._start(app)
+        return world
+
+    async def leave(self, app: ASGIApp) -> None:
+        self._clients -= 1
+        if self._clients == 0:
+            _worlds.pop(app, None)
+            await self._stop()
+
+    async def _start(self, app: ASGIApp) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
+        self._task = asyncio.get_running_loop().create_task(
+            _as_coroutine(app(scope, self._inbox.get, self._outbox.put))
+        )
+        await self._tell("startup")
+
+    async def _stop(self) -> None:
+        if self._task is not None and not self._task.done():
+            await self._tell("shutdown")
+            await self._task
+
+    async def _tell(self, what: str) -> None:
+        """Send a lifespan message; an app that knows no lifespan ends or raises instead of answering."""
+        assert self._task is not None
+        self._inbox.put_nowait({"type": f"lifespan.{what}"})
+        answer = asyncio.ensure_future(self._outbox.get())
+        await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            if self._task.exception() is not None and what == "shutdown":
+                self._task.result()
+        elif answer.result()["type"].endswith(".failed"):
+            raise RuntimeError(f"lifespan {what} failed: {answer.result().get('message', '')}")
+
+
+_worlds: weakref.WeakKeyDictionary[Any, World] = weakref.WeakKeyDictionary()
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable

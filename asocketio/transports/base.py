@@ -1,0 +1,96 @@
+"""SEAM. Transport: one ASGI call (or one connection) that carries a socket.
+
+What plugs in lives in ``transports/``. A transport moves frames between its peer and a `Socket`; it
+knows nothing of packets, namespaces or users. It meets the socket at two doors: `Socket.receive`
+takes a frame in, ``socket.outbox`` holds what is to go out.
+"""
+
+from __future__ import annotations
+
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asocketio.errors import HandshakeError
+
+if TYPE_CHECKING:
+    from asocketio.session.socket import Socket
+
+__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "Transport", "Undecided"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Transport(ABC):
+    """One way to carry a socket for a while."""
+
+    name: ClassVar[str]
+    """``"polling"`` or ``"websocket"``."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """The outbox has something: begin to send it. Called once per turn of the event loop at most."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """The socket has closed: send what is left, say goodbye, and let the call end."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """What is queued now goes out at once, as far as this side knows. Volatile packets ask."""
+
+
+class Opening(Transport):
+    """A transport whose call asked for a new socket. Unless it says otherwise it carries nothing itself."""
+
+    answered: bool = False
+    """The request has its answer, the handshake's or another."""
+
+    @abstractmethod
+    async def open(self, socket: Socket) -> None:
+        """Answer the handshake: the session is open."""
+
+    @abstractmethod
+    async def carry(self, socket: Socket) -> None:
+        """Move frames until this call has nothing more to carry."""
+
+    async def refuse(self, error: HandshakeError) -> None:
+        """Answer the handshake with ``error``; only where `Protocol.global_is_connection`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def left(self) -> None:
+        """Wait until the peer leaves before it was answered. Cancelling it loses nothing that the peer sends."""
+
+    def flush(self) -> None:
+        """Never attached."""
+
+    def end(self) -> None:
+        """Never attached."""
+
+    @property
+    def ready(self) -> bool:
+        return False
+
+    def drop(self) -> None:
+        """The call is about to end, whether or not the socket was opened."""
+
+    @abstractmethod
+    async def reject(self, message: Message) -> None:
+        """Pass an ``http.response.*`` message on as the handshake's answer."""
+
+
+class Undecided(typing.Protocol):
+    """A view that has neither opened the socket nor refused it."""
+
+    def claim(self) -> None:
+        """The socket opens."""
+
+    def give_up(self) -> None:
+        """Too late."""
