@@ -3,7 +3,6 @@
 from asocketio.adapters.base import Adapter, Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.app import SocketIOApp, of
-from asocketio.operators import Audience
 from asocketio.config import Config
 from asocketio.errors import (
     AckTimeout,
@@ -16,19 +15,20 @@ from asocketio.errors import (
     SocketIOError,
     UsageError,
 )
-from asocketio.session.handlers import event
 from asocketio.manage import socketio_manage
 from asocketio.mixins import BroadcastMixin, RoomsMixin
 from asocketio.namespace import BaseNamespace
+from asocketio.operators import BroadcastOperator
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.handlers import event
 from asocketio.session.socket import Socket, default_error_handler
 
 __all__ = [
     "AckTimeout",
     "Adapter",
-    "Audience",
     "BaseNamespace",
     "BroadcastMixin",
+    "BroadcastOperator",
     "CannotCarry",
     "Config",
     "ConnectionRefused",

@@ -13,8 +13,8 @@ from typing import Any
 
 from uvicorn.main import main as uvicorn_main
 
-from asocketio.app import FOLLOW
-from asocketio.runtime.tuning import TUNE
+from asocketio.app import FOLLOW_ENV
+from asocketio.runtime.tuning import TUNE_ENV
 
 __all__ = ["arguments", "main"]
 
@@ -25,8 +25,8 @@ _OURS = {
     "--log-config": str(
         Path(__file__).with_name("logging.json")
     ),  # shows our logger, hides session ids in uvicorn's lines
-    "--ws": "asocketio.servers.uvicorn:Lane",  # the fast lane
-    "--http": "asocketio.servers.write_coalescer:JoinedHTTP",  # a response is one write
+    "--ws": "asocketio.servers.uvicorn:WebSocketProtocol",  # the fast lane
+    "--http": "asocketio.servers.uvicorn:HTTPProtocol",  # a response is one write
     "--ws-ping-interval": "86400",  # the protocol has its own pings; some of uvicorn's classes take 0 for "at once"
     "--ws-per-message-deflate": "false",  # costs memory and CPU for each socket
     "--timeout-graceful-shutdown": str(GRACE),
@@ -46,9 +46,9 @@ def arguments(given: Sequence[str]) -> list[str]:
 def main(given: Sequence[str] | None = None) -> Any:
     """Run the command; ``given`` is the command line without the program's name."""
     given = sys.argv[1:] if given is None else given
-    os.environ.setdefault(TUNE, "1")
+    os.environ.setdefault(TUNE_ENV, "1")
     if not any(word.partition("=")[0] == "--ws-max-size" for word in given):
-        os.environ[FOLLOW] = "1"
+        os.environ[FOLLOW_ENV] = "1"
     return uvicorn_main.main(args=arguments(given), prog_name="asocketio")
 
 

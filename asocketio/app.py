@@ -12,42 +12,34 @@ from typing import Any, Unpack
 
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.admission import address_of, check_pin, pin_of
-from asocketio.operators import Audience
-from asocketio.runtime.clock import Clock
+from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
+from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, is_ours, parse_request, path_below
+from asocketio.asgi.responses import connection_close_headers, respond, try_send
+from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
+from asocketio.asgi.view import ViewCall, http_scope
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.asgi.responses import (
-    Headers,
-    answer,
-    check_fetch,
-    check_origin,
-    check_script,
-    cors_headers,
-    last_headers,
-    preflight_headers,
-    tell,
-)
-from asocketio.servers.takeover import LaneOpening, way_of
-from asocketio.runtime.log import log
 from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
-from asocketio.runtime.tuning import tune
 from asocketio.namespace import BaseNamespace
-from asocketio.asgi.view import View, http_scope
+from asocketio.operators import BroadcastOperator
 from asocketio.protocol.base import Protocol
-from asocketio.server import TURN, Registry
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
+from asocketio.runtime.tuning import tune
+from asocketio.server import MAX_SLICE_SECONDS, Server
+from asocketio.servers.takeover import TakeoverHandshake, find_takeover
 from asocketio.session.socket import Socket
-from asocketio.transports.base import ASGIApp, Opening, Receive, Scope, Send
-from asocketio.transports.polling import CROSSING, Poll, PollingOpening, Post
-from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketOpening, deny
-from asocketio.asgi.request import GENERATIONS, Visit, is_ours, path_below, read_visit, speaker
+from asocketio.transports.base import HandshakeTransport
+from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
+from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketHandshake, deny
 
-__all__ = ["FOLLOW", "SocketIOApp", "of"]
+__all__ = ["FOLLOW_ENV", "SocketIOApp", "of"]
 
-CROWD = 1000
+SPREAD_THRESHOLD = 1000
 """Sockets that take all of ``close_window`` to say goodbye to; fewer take less."""
 
-FOLLOW = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
+FOLLOW_ENV = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
 """Set in the environment by the ``asocketio`` command: uvicorn's ``--ws-max-size`` becomes ``max_payload``."""
 
 # Weak on both sides: a SocketIOApp holds the application that it wraps.
@@ -93,7 +85,7 @@ class SocketIOApp:
                 "or the app whose view awaits socketio_manage"
             )
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
-        self.registry = Registry(self.config, MemoryAdapter())
+        self.server = Server(self.config, MemoryAdapter())
         served = [str(generation) for generation in self.config.generations]
         self._protocols: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items() if name in served}
         self._limits_compared = False
@@ -115,12 +107,12 @@ class SocketIOApp:
         else:
             await self._not_found(scope, receive, send)
 
-    def of(self, namespace: str) -> Audience:
+    def of(self, namespace: str) -> BroadcastOperator:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
         endpoint = namespace_name(namespace)
         if self.namespaces is not None and endpoint not in self.namespaces:
             raise UsageError(f"there is no namespace {namespace!r}; declared are {[n or '/' for n in self.namespaces]}")
-        return Audience(self.registry, endpoint)
+        return BroadcastOperator(self.server, endpoint)
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
@@ -128,22 +120,22 @@ class SocketIOApp:
         They end one after the other, within ``close_window``. Clients are not told to stay away: they will reconnect,
         to the process that comes after this one, and should not do so all at once.
         """
-        self.registry.closing = True
-        sockets = list(self.registry.sockets.values())
-        began, pause = monotonic(), self.config.close_window / max(len(sockets), CROWD)
+        self.server.closing = True
+        sockets = list(self.server.sockets.values())
+        began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)
         for number, socket in enumerate(sockets):
             if socket.view is not None:
-                socket.view.give_up()  # undecided: it is refused
+                socket.view.time_out()  # undecided: it is refused
             else:
                 socket.close("server shutting down")
-            if (early := began + number * pause - monotonic()) > TURN:
+            if (early := began + number * pause - monotonic()) > MAX_SLICE_SECONDS:
                 await asyncio.sleep(early)
-        if self.registry.loop is None:
+        if self.server.loop is None:
             return
-        with self.registry.clock.deadline(4 * self.config.close_grace) as scope:
-            await self.registry.wait_idle()
+        with self.server.clock.deadline(4 * self.config.close_grace) as scope:
+            await self.server.wait_idle()
         if scope.cancelled_caught:
-            log.error("%d sockets did not end within four times close_grace", self.registry.lives)
+            log.error("%d sockets did not end within four times close_grace", self.server.active_sessions)
 
     def begin_close(self) -> None:
         """Do `close` in a task of this app. Whoever calls `close` later waits for the same end."""
@@ -152,7 +144,7 @@ class SocketIOApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on; sockets end before the application shuts down."""
-        self.registry.closing, self._closer = False, None
+        self.server.closing, self._closer = False, None
         self._compare_limits(receive)
         tune()
         self._introduce(scope.get("app"))
@@ -196,33 +188,35 @@ class SocketIOApp:
             self._compare_limits(receive)
             await receive()  # websocket.connect: comes before any answer
         try:
-            if self.registry.closing:
-                headers = last_headers(scope)
+            if self.server.closing:
+                headers = connection_close_headers(scope)
             origin = check_origin(scope, self.config)
             if scope.get("method") == "OPTIONS":
-                await answer(send, 204, b"", headers + preflight_headers(scope, origin, self.config))
+                await respond(send, 204, b"", headers + preflight_headers(scope, origin, self.config))
                 return
             headers = headers + cors_headers(origin, self.config)
             clock = _test_clock(scope)
-            self.registry.bind(clock)
-            if clock is None and self._signalled is not self.registry.loop:
-                self._signalled = self.registry.loop
+            self.server.bind(clock)
+            if clock is None and self._signalled is not self.server.loop:
+                self._signalled = self.server.loop
                 chain_signals(self)
-            visit = read_visit(scope, below, self.config, self._protocols)
-            if visit.form.script is not None:
-                check_script(scope, self.config)
-            elif not visit.sid:
-                check_fetch(scope, self.config)
-            if visit.sid:
-                await self._revisit(visit, self.registry.get(visit.sid, visit.protocol), scope, receive, send, headers)
-            elif self.registry.closing:
+            request = parse_request(scope, below, self.config, self._protocols)
+            if request.form.jsonp_index is not None:
+                check_jsonp_origin(scope, self.config)
+            elif not request.sid:
+                check_fetch_metadata(scope, self.config)
+            if request.sid:
+                await self._revisit(
+                    request, self.server.get(request.sid, request.protocol), scope, receive, send, headers
+                )
+            elif self.server.closing:
                 raise Unavailable("a new socket while the server is closing")
             else:
-                await self._open(visit, scope, receive, send, headers)
+                await self._open(request, scope, receive, send, headers)
         except HandshakeError as error:
             about = "" if isinstance(error, UnknownSession) else str(error)
-            self.registry.complaints.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
-            self.registry.metrics.refused(error.message)
+            self.server.throttled_log.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
+            self.server.metrics.refused(error.message)
             if error.retry_after is not None:
                 headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
             await self._refuse(error, below, scope, receive, send, headers)
@@ -230,80 +224,82 @@ class SocketIOApp:
     async def _refuse(
         self, error: HandshakeError, below: str, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
-        who = speaker(scope, below)
+        who = guess_responder(scope, below)
         body = who.protocol.refusal(error, who.form, scope.get("method", "GET"))
         if scope["type"] == "http":
             headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
-            await answer(send, body.status, body.content, headers)
-        elif isinstance(error, UnknownSession) and who.protocol.roams:
+            await respond(send, body.status, body.content, headers)
+        elif isinstance(error, UnknownSession) and who.protocol.allows_transport_switch:
             # Refused with a status, clients would wait for their time-out.
-            await tell(send, {"type": "websocket.accept"})
+            await try_send(send, {"type": "websocket.accept"})
             await RoamingWebSocket(receive, send).dismiss([body.content.decode()])
         else:
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
             await deny(scope, send, error.status, error.message.encode(), headers)
 
     async def _revisit(
-        self, visit: Visit, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
+        self, request: EngineRequest, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
         """A request of a session that is open."""
         check_pin(socket.pin, scope, self.config)
-        roams = visit.protocol.roams
-        if visit.leaves:
+        allows_transport_switch = request.protocol.allows_transport_switch
+        if request.closes_session:
             socket.close("transport close")
-            await answer(send, 200, b"", headers)
-        elif visit.transport == "websocket":
-            await self._join(socket, roams, scope, receive, send)
-        elif socket.transport_name != "polling" and not roams:
-            await asyncio.sleep(CROSSING)
+            await respond(send, 200, b"", headers)
+        elif request.transport == "websocket":
+            await self._join(socket, allows_transport_switch, scope, receive, send)
+        elif socket.transport_name != "polling" and not allows_transport_switch:
+            await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            await Poll(visit.form, receive, send, headers).carry(socket)
+            await Poll(request.form, receive, send, headers).carry(socket)
         else:
-            await Post(visit.form, scope, receive, send, headers).carry(socket)
+            await Post(request.form, scope, receive, send, headers).carry(socket)
 
-    async def _join(self, socket: Socket, roams: bool, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _join(
+        self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """A websocket for a session that is open."""
-        way = way_of(scope)
+        way = find_takeover(scope)
         connection = None if way is None else way.claim([], self.config.max_payload)
         if connection is None:
-            await (RoamingWebSocket if roams else Upgrade)(receive, send).carry(socket)
-        elif roams:
+            await (RoamingWebSocket if allows_transport_switch else Upgrade)(receive, send).carry(socket)
+        elif allows_transport_switch:
             connection.roam(socket)
         else:
             connection.upgrade(socket)
 
-    async def _open(self, visit: Visit, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _open(self, request: EngineRequest, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         """A new socket: its whole life is in here."""
-        opening: Opening
+        opening: HandshakeTransport
         answer_headers: Headers = []
-        way = way_of(scope)
+        way = find_takeover(scope)
         if way is not None:
-            opening = LaneOpening(way, send, answer_headers)
-        elif visit.transport == "websocket":
-            opening = WebSocketOpening(scope, receive, send, answer_headers)
+            opening = TakeoverHandshake(way, send, answer_headers)
+        elif request.transport == "websocket":
+            opening = WebSocketHandshake(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
-            opening = PollingOpening(visit.protocol, visit.form, receive, send, answer_headers)
-        socket = self.registry.create(visit.protocol, opening, address_of(scope))
-        socket.query = visit.query
+            opening = PollingHandshake(request.protocol, request.form, receive, send, answer_headers)
+        socket = self.server.create(request.protocol, opening, address_of(scope))
+        socket.query = request.query
         socket.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
             value = socket.pin if self.config.pin == "cookie" else socket.sessid
             cookie = f"{self.config.cookie}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
-        if isinstance(opening, LaneOpening) and self.namespaces is not None:
+        if isinstance(opening, TakeoverHandshake) and self.namespaces is not None:
             manage_by_itself(http_scope(scope, socket), self.namespaces, opening)
             return
         try:
             if self.namespaces is not None:
                 await socketio_manage(http_scope(scope, socket), self.namespaces)
             elif self.app is not None:
-                await self._call_view(self.app, View(scope, opening, socket, headers), opening)
+                await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
         finally:
             opening.drop()
-            self.registry.ended(socket)
+            self.server.ended(socket)
 
     def _compare_limits(self, receive: Receive) -> None:
         """See, once, to it that the server does not take larger websocket messages than we do: it buffers them whole.
@@ -314,12 +310,12 @@ class SocketIOApp:
             return
         server = getattr(getattr(receive, "__self__", None), "config", None)
         limit = getattr(server, "ws_max_size", None)
-        if not isinstance(limit, int) or str(getattr(server, "ws", "")).startswith("asocketio.lane"):
+        if not isinstance(limit, int) or str(getattr(server, "ws", "")).startswith("asocketio.servers"):
             return  # another server, one of uvicorn's HTTP connections, or the lane, which sees to it by itself
         self._limits_compared = True
         if limit <= self.config.max_payload:
             return
-        if FOLLOW in os.environ:
+        if FOLLOW_ENV in os.environ:
             server.ws_max_size = self.config.max_payload  # type: ignore[union-attr]
             return
         log.warning(
@@ -328,12 +324,12 @@ class SocketIOApp:
             limit, self.config.max_payload, self.config.max_payload,
         )  # fmt: skip
 
-    async def _call_view(self, app: ASGIApp, view: View, opening: Opening) -> None:
+    async def _call_view(self, app: ASGIApp, view: ViewCall, opening: HandshakeTransport) -> None:
         """Let the program decide, by ``connect_timeout``."""
         in_time = await view.run(app)
         if opening.answered:
             return
-        if not in_time and self.registry.closing:
+        if not in_time and self.server.closing:
             raise Unavailable("a new socket while the server is closing")
         if not in_time:
             raise Unavailable(
@@ -347,7 +343,7 @@ class SocketIOApp:
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         root = scope.get("root_path", "").rstrip("/")
         served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
-        self.registry.complaints.warning(
+        self.server.throttled_log.warning(
             "path", "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
             scope["path"][:200], served, served, self.path.strip("/"),
         )  # fmt: skip
@@ -355,10 +351,10 @@ class SocketIOApp:
             await receive()
             await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])
         else:
-            await answer(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
+            await respond(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
 
 
-def of(app: Any, namespace: str) -> Audience:
+def of(app: Any, namespace: str) -> BroadcastOperator:
     """Everybody in a namespace of the `SocketIOApp` that wraps ``app``, or was added to it as middleware.
 
     Raises:
@@ -380,5 +376,5 @@ def of(app: Any, namespace: str) -> Audience:
 
 def _test_clock(scope: Scope) -> Clock | None:
     """The clock of `asocketio.testing`. No server puts Python objects into a scope's extensions by a client's will."""
-    clock = (scope.get("extensions") or {}).get("asocketio.runtime.clock")
+    clock = (scope.get("extensions") or {}).get("asocketio.clock")
     return clock if isinstance(clock, Clock) else None

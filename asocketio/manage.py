@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Any
 
-from asocketio.protocol.json_codec import CustomJson
-from asocketio.session.dispatcher import Dispatcher
+from asocketio.asgi.types import Scope
 from asocketio.errors import Unavailable, UsageError
-from asocketio.servers.takeover import LaneOpening
 from asocketio.namespace import BaseNamespace
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.servers.takeover import TakeoverHandshake
+from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.socket import ErrorHandler, Socket, SocketState
-from asocketio.transports.base import Opening, Scope
+from asocketio.transports.base import HandshakeTransport
 
 __all__ = ["check_namespaces", "manage_by_itself", "namespace_name", "socketio_manage"]
 
@@ -45,7 +46,7 @@ async def socketio_manage(
     """
     socket, opening = _begin(scope, namespaces, request, error_handler)
     if json_loads is not None or json_dumps is not None:
-        socket.speak(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
+        socket.use_protocol(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
     try:
         socket.server.opened(socket)
         if await _let_in(socket, opening):
@@ -56,10 +57,10 @@ async def socketio_manage(
         await socket.dispatcher.finish()
 
 
-def manage_by_itself(scope: Scope, table: Mapping[str, type[BaseNamespace]], opening: LaneOpening) -> None:
+def manage_by_itself(scope: Scope, table: Mapping[str, type[BaseNamespace]], opening: TakeoverHandshake) -> None:
     """As `socketio_manage`, for a socket that needs nobody to wait for it: it opens now and lives by itself."""
     socket, _ = _begin(scope, table, None, None)
-    socket.on_closed = socket.server.finish_soon
+    socket.on_closed = socket.server.schedule_cleanup
     socket.server.opened(socket)
     opening.open_now(socket)
     if socket.protocol.opens_global:
@@ -68,7 +69,7 @@ def manage_by_itself(scope: Scope, table: Mapping[str, type[BaseNamespace]], ope
 
 def _begin(
     scope: Scope, namespaces: Mapping[str, type[BaseNamespace]], request: Any, error_handler: ErrorHandler | None
-) -> tuple[Socket, Opening]:
+) -> tuple[Socket, HandshakeTransport]:
     """Claim the socket of ``scope`` and make it ready for packets."""
     socket = scope.get("socketio")
     if not isinstance(socket, Socket):
@@ -90,7 +91,7 @@ def _begin(
     return socket, opening
 
 
-async def _let_in(socket: Socket, opening: Opening) -> bool:
+async def _let_in(socket: Socket, opening: HandshakeTransport) -> bool:
     """Answer the handshake, and connect the global namespace where that happens unasked. False: refused."""
     connect = Packet(PacketType.CONNECT, data={})
     if not socket.protocol.global_is_connection:
@@ -99,7 +100,7 @@ async def _let_in(socket: Socket, opening: Opening) -> bool:
             socket.dispatcher.submit(connect)
         return True
     socket.dispatcher.submit(connect)
-    await socket.dispatcher.settled()
+    await socket.dispatcher.wait_idle()
     if socket.connected:
         await opening.open(socket)
         return True

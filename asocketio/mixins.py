@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from asocketio.operators import Audience, names
 from asocketio.errors import Disconnected, Overflow, UsageError
-from asocketio.session.member import LEFT
 from asocketio.namespace import BaseNamespace
+from asocketio.operators import BroadcastOperator, names
+from asocketio.session.member import LEFT
 
 __all__ = ["BroadcastMixin", "RoomsMixin"]
 
@@ -30,7 +30,7 @@ class RoomsMixin:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
         if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms:
-            member.socket.limited("max_rooms")
+            member.socket.count_limit("max_rooms")
             raise Overflow(f"a client is in {most} rooms of {member.endpoint or '/'!r} already (max_rooms)", "in")
         member.socket.server.adapter.join(member, room)
 
@@ -48,7 +48,7 @@ class RoomsMixin:
         """Send an event to the others in a room."""
         me = _of(self)
         member = me._member  # pyright: ignore[reportPrivateUsage]
-        return Audience(member.socket.server, me.ns_name, names((room,)), sender=member).emit(event, *args)
+        return BroadcastOperator(member.socket.server, me.ns_name, names((room,)), sender=member).emit(event, *args)
 
 
 class BroadcastMixin:
@@ -57,7 +57,7 @@ class BroadcastMixin:
     def broadcast_event(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody in this namespace, this client included."""
         me = _of(self)
-        return Audience(me.socket.server, me.ns_name).emit(event, *args)
+        return BroadcastOperator(me.socket.server, me.ns_name).emit(event, *args)
 
     def broadcast_event_not_me(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody else in this namespace."""

@@ -13,17 +13,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import CoroutineType
 from typing import Any, ClassVar
 
-from asocketio.session.acks import unpack
-from asocketio.operators import CALL_TIMEOUT, Audience
+from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, UsageError
-from asocketio.session.reporting import error_answer, raised, report
-from asocketio.session.handlers import Handlers
-from asocketio.runtime.log import log
-from asocketio.session.member import CONNECTING, LEFT, Member
+from asocketio.operators import CALL_TIMEOUT, BroadcastOperator
 from asocketio.protocol.packet import EVENT, Packet, PacketType
+from asocketio.runtime.awaitables import COMPLETED, Completed
+from asocketio.runtime.log import log
+from asocketio.session.acks import unpack
+from asocketio.session.handlers import Handlers
+from asocketio.session.member import CONNECTING, LEFT, Member
+from asocketio.session.reporting import error_answer, raised, report
 from asocketio.session.socket import Socket
-from asocketio.runtime.eager_runner import DONE, Value
-from asocketio.transports.base import Scope
 
 __all__ = ["BaseNamespace"]
 
@@ -167,7 +167,7 @@ class BaseNamespace:
         result = method(*fitting)
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             return result  # type: ignore[no-any-return]
-        return Value(result)
+        return Completed(result)
 
     def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
         """An event that cannot be handled: tell the error handler, and the client by its ack if it wants one."""
@@ -175,7 +175,7 @@ class BaseNamespace:
             raise UsageError(message)  # a guard that cannot be called must not let anybody in
         wanted = packet.ack == "data"
         self.error(name, message, packet.id, quiet=wanted)
-        return Value(error_answer(name, message) if wanted else None)
+        return Completed(error_answer(name, message) if wanted else None)
 
     def error(self, error_name: str, error_message: str, msg_id: int | None = None, quiet: bool = False) -> Any:
         """Tell the error handler of the socket; the default one logs it and, unless ``quiet``, tells the client."""
@@ -238,7 +238,7 @@ class BaseNamespace:
             return self._send(packet, callback)
         member = self._member
         member.post(member.socket.protocol.encode(packet))
-        return member.flow()
+        return member.drained()
 
     def send(self, message: Any, json: bool = False, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
         """Send a message: text, or a JSON value with ``json=True``. Clients from 1.0 on get an event ``message``."""
@@ -258,7 +258,7 @@ class BaseNamespace:
             if packet.id is not None:
                 member.socket.forget(packet.id)
             raise
-        return member.flow()
+        return member.drained()
 
     def _answered_by(self, callback: Callable[..., Any]) -> Callable[[list[Any] | None, BaseException | None], None]:
         name = getattr(callback, "__qualname__", type(callback).__name__)  # its repr may hold ids that are secrets
@@ -299,32 +299,32 @@ class BaseNamespace:
             socket.forget(number)
             del answer  # its exception leads back to this frame, and to the whole client
 
-    # Talking to others. Each returns an Audience: finish with emit or call.
+    # Talking to others. Each returns an BroadcastOperator: finish with emit or call.
 
-    def to(self, *rooms: str) -> Audience:
+    def to(self, *rooms: str) -> BroadcastOperator:
         """The others in any of these rooms (a sid is a room of one)."""
         return self._others().to(*rooms)
 
-    def except_(self, *rooms: str) -> Audience:
+    def except_(self, *rooms: str) -> BroadcastOperator:
         """The others in this namespace who are in none of these rooms."""
         return self._others().except_(*rooms)
 
     @property
-    def local(self) -> Audience:
+    def local(self) -> BroadcastOperator:
         """The others in this namespace whom this process serves."""
         return self._others().local
 
     @property
-    def volatile(self) -> Audience:
+    def volatile(self) -> BroadcastOperator:
         """This client, if it keeps up: what it could not take now is dropped. ``.volatile.to(...)`` for others."""
-        return Audience(self.socket.server, self.ns_name, member=self._member).volatile
+        return BroadcastOperator(self.socket.server, self.ns_name, member=self._member).volatile
 
-    def timeout(self, seconds: float) -> Audience:
+    def timeout(self, seconds: float) -> BroadcastOperator:
         """This client, with another time-out for ``call``. ``.timeout(5).to(...)`` for others."""
-        return Audience(self.socket.server, self.ns_name, member=self._member).timeout(seconds)
+        return BroadcastOperator(self.socket.server, self.ns_name, member=self._member).timeout(seconds)
 
-    def _others(self) -> Audience:
-        return Audience(self.socket.server, self.ns_name, sender=self._member)
+    def _others(self) -> BroadcastOperator:
+        return BroadcastOperator(self.socket.server, self.ns_name, sender=self._member)
 
     # Jobs and the end.
 
@@ -376,8 +376,8 @@ class BaseNamespace:
         if self.socket.protocol.global_is_connection and not self.ns_name:
             return self.socket.disconnect()
         if self._member.disconnect("server namespace disconnect", silent=silent):
-            self.socket.dispatcher.submit_goodbye(self._member)
-        return DONE
+            self.socket.dispatcher.enqueue_disconnect(self._member)
+        return COMPLETED
 
 
 def _answered(answer: asyncio.Future[Any], got: list[Any] | None, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""Audience: whom something is sent to. ``self.to("room").except_("muted").volatile.emit("x")``."""
+"""BroadcastOperator: whom something is sent to. ``self.to("room").except_("muted").volatile.emit("x")``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asocketio.session.acks import unpack
-from asocketio.adapters.base import Spellings, Target
+from asocketio.adapters.base import EncodedPerProtocol, Target
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
-from asocketio.session.member import LEFT, Member
-from asocketio.protocol.packet import EVENT, Packet
 from asocketio.protocol.json_parser import check
-from asocketio.server import Registry
-from asocketio.runtime.eager_runner import DONE
+from asocketio.protocol.packet import EVENT, Packet
+from asocketio.runtime.awaitables import COMPLETED
+from asocketio.server import Server
+from asocketio.session.acks import unpack
+from asocketio.session.member import LEFT, Member
 
-__all__ = ["Audience", "names"]
+__all__ = ["BroadcastOperator", "names"]
 
 CALL_TIMEOUT = 60.0
 """Seconds that ``call`` waits for an answer when it is given no ``timeout``."""
 
 
 @dataclass(slots=True)  # never changed once made; frozen, each would cost 1 µs more
-class Audience:
+class BroadcastOperator:
     """Some of the clients of one namespace; each method makes a new one, `emit` and `call` use it.
 
     ``sender`` is left out; ``member`` is set as long as it means just this one client.
     """
 
-    server: Registry
+    server: Server
     endpoint: str
     rooms: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
@@ -40,25 +40,25 @@ class Audience:
     is_local: bool = False
     seconds: float | None = None
 
-    def to(self, *rooms: str) -> Audience:
+    def to(self, *rooms: str) -> BroadcastOperator:
         """Those in any of these rooms, besides those already meant. A sid is a room of one."""
         return replace(self._others(), rooms=(self.rooms or frozenset()) | names(rooms))
 
-    def except_(self, *rooms: str) -> Audience:
+    def except_(self, *rooms: str) -> BroadcastOperator:
         """Without those in any of these rooms."""
         return replace(self._others(), excluded=self.excluded | names(rooms))
 
     @property
-    def volatile(self) -> Audience:
+    def volatile(self) -> BroadcastOperator:
         """Those who keep up: who still has something waiting to be sent does not get it."""
         return replace(self, is_volatile=True)
 
     @property
-    def local(self) -> Audience:
+    def local(self) -> BroadcastOperator:
         """Only clients of this process."""
         return replace(self._others(), is_local=True)
 
-    def timeout(self, seconds: float) -> Audience:
+    def timeout(self, seconds: float) -> BroadcastOperator:
         """`call` waits ``seconds`` for the answers."""
         return replace(self, seconds=seconds)
 
@@ -81,7 +81,7 @@ class Audience:
             if self.server.adapter.checks:
                 check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
-            return DONE
+            return COMPLETED
         return self._broadcast(packet)
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Any:
@@ -106,7 +106,7 @@ class Audience:
         excluded = self.excluded if self.sender is None else self.excluded | {self.sender.sid}
         return Target(self.endpoint, self.rooms, excluded, self.is_local)
 
-    def _others(self) -> Audience:
+    def _others(self) -> BroadcastOperator:
         return self if self.member is None else replace(self, sender=self.member, member=None)
 
     def _broadcast(self, packet: Packet) -> Awaitable[None]:
@@ -115,10 +115,10 @@ class Audience:
     def _emit_to_one(
         self, member: Member, event: str, args: tuple[Any, ...], callback: Callable[..., Any] | None
     ) -> Awaitable[None]:
-        if self.is_volatile and not member.socket.keeps_up:
-            return DONE
+        if self.is_volatile and not member.socket.writable:
+            return COMPLETED
         if member.state is LEFT:
-            return member.flow()
+            return member.drained()
         return member.namespace.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
@@ -142,9 +142,9 @@ class Audience:
         packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
         if self.server.adapter.checks:
             check(packet)  # before anybody is asked
-        spellings = Spellings(packet, self.server.complaints)
+        spellings = EncodedPerProtocol(packet, self.server.throttled_log)
         for member in self.server.adapter.members(self.target):
-            if member.gone or (self.is_volatile and not member.socket.keeps_up):
+            if member.gone or (self.is_volatile and not member.socket.writable):
                 continue
             encoded = spellings.get(member.socket.protocol)
             if encoded is None:

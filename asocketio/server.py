@@ -1,4 +1,4 @@
-"""Registry: the sockets of one server, and what they share. It is ``socket.server``."""
+"""Server: the sockets of one server, and what they share. It is ``socket.server``."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from time import monotonic
 
 from asocketio.adapters.base import Adapter
 from asocketio.asgi.admission import Admission
-from asocketio.runtime.clock import Clock
 from asocketio.config import Config
-from asocketio.runtime.timers import Deadlines, Line
 from asocketio.errors import UnknownSession
-from asocketio.session.heartbeat import heartbeats
-from asocketio.runtime.loop_lag import Lag
-from asocketio.runtime.log import Throttle, log
-from asocketio.session.metering import MeteredSocket, gauges
 from asocketio.metrics import Gauges, Metrics
 from asocketio.protocol.base import Protocol
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.eager_runner import EagerRunner
+from asocketio.runtime.log import ThrottledLog, log
+from asocketio.runtime.loop_lag import LoopLagMonitor
+from asocketio.runtime.timers import Deadlines, TimerQueue
+from asocketio.session.heartbeat import heartbeats
+from asocketio.session.metering import MeteredSocket, gauges
 from asocketio.session.socket import Socket, SocketState
-from asocketio.runtime.eager_runner import Stepper
-from asocketio.transports.base import Opening
+from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["TURN", "Registry"]
+__all__ = ["MAX_SLICE_SECONDS", "Server"]
 
-LINGER = 30.0
+GONE_SESSION_TTL = 30.0
 """Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
 _TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
 
-LAST_WORDS = 65_536
+LINGER_BYTES = 65_536
 """Bytes of what was queued for it that such a client can still fetch, the newest; and"""
 MOST_LINGERING = 1000
 """so many such clients."""
 
-TURN = 0.005
+MAX_SLICE_SECONDS = 0.005
 """Seconds for which clean-up, or the sending of a broadcast, may hold the event loop at a time."""
 
 FLUSHES = 64
@@ -51,11 +51,11 @@ SLOW = 5.0
 class Watched(typing.Protocol):
     """What is running, and can say so."""
 
-    def complain(self) -> None:
+    def warn_slow(self) -> None:
         """Log that it has been running for long."""
 
 
-class Registry:
+class Server:
     """Finds sockets by session id; owns the timer, the stepper and the adapter that they share.
 
     It belongs to the event loop in which the first socket opens. When an app is used in another
@@ -66,11 +66,11 @@ class Registry:
         self.config = config
         self.adapter = adapter
         self.clock = Clock()
-        self.complaints = Throttle()
+        self.throttled_log = ThrottledLog()
         self.sockets: dict[str, Socket] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        self.stepper: Stepper
+        self.stepper: EagerRunner
         self._numbers = itertools.count(1)
         self._dirty: list[Socket] = []
         self._finishing: deque[Socket] = deque()
@@ -82,7 +82,7 @@ class Registry:
         self._idle: asyncio.Future[None] | None = None
 
     @property
-    def lives(self) -> int:
+    def active_sessions(self) -> int:
         """Sockets whose life has not ended: their handlers, views and clean-up count."""
         return self.admission.count
 
@@ -99,7 +99,7 @@ class Registry:
             self._dirty = []
             self._finishing.clear()
             self.admission = Admission(self.config, self.metrics)
-            self.stepper = Stepper(loop)
+            self.stepper = EagerRunner(loop)
         self.loop = loop
         self.thread = threading.get_ident()
         self.clock = clock or Clock(loop)
@@ -109,12 +109,12 @@ class Registry:
         config = self.config
         self._deadlines = Deadlines(self.clock)
         line = self._deadlines.line
-        self.lag = Lag(self.clock, self.metrics.lagged)
+        self.lag = LoopLagMonitor(self.clock, self.metrics.lagged)
         self._heartbeats = heartbeats(self.clock, self._deadlines, config, self.lag)
         self.metrics.started(self.gauges)
-        self._connects: Line[Socket] = line(config.connect_timeout, self._connect_missing)
-        self._lingering: Line[Socket] = line(LINGER, self._linger_over)
-        self._slow: Line[Watched] = line(SLOW, self._handler_slow)
+        self._connects: TimerQueue[Socket] = line(config.connect_timeout, self._connect_missing)
+        self._lingering: TimerQueue[Socket] = line(GONE_SESSION_TTL, self._linger_over)
+        self._slow: TimerQueue[Watched] = line(SLOW, self._handler_slow)
 
     def gauges(self) -> Gauges:
         """How things stand, for `asocketio.metrics`."""
@@ -122,7 +122,7 @@ class Registry:
 
     # The life of a socket.
 
-    def create(self, protocol: Protocol, opening: Opening, address: str = "") -> Socket:
+    def create(self, protocol: Protocol, opening: HandshakeTransport, address: str = "") -> Socket:
         """A new socket with an unguessable id of 120 random bits.
 
         Raises:
@@ -130,7 +130,7 @@ class Registry:
         """
         self.admission.enter(address)
         if self.stepper.closed:
-            self.stepper = Stepper(asyncio.get_running_loop())
+            self.stepper = EagerRunner(asyncio.get_running_loop())
         cls = Socket if self.config.metrics is None else MeteredSocket
         socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
         socket.address = address
@@ -145,7 +145,7 @@ class Registry:
         Raises:
             UnknownSession: there is none, it is over, or it speaks another generation.
         """
-        self._deadlines.ring()  # a request must not find a session whose time was up before it came
+        self._deadlines.fire_due()  # a request must not find a session whose time was up before it came
         socket = self.sockets.get(sessid)
         if socket is None or socket.state is SocketState.OPENING or socket.protocol.generation != protocol.generation:
             raise UnknownSession(f"no session {sessid[:6]!r}…: it has ended, or it lives in another process")
@@ -178,7 +178,7 @@ class Registry:
 
     def bound(self, socket: Socket) -> None:
         """Only a little of what was queued for it waits for the next poll of a client that was thrown out."""
-        socket.outbox.cut(LAST_WORDS)
+        socket.outbox.cut(LINGER_BYTES)
 
     def forget(self, socket: Socket) -> None:
         """Nothing can reach this socket any more."""
@@ -192,14 +192,14 @@ class Registry:
             self._connects.drop(socket)
         socket.release()
         self.admission.leave(socket.address)
-        if not self.lives:
+        if not self.active_sessions:
             self._deadlines.stop_if_idle()
             self.lag.stop()
             self.stepper.close()
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 
-    def finish_soon(self, socket: Socket) -> None:
+    def schedule_cleanup(self, socket: Socket) -> None:
         """The connection is over, and nobody waits for it: its clean-up runs in one of the next turns of the loop."""
         if not self._finishing and self.loop is not None:
             self.loop.call_soon(self._finish_some)
@@ -207,10 +207,10 @@ class Registry:
 
     def _finish_some(self) -> None:
         """When thousands leave at once, others have their turns in between."""
-        until = monotonic() + TURN
+        until = monotonic() + MAX_SLICE_SECONDS
         while self._finishing:
             socket = self._finishing.popleft()
-            socket.dispatcher.finish_by_itself(partial(self._finished, socket))
+            socket.dispatcher.start_cleanup(partial(self._finished, socket))
             if monotonic() > until and self._finishing and self.loop is not None:
                 self.loop.call_soon(self._finish_some)
                 return
@@ -223,7 +223,7 @@ class Registry:
 
     async def wait_idle(self) -> None:
         """Wait until no socket lives."""
-        while self.lives:
+        while self.active_sessions:
             if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._idle])  # shared: one waiter's cancellation is not the others'
@@ -243,7 +243,7 @@ class Registry:
     def _flush(self) -> None:
         """After a broadcast to thousands, others have their turns in between."""
         dirty, self._dirty = self._dirty, []
-        until = monotonic() + TURN
+        until = monotonic() + MAX_SLICE_SECONDS
         for done, socket in enumerate(dirty, 1):
             try:
                 socket.flush()
@@ -261,7 +261,7 @@ class Registry:
     def _connect_missing(self, socket: Socket, due: float) -> None:
         if socket.state is SocketState.OPENING:
             if socket.view is not None:
-                socket.view.give_up()
+                socket.view.time_out()
             return
         log.info("%s: closed, no namespace joined within connect_timeout", socket.sid_in(""))
         socket.close("forced close")
@@ -275,7 +275,7 @@ class Registry:
         self._slow.drop(handler)
 
     def _handler_slow(self, handler: Watched, due: float) -> None:
-        handler.complain()
+        handler.warn_slow()
 
     def _linger_over(self, socket: Socket, due: float) -> None:
         self.sockets.pop(socket.sessid, None)

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from asocketio.testing.transports import CARRIERS  # noqa: E402
-from tests.lane_carrier import LaneCarrier  # noqa: E402
+from asocketio.testing.transports import CLIENT_TRANSPORTS  # noqa: E402
 from tests.servers import Server  # noqa: E402  (needs the line above)
+from tests.takeover_transport import TakeoverTransport  # noqa: E402
 from tests.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
 
@@ -121,6 +121,6 @@ LANE = {f"{generation}-lane": generation for generation in GENERATIONS}
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Each behaviour is tested in every generation over every transport, websockets also on the fast lane."""
     if request.param in LANE:
-        monkeypatch.setitem(CARRIERS, "websocket", LaneCarrier)
+        monkeypatch.setitem(CLIENT_TRANSPORTS, "websocket", TakeoverTransport)
         return {"generation": LANE[request.param], "transport": "websocket"}
     return WAYS[request.param]

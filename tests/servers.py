@@ -41,8 +41,8 @@ UVICORN: dict[str, tuple[str, ...]] = {
     },
     "uvicorn-h11-websockets-uvloop": _uvicorn("h11", "websockets", "uvloop"),
     "uvicorn-httptools-websockets-sansio-uvloop": _uvicorn("httptools", "websockets-sansio", "uvloop"),
-    "uvicorn-h11-lane": _uvicorn("h11", "asocketio.servers.uvicorn:Lane"),
-    "uvicorn-httptools-lane-uvloop": _uvicorn("httptools", "asocketio.servers.uvicorn:Lane", "uvloop"),
+    "uvicorn-h11-lane": _uvicorn("h11", "asocketio.servers.uvicorn:WebSocketProtocol"),
+    "uvicorn-httptools-lane-uvloop": _uvicorn("httptools", "asocketio.servers.uvicorn:WebSocketProtocol", "uvloop"),
 }
 HYPERCORN: dict[str, tuple[str, ...]] = {"hypercorn": ("hypercorn", "{app}", "--bind", HOST + ":{port}")}
 GRANIAN: dict[str, tuple[str, ...]] = {

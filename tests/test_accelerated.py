@@ -17,10 +17,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asocketio import accelerated
+from asocketio.errors import MalformedPacket, UsageError
+from asocketio.protocol import fast_json as accelerated
 from asocketio.protocol.fast_json import FastJson, best_json
 from asocketio.protocol.json_codec import StdJson
-from asocketio.errors import MalformedPacket, UsageError
 from tests.properties import short
 
 STD = StdJson()

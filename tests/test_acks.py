@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from asocketio.session.acks import Acks, Answer, unpack
 from asocketio.errors import Disconnected, Overflow
+from asocketio.session.acks import Acks, Answer, unpack
 
 Answers = list[tuple[str, list[Any] | None, BaseException | None]]
 

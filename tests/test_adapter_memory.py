@@ -10,13 +10,13 @@ import pytest
 
 from asocketio.adapters.base import Target
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.protocol.json_codec import CustomJson
 from asocketio.errors import UsageError
-from asocketio.runtime.log import Throttle
-from asocketio.session.member import Member, MemberState
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.json_codec import CustomJson
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.log import ThrottledLog
+from asocketio.session.member import Member, MemberState
 from asocketio.session.socket import Socket
 
 
@@ -37,9 +37,9 @@ class Client:
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
-        self.keeps_up = True
+        self.writable = True
         self.posted: list[Encoded] = []
-        self.server = SimpleNamespace(complaints=Throttle())
+        self.server = SimpleNamespace(throttled_log=ThrottledLog())
 
     def post(self, encoded: Encoded) -> None:
         self.posted.append(encoded)
@@ -265,7 +265,7 @@ def test_each_protocol_spells_a_broadcast_once(world: World) -> None:
 def test_a_volatile_broadcast_leaves_out_who_does_not_keep_up(world: World) -> None:
     for sid in "abc":
         world.add(sid)
-    world.clients["b"].keeps_up = False
+    world.clients["b"].writable = False
     world.adapter.broadcast(NEWS, Target("/chat"), volatile=True)
     world.adapter.broadcast(NEWS, Target("/chat"))
     assert world.received == {"a": [FRAMES] * 2, "b": [FRAMES], "c": [FRAMES] * 2}
@@ -289,7 +289,7 @@ async def test_what_only_the_programs_own_json_can_write_may_be_sent_to_a_room_t
     await world.adapter.broadcast(packet, Target("/chat"))
     assert world.received == {"a": [('42/chat,["n", [1]]',)]}
     world.adapter.remove(member)
-    world.adapter.checks = False  # as `Socket.speak` does
+    world.adapter.checks = False  # as `Socket.use_protocol` does
     await world.adapter.broadcast(packet, Target("/chat"))
 
 

@@ -634,7 +634,7 @@ async def test_the_acl_methods() -> None:
 def server_side_of(client: TestClient) -> BaseNamespace:
     """The server's side of the only client of an app."""
     assert isinstance(client.app, SocketIOApp)
-    (socket,) = client.app.registry.sockets.values()
+    (socket,) = client.app.server.sockets.values()
     return socket["/"]
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from asocketio.errors import MalformedPacket, UsageError
 from asocketio.protocol.fast_json import FastJson
 from asocketio.protocol.json_codec import MAX_DEPTH, CustomJson, Json, StdJson, restore
-from asocketio.errors import MalformedPacket, UsageError
 from tests.properties import short
 
 

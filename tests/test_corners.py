@@ -48,7 +48,7 @@ async def respond(send: Any, status: int = 200, headers: Any = (), body: bytes =
     await send({"type": "http.response.body", "body": body})
 
 
-# Opening and the view
+# HandshakeTransport and the view
 
 
 async def test_the_view_sees_a_get_of_the_same_url(way: Way) -> None:
@@ -65,13 +65,13 @@ async def test_the_view_sees_a_get_of_the_same_url(way: Way) -> None:
     got = {k: seen[k] for k in ("type", "method", "scheme", "http_version", "path", "raw_path", "extensions")}
     assert got == {
         "type": "http", "method": "GET", "scheme": "http", "http_version": "1.1",
-        "path": path, "raw_path": path.encode(), "extensions": {"asocketio.runtime.clock": client_clock(seen)},
+        "path": path, "raw_path": path.encode(), "extensions": {"asocketio.clock": client_clock(seen)},
     }  # fmt: skip
     assert "subprotocols" not in seen
 
 
 def client_clock(scope: Any) -> Any:
-    return scope["extensions"]["asocketio.runtime.clock"]
+    return scope["extensions"]["asocketio.clock"]
 
 
 async def test_receive_of_the_view_says_disconnect_only_after_its_response(way: Way) -> None:
@@ -194,7 +194,7 @@ async def test_an_exception_in_the_view_passes_on_to_the_server(way: Way) -> Non
     with pytest.raises(ValueError, match="broken view"):
         async with TestClient(app, **way) as client:
             await client.connect()
-    assert app.registry.sockets == {}
+    assert app.server.sockets == {}
 
 
 async def test_an_exception_after_the_life_passes_on_too() -> None:
@@ -416,9 +416,9 @@ async def test_emits_of_a_refused_recv_connect_are_dropped(way: Way) -> None:
         await app.of("/").to("room").emit("nobody")
         await client.namespaces[""].nothing()
         if way["generation"] == "0.9":
-            assert app.registry.sockets == {}
+            assert app.server.sockets == {}
             return
-        (socket,) = app.registry.sockets.values()
+        (socket,) = app.server.sockets.values()
         assert socket.members == {}
         assert len(socket._acks or ()) == 0
 
@@ -467,7 +467,7 @@ async def test_a_handler_that_goes_on_is_cancelled_after_close_grace() -> None:
         namespace = await client.connect()
         await namespace.emit("wait", 1)
         await settle()
-        client._carrier._call.inbox.put_nowait({"type": "websocket.disconnect"})  # type: ignore[union-attr]
+        client._transport._call.inbox.put_nowait({"type": "websocket.disconnect"})  # type: ignore[union-attr]
         await client.advance(2.9)
         assert Ordered.log == [("start", 1)]
         await client.advance(0.2)
@@ -507,7 +507,7 @@ async def test_rooms_are_still_there_in_recv_disconnect() -> None:
         await bob.call("join")
         await ada.disconnect()
         assert await bob.receive() == ("bye", "client namespace disconnect")
-    assert app.registry.adapter._rooms == {}  # type: ignore[attr-defined]
+    assert app.server.adapter._rooms == {}  # type: ignore[attr-defined]
 
 
 async def test_disconnect_in_a_handler_returns_once_it_is_queued(way: Way) -> None:
@@ -780,9 +780,9 @@ async def test_a_client_that_joins_nothing_is_closed_by_connect_timeout(transpor
     async with TestClient(app, transport=transport) as client:
         await client.open()
         await client.advance(44.9)
-        assert len(app.registry.sockets) == 1
+        assert len(app.server.sockets) == 1
         await client.advance(0.2)
-        assert app.registry.sockets == {}
+        assert app.server.sockets == {}
 
 
 async def test_close_ends_all_and_takes_no_more(way: Way) -> None:
@@ -792,7 +792,7 @@ async def test_close_ends_all_and_takes_no_more(way: Way) -> None:
         await app.close()
         assert await namespace.disconnected() == "transport close"
         assert Recorder.last.reasons == ["server shutting down"]
-        assert app.registry.lives == 0
+        assert app.server.active_sessions == 0
         async with TestClient(app, **way) as late:
             with pytest.raises(ClientRefused, match=r"503|handshake error"):
                 await late.connect()
@@ -811,8 +811,8 @@ async def test_nothing_is_left_after_the_end(way: Way) -> None:
             else:
                 await getattr(client, ending)()
         await settle()
-        registry = app.registry
-        assert (registry.lives, registry.sockets if ending != "close" else {}) == (0, {})
+        registry = app.server
+        assert (registry.active_sessions, registry.sockets if ending != "close" else {}) == (0, {})
         assert registry.adapter._namespaces == {}  # type: ignore[attr-defined]
         assert registry.adapter._rooms == {}  # type: ignore[attr-defined]
         assert asyncio.all_tasks() - before == set()
@@ -850,9 +850,9 @@ async def test_ten_thousand_connects_cost_one_log_line_and_nothing_is_kept(caplo
         for number in range(10_000):
             await client.post_frames(f"40/nope{number},")
         assert await namespace.call("echo", 1) == 1
-        (socket,) = app.registry.sockets.values()
+        (socket,) = app.server.sockets.values()
         assert list(socket.members) == [""]
-        assert len(socket.left) == 0
+        assert len(socket.former_namespaces) == 0
     assert len([r for r in caplog.records if "refused the namespace" in r.getMessage()]) == 1
 
 
@@ -941,7 +941,7 @@ async def test_a_cookie_for_load_balancers_carries_the_session_id(scheme: str, s
     }
     serving = asyncio.ensure_future(app(scope, receive, send))
     await until(lambda: len(sent) == 2)
-    (sessid,) = app.registry.sockets
+    (sessid,) = app.server.sockets
     assert dict(sent[0]["headers"])[b"set-cookie"] == f"io={sessid}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
     await app.close()
     await serving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asocketio.runtime.clock import Clock, Timer
-from asocketio.runtime.timers import Deadlines, Line
+from asocketio.runtime.timers import Deadlines, TimerQueue
 
 
 class HandTimer:
@@ -60,7 +60,7 @@ class World:
         self.deadlines = Deadlines(self.clock)
         self.expired: list[tuple[str, float, float]] = []
 
-    def line(self, seconds: float) -> Line[str]:
+    def line(self, seconds: float) -> TimerQueue[str]:
         return self.deadlines.line(seconds, lambda item, due: self.expired.append((item, due, self.clock.time)))
 
 
@@ -170,7 +170,7 @@ def test_one_line_may_hand_over_to_another(world: World) -> None:
         world.expired.append((f"ping {item}", due, world.clock.time))
         pongs.set(item, due)
 
-    pings: Line[str] = world.deadlines.line(25, ping)
+    pings: TimerQueue[str] = world.deadlines.line(25, ping)
     pongs = world.line(20)
     pings.set("a", 1000)
     world.clock.advance(100)
@@ -182,7 +182,7 @@ def test_an_expiry_may_drop_others_that_are_due(world: World) -> None:
         world.expired.append((item, due, world.clock.time))
         line.drop("b")
 
-    line: Line[str] = world.deadlines.line(5, expired)
+    line: TimerQueue[str] = world.deadlines.line(5, expired)
     for name in "abc":
         line.set(name, 1000)
     world.clock.advance(10)
@@ -194,16 +194,16 @@ def test_ringing_does_not_wait_for_the_timers_turn(world: World) -> None:
     line.set("a", 1000)
     line.set("b", 1001)
     world.clock.time = 1005.5
-    world.deadlines.ring()
+    world.deadlines.fire_due()
     assert (world.expired, world.clock.armed) == ([("a", 1005, 1005.5)], [1006])
 
 
 def test_ringing_too_early_does_nothing(world: World) -> None:
-    world.deadlines.ring()
+    world.deadlines.fire_due()
     line = world.line(5)
     line.set("a", 1000)
     world.clock.time = 1004.9
-    world.deadlines.ring()
+    world.deadlines.fire_due()
     assert (world.expired, world.clock.armed) == ([], [1005])
 
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from asocketio import BaseNamespace, BroadcastMixin, CannotCarry, ConnectionRefused, RoomsMixin, SocketIOApp, UsageError
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import ClientRefused, TestClient, settle
 from asocketio.testing.client import ClientNamespace
 
@@ -140,7 +140,7 @@ async def test_a_session_is_of_one_generation(
         namespace = await client.connect()
         sid = client.handshake["sid"]
         asked = {"path": path.format(sid=sid), "query_string": query.format(sid=sid).encode()}
-        extensions = {"asocketio.runtime.clock": client.clock}
+        extensions = {"asocketio.clock": client.clock}
         headers = [(b"host", b"testserver"), (b"referer", b"http://testserver/")]
         got = await call_of(client.app, asked.pop("path"), extensions=extensions, headers=headers, **asked)
         assert got == answer
@@ -330,7 +330,7 @@ async def test_a_page_of_09_that_closes_says_goodbye_by_a_request(path: str) -> 
     async with serve(Recorder, generation="0.9", transport="polling") as client:
         namespace = await client.connect()
         await settle()  # the next poll waits
-        extensions = {"asocketio.runtime.clock": client.clock}
+        extensions = {"asocketio.clock": client.clock}
         goodbye = path.format(sid=client.handshake["sid"])
         assert await call_of(client.app, goodbye, query_string=b"disconnect=1", extensions=extensions) == (200, b"")
         assert await namespace.disconnected() == "io server disconnect"

@@ -491,7 +491,7 @@ async def test_a_namespace_knows_its_scope_its_request_its_session_and_its_name(
         assert (socket.active_ns, "/chat" in socket, "/nope" in socket) == ({"": root, "/chat": chat}, True, False)
         assert (socket.sessid, socket.connected) == (client.handshake["sid"], True)
         app: Any = client.app
-        assert socket.server is app.registry
+        assert socket.server is app.server
         assert socket.error_handler is default_error_handler
         await client.disconnect()
         assert (socket.connected, socket.active_ns) == (False, {})

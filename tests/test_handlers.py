@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from asocketio.errors import UsageError
-from asocketio.session.handlers import Handler, Handlers, event
 from asocketio.namespace import BaseNamespace
+from asocketio.session.handlers import Handler, Handlers, event
 
 
 def handler(

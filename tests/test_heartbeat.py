@@ -11,23 +11,23 @@ from typing import Any, Literal, TypeVar
 import pytest
 
 from asocketio import SocketIOApp
-from asocketio.runtime.clock import Clock, Timer
 from asocketio.config import Config
-from asocketio.runtime.timers import Deadlines, Line
-from asocketio.session.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
-from asocketio.runtime.loop_lag import Lag
-from asocketio.session.outbox import Outbox
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Encoded, Frame, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.runtime.clock import Clock, Timer
+from asocketio.runtime.loop_lag import LoopLagMonitor
+from asocketio.runtime.timers import Deadlines, TimerQueue
+from asocketio.session.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
+from asocketio.session.outbox import Outbox
 from asocketio.testing import TestClient, settle
 
 from .worlds import Recorder, Way
 
 T = TypeVar("T")
 Generation = Literal["0.9", 3, 4]
-Carrier = Literal["websocket", "polling", "jsonp"]
+ClientTransport = Literal["websocket", "polling", "jsonp"]
 
 PINGS: dict[str, Any] = {"ping_interval": 10, "ping_timeout": 5}
 BEATS: dict[str, Any] = {
@@ -48,7 +48,7 @@ class Listener(TestClient):
 
 
 @asynccontextmanager
-async def listening(generation: Generation, transport: Carrier, **settings: Any) -> AsyncGenerator[Listener]:
+async def listening(generation: Generation, transport: ClientTransport, **settings: Any) -> AsyncGenerator[Listener]:
     """A client that is in the global namespace."""
     app = SocketIOApp(namespaces={"/": Recorder}, **settings)
     client = Listener(app, generation=generation, transport=transport)
@@ -142,12 +142,12 @@ def ended() -> list[str]:
 
 
 @pytest.fixture(params=["websocket", "polling", "jsonp"])
-def carrier(request: pytest.FixtureRequest) -> Carrier:
-    carrier: Carrier = request.param
+def carrier(request: pytest.FixtureRequest) -> ClientTransport:
+    carrier: ClientTransport = request.param
     return carrier
 
 
-async def test_a_silent_client_of_3_ends_after_interval_and_timeout(carrier: Carrier) -> None:
+async def test_a_silent_client_of_3_ends_after_interval_and_timeout(carrier: ClientTransport) -> None:
     async with listening(3, carrier, **PINGS) as client:
         client.answers_pings = False
         await client.advance(14.9)
@@ -156,13 +156,13 @@ async def test_a_silent_client_of_3_ends_after_interval_and_timeout(carrier: Car
         assert (ended(), await client.namespaces[""].disconnected()) == (["ping timeout"], "transport close")
 
 
-async def test_a_client_of_3_that_pings_stays_and_gets_each_ping_answered(carrier: Carrier) -> None:
+async def test_a_client_of_3_that_pings_stays_and_gets_each_ping_answered(carrier: ClientTransport) -> None:
     async with listening(3, carrier, **PINGS) as client:
         await client.advance(300)
         assert (client.frames, ended()) == (["3"] * 30, [])
 
 
-async def test_a_ping_of_3_gives_it_all_the_time_again(carrier: Carrier) -> None:
+async def test_a_ping_of_3_gives_it_all_the_time_again(carrier: ClientTransport) -> None:
     async with listening(3, carrier, **PINGS) as client:
         client.answers_pings = False
         await client.advance(10)
@@ -186,7 +186,7 @@ async def test_a_ping_of_3_gives_it_all_the_time_again(carrier: Carrier) -> None
         pytest.param('451-["x",{"_placeholder":true,"num":0}]', id="packet whose attachment is due"),
     ],
 )
-async def test_any_packet_of_3_shows_that_it_lives(frame: str, carrier: Carrier) -> None:
+async def test_any_packet_of_3_shows_that_it_lives(frame: str, carrier: ClientTransport) -> None:
     async with listening(3, carrier, **PINGS) as client:
         client.answers_pings = False
         await client.advance(10)
@@ -208,7 +208,7 @@ async def test_a_client_of_3_that_talks_all_the_time_need_not_ping() -> None:
 
 @pytest.mark.parametrize(("ping", "pong"), [("2", "3"), ("2hello", "3"), ("2probe", "3probe")])
 async def test_a_ping_of_3_is_answered_without_its_text_but_for_the_probe(
-    ping: str, pong: str, carrier: Carrier
+    ping: str, pong: str, carrier: ClientTransport
 ) -> None:
     async with listening(3, carrier, **PINGS) as client:
         await client.post_frames(ping)
@@ -227,7 +227,7 @@ async def test_a_beat_from_the_wrong_side_ends_the_connection(generation: Genera
 # ---- generation 4: the server pings ----------------------------------------------------------------------------
 
 
-async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(carrier: Carrier) -> None:
+async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(carrier: ClientTransport) -> None:
     async with listening(4, carrier, **PINGS) as client:
         await client.advance(9.9)
         assert client.frames == []
@@ -237,7 +237,7 @@ async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(carrier:
         assert (client.frames, ended()) == (["2"] * 30, [])
 
 
-async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(carrier: Carrier) -> None:
+async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(carrier: ClientTransport) -> None:
     async with listening(4, carrier, **PINGS) as client:
         client.answers_pings = False
         await client.advance(14.9)
@@ -246,7 +246,7 @@ async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(carrier
         assert (ended(), await client.namespaces[""].disconnected()) == (["ping timeout"], "transport close")
 
 
-async def test_an_answer_of_4_that_nobody_asked_for_changes_nothing(carrier: Carrier) -> None:
+async def test_an_answer_of_4_that_nobody_asked_for_changes_nothing(carrier: ClientTransport) -> None:
     async with listening(4, carrier, **PINGS) as client:
         await client.advance(5)
         await client.post_frames("3")
@@ -550,19 +550,19 @@ class Leap(Clock):
 
     def to(self, time: float) -> None:
         self.time = time
-        self.deadlines.ring()
+        self.deadlines.fire_due()
 
     def blocked_to(self, time: float) -> None:
         self.lag.end = time
         self.to(time)
 
 
-class Blocked(Lag):
+class Blocked(LoopLagMonitor):
     """A loop that was blocked once, until ``end``."""
 
     end = -1.0
 
-    def excuses(self, since: float) -> bool:
+    def stalled_since(self, since: float) -> bool:
         return self.end > since
 
 
@@ -571,9 +571,9 @@ class Lines(Deadlines):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self.lines: list[Line[Any]] = []
+        self.lines: list[TimerQueue[Any]] = []
 
-    def line(self, seconds: float, expired: Callable[[T, float], None]) -> Line[T]:
+    def line(self, seconds: float, expired: Callable[[T, float], None]) -> TimerQueue[T]:
         line = super().line(seconds, expired)
         self.lines.append(line)
         return line
@@ -590,7 +590,7 @@ class Carried:
         self.protocol = protocol
         self.events: list[Frame] = []
         self.outbox = Outbox(1000)
-        self.heard = 0.0
+        self.last_received = 0.0
         self.paused = False
         self.connected = True
         self.transport: Any = None
@@ -625,8 +625,8 @@ def test_what_a_client_sent_while_the_server_was_late_counts() -> None:
     pings = ClientPings(clock, clock.deadlines, clock.lag, 10, 5)
     pings.opened(socket)
     clock.blocked_to(100)
-    socket.heard = 100
-    pings.beat(socket, Packet(PacketType.PING, data=""))
+    socket.last_received = 100
+    pings.on_heartbeat(socket, Packet(PacketType.PING, data=""))
     assert (socket.events, clock.deadlines.count) == (["3"], 1)
     clock.to(115)
     assert socket.events == ["3", "ping timeout"]
@@ -650,7 +650,7 @@ def test_a_server_that_misses_an_answer_too_late_waits_once_more() -> None:
     clock.to(10)
     clock.blocked_to(100)
     assert socket.events == ["2"]
-    pings.beat(socket, PONG)
+    pings.on_heartbeat(socket, PONG)
     clock.to(109.9)
     assert socket.events == ["2"]
     clock.to(110)
@@ -707,7 +707,7 @@ def test_nothing_is_left_of_a_socket_that_has_ended(kind: str) -> None:
     pings.closed(socket)
     assert clock.deadlines.count == 0
     socket.connected = False
-    pings.moved(socket)
+    pings.on_transport_change(socket)
     assert clock.deadlines.count == 0
 
 
@@ -725,7 +725,7 @@ def test_in_09_what_carries_the_socket_decides(transport: Any, name: str, after:
     socket.transport, socket.transport_name = transport, name
     pings = TransportPings(clock, clock.deadlines, clock.lag, Config(**BEATS))
     pings.opened(socket)
-    pings.moved(socket)
+    pings.on_transport_change(socket)
     assert clock.deadlines.count == 1
     for tenth in range(1, round(after * 10) + 1):
         clock.to(tenth / 10)

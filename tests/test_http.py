@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
+from asocketio.asgi.cors import check_fetch_metadata, check_origin, cors_headers, preflight_headers, replace_cors
+from asocketio.asgi.responses import connection_close_headers, read_body, respond
+from asocketio.asgi.types import Headers, Message, Receive, Scope, header
 from asocketio.config import Config
 from asocketio.errors import Disconnected, Forbidden, PayloadTooLarge
-from asocketio.asgi.responses import (
-    Headers,
-    answer,
-    check_fetch,
-    check_origin,
-    cors_headers,
-    header,
-    last_headers,
-    preflight_headers,
-    read_body,
-    replace_cors,
-)
-from asocketio.transports.base import Message, Receive, Scope
 
 
 def scope(*headers: tuple[str, str]) -> Scope:
@@ -55,8 +45,8 @@ async def test_an_answer_is_a_whole_response() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await answer(send, 400, "é".encode(), [(b"content-type", b"text/plain; charset=UTF-8")])
-    await answer(send, 204, b"")
+    await respond(send, 400, "é".encode(), [(b"content-type", b"text/plain; charset=UTF-8")])
+    await respond(send, 204, b"")
     assert sent == [
         {
             "type": "http.response.start",
@@ -268,10 +258,10 @@ def test_an_image_of_another_site_opens_no_session(site: str, origins: Any, refu
     config = Config(cors_allowed_origins=origins)
     if refused:
         with pytest.raises(Forbidden):
-            check_fetch(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
+            check_fetch_metadata(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
     else:
-        check_fetch(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
-    check_fetch(scope(("origin", "https://seen.to"), ("sec-fetch-site", site)), config)
+        check_fetch_metadata(scope(("host", "example.com"), ("sec-fetch-site", site)), config)
+    check_fetch_metadata(scope(("origin", "https://seen.to"), ("sec-fetch-site", site)), config)
 
 
 # ---- the last answer of a connection ---------------------------------------------------------------------------
@@ -279,11 +269,11 @@ def test_an_image_of_another_site_opens_no_session(site: str, origins: Any, refu
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_the_last_answer_of_a_connection_says_so(version: str) -> None:
-    assert last_headers({"type": "http", "http_version": version}) == [(b"connection", b"close")]
+    assert connection_close_headers({"type": "http", "http_version": version}) == [(b"connection", b"close")]
 
 
 @pytest.mark.parametrize(
     "seen", [{"type": "http", "http_version": "2"}, {"type": "http"}, {"type": "websocket", "http_version": "1.1"}]
 )
 def test_where_a_connection_is_not_an_answers_business_it_says_nothing(seen: Scope) -> None:
-    assert last_headers(seen) == []
+    assert connection_close_headers(seen) == []

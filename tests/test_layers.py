@@ -17,78 +17,53 @@ import asocketio
 PACKAGE = Path(asocketio.__file__).parent
 
 FLOORS: list[list[str]] = [
-    # 0: packages that hold modules and nothing else
-    ["protocols", "transports", "adapters", "lane"],
-    # 1: the ground
-    ["errors", "packet", "log", "clock", "metrics", "config", "memory", "rates", "readers", "lag"],
-    # 2: parts of a socket, and the three seams
-    [
-        *("codec", "accelerated", "protocol", "transport", "deadlines", "stepper", "started", "acks", "outbox"),
-        *("http", "handlers", "admission", "member", "adapter"),
-    ],
-    # 3: the socket, and what plugs in without one
-    [
-        *("socket", "protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
-        *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "adapters.memory"),
-        *("metered", "failures", "answers"),
-    ],
-    # 4: what carries sockets, keeps them and finds them
-    [
-        *("lane.frames", "lane.request", "lane.http"),
-        *("heartbeat", "registry", "transports.polling", "transports.websocket", "opening", "audience", "visit"),
-        *("shutdown", "lane.connection", "lane.opening", "lane.uvicorn"),
-        *("work", "dispatch"),
-    ],
-    # 5: what programs subclass
-    ["namespace", "mixins"],
-    # 6: the life of a socket
+    ["errors", "metrics"],
+    ["config"],
+    ["runtime", "protocol"],
+    ["adapters"],
+    ["session"],
+    ["asgi"],
+    ["transports"],
+    ["servers"],
+    ["server"],
+    ["operators"],
+    ["namespace"],
+    ["mixins"],
     ["manage"],
-    # 7: the application
     ["app"],
-    # 8: beside it
-    [
-        *("", "testing.clock", "testing.world", "testing.dialects", "testing.carriers", "testing.client", "testing"),
-        "__main__",
-        *("metrics.prometheus", "metrics.opentelemetry"),
-    ],
+    ["", "__main__", "testing"],
 ]
-"""From the ground up; within a floor a module may import those before it. ``""`` is the package: its public names."""
+"""Folders, and the modules of the root, from the ground up: each may import its own, and what stands on a lower floor.
+
+``""`` is the package: its public names. Imports for types only (``if TYPE_CHECKING:``) count as all others do.
+"""
 
 UPWARD: dict[str, set[str]] = {
-    "transport": {"socket"},
-    "member": {"namespace", "socket"},
-    "socket": {
-        "dispatch",
-        "heartbeat",
-        "lane.connection",
-        "namespace",
-        "registry",
-        "transports.polling",
-        "transports.websocket",
+    "adapters.base": {"session.member"},
+    "adapters.memory": {"session.member"},
+    "asgi.view": {"transports.base"},
+    "session.dispatcher": {"namespace"},
+    "session.member": {"namespace"},
+    "session.metering": {"server"},
+    "session.socket": {
+        *("asgi.types", "namespace", "server", "servers.connection"),
+        *("transports.base", "transports.polling", "transports.websocket"),
     },
-    "dispatch": {"namespace"},
-    "metered": {"registry"},
-    "work": {"dispatch"},
-    "testing.carriers": {"testing.client"},
 }
-"""The imports for types only (``if TYPE_CHECKING:``) that point up. There are no others."""
+"""Imports that still point up."""
 
 THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 """What the package depends on."""
 
 OPTIONAL: dict[str, set[str]] = {
-    "accelerated": {"msgspec", "orjson"},
+    "protocol.fast_json": {"msgspec", "orjson"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},
 }
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
-PURE = [
-    *("codec", "accelerated", "packet", "protocol"),
-    *("protocols.grammar", "protocols.jsonp", "protocols.utf16", "protocols.engine"),
-    *("protocols.engineio4", "protocols.engineio3", "protocols.socketio09", "lane.frames", "lane.request"),
-]
-"""Text and bytes to values and back: no waiting, no clock."""
+PURE = "protocol"
+"""Text and bytes to packets and back: no waiting, no clock."""
 
 MOST_LINES = 400
 
@@ -136,7 +111,12 @@ def _imports(node: ast.AST, *, for_types: bool) -> Iterator[Import]:
             yield from _imports(child, for_types=for_types)
 
 
-HEIGHT = {name: height for height, name in enumerate(name for floor in FLOORS for name in floor)}
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+
+
+def room(module: str) -> str:
+    """The folder, or the module of the root, that a module belongs to."""
+    return module.partition(".")[0]
 
 
 def wrong_imports(module: str, source: str) -> list[str]:
@@ -145,8 +125,9 @@ def wrong_imports(module: str, source: str) -> list[str]:
     for found in imports(source):
         top, _, below = found.name.partition(".")
         if top == "asocketio":
-            up = HEIGHT.get(below, len(HEIGHT)) >= HEIGHT[module]
-            if up and not (found.for_types and below in UPWARD.get(module, ())):
+            own = room(below) == room(module) and below in SOURCES and below != module
+            lower = HEIGHT.get(room(below), len(HEIGHT)) < HEIGHT[room(module)]
+            if not (own or lower or below in UPWARD.get(module, ())):
                 wrong.append(found.name)
         elif not (top in sys.stdlib_module_names or top in THIRD_PARTY or top in OPTIONAL.get(module, ())):
             wrong.append(found.name)
@@ -208,14 +189,18 @@ def defined_names(source: str) -> set[str]:
 
 
 SOURCES = {name: path.read_text(encoding="utf-8") for name, path in modules().items()}
-each_module = pytest.mark.parametrize("module", [name for name in SOURCES if name in HEIGHT])
+each_module = pytest.mark.parametrize("module", SOURCES)
 
 
 # ---- the package -----------------------------------------------------------------------------------------------
 
 
-def test_every_module_has_its_place_once_and_no_place_is_empty() -> None:
-    assert sorted(SOURCES) == sorted(name for floor in FLOORS for name in floor)
+def test_every_folder_has_its_floor_and_no_floor_is_empty() -> None:
+    assert {room(module) for module in SOURCES} == set(HEIGHT)
+
+
+def test_the_root_holds_what_programs_meet_and_nothing_else() -> None:
+    assert len([path for path in PACKAGE.glob("*.py") if path.name != "mixins.py"]) <= 10
 
 
 @each_module
@@ -223,21 +208,21 @@ def test_imports_run_downward_only(module: str) -> None:
     assert wrong_imports(module, SOURCES[module]) == []
 
 
-def test_every_exception_for_types_is_needed() -> None:
+def test_every_exception_is_needed() -> None:
     used = {
-        module: {found.name.removeprefix("asocketio.") for found in imports(SOURCES[module]) if found.for_types}
+        module: {
+            below
+            for found in imports(SOURCES[module])
+            if HEIGHT.get(room(below := found.name.removeprefix("asocketio.")), -1) > HEIGHT[room(module)]
+        }
         for module in UPWARD
     }
     assert used == UPWARD
 
 
-@pytest.mark.parametrize("module", PURE)
+@pytest.mark.parametrize("module", [name for name in SOURCES if room(name) == PURE])
 def test_protocols_know_neither_waiting_nor_time(module: str) -> None:
     assert impurities(SOURCES[module]) == []
-
-
-def test_everything_in_protocols_is_pure() -> None:
-    assert {name for name in SOURCES if name.startswith("protocols.")} <= set(PURE)
 
 
 @each_module
@@ -265,27 +250,25 @@ def test_a_module_says_what_is_public(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source", "wrong"),
     [
-        ("socket", "from asocketio.session.outbox import Outbox", []),
-        ("outbox", "from asocketio.session.socket import Socket", ["asocketio.session.socket"]),
-        ("outbox", "import asocketio.session.socket", ["asocketio.session.socket"]),
-        ("outbox", "def f():\n    from asocketio.session.socket import Socket", ["asocketio.session.socket"]),
-        ("outbox", "try:\n    import orjson\nexcept ImportError:\n    pass", ["orjson"]),
-        ("outbox", "from asocketio import socket", ["asocketio.session.socket"]),
-        ("socket", "from asocketio import Socket", ["asocketio.Socket"]),
-        ("socket", "import asocketio", ["asocketio"]),
-        ("socket", "from .outbox import Outbox", [".outbox"]),
-        ("socket", "from . import outbox", ["."]),
-        ("socket", "from asocketio.session.socket import Socket", ["asocketio.session.socket"]),
-        ("packet", "from asocketio.errors import UsageError", []),
+        ("session.socket", "from asocketio.session.outbox import Outbox", []),
+        ("session.socket", "from asocketio.protocol.packet import Packet", []),
+        ("session.outbox", "from asocketio.app import of", ["asocketio.app"]),
+        ("session.outbox", "import asocketio.transports.polling", ["asocketio.transports.polling"]),
+        ("session.outbox", "def f():\n    from asocketio.app import of", ["asocketio.app"]),
+        ("session.outbox", "try:\n    import orjson\nexcept ImportError:\n    pass", ["orjson"]),
+        ("session.outbox", "from asocketio import app", ["asocketio.app"]),
+        ("session.socket", "from asocketio import Socket", ["asocketio.Socket"]),
+        ("session.socket", "import asocketio", ["asocketio"]),
+        ("session.socket", "from .outbox import Outbox", [".outbox"]),
+        ("session.socket", "from . import outbox", ["."]),
+        ("session.outbox", "from asocketio.session.outbox import Outbox", ["asocketio.session.outbox"]),
+        ("protocol.packet", "from asocketio.runtime.clock import Clock", ["asocketio.runtime.clock"]),
         ("errors", "from asocketio.protocol.packet import Packet", ["asocketio.protocol.packet"]),
         ("app", "from asocketio.unheard_of import x", ["asocketio.unheard_of"]),
         ("app", "import starlette.requests", ["starlette.requests"]),
         ("app", "import anyio, json, xml.sax, uvicorn.config", []),
-        ("transport", "if TYPE_CHECKING:\n    from asocketio.session.socket import Socket", []),
-        ("transport", "if not TYPE_CHECKING:\n    from asocketio.session.socket import Socket", ["asocketio.session.socket"]),
-        ("transport", "if TYPE_CHECKING:\n    pass\nelse:\n    import asocketio.session.socket", ["asocketio.session.socket"]),
-        ("transport", "if TYPE_CHECKING:\n    from asocketio.app import of", ["asocketio.app"]),
-        ("outbox", "if TYPE_CHECKING:\n    from asocketio.session.socket import Socket", ["asocketio.session.socket"]),
+        ("session.acks", "if TYPE_CHECKING:\n    from asocketio.app import of", ["asocketio.app"]),
+        ("session.acks", "if TYPE_CHECKING:\n    pass\nelse:\n    import asocketio.app", ["asocketio.app"]),
     ],
 )
 def test_a_wrong_import_is_found(module: str, source: str, wrong: list[str]) -> None:

@@ -37,7 +37,7 @@ async def test_awaiting_two_queued_emits_waits_for_room_only_while_there_is_none
     async with serve(Recorder, max_outbox=1600, max_payload=10_000) as client:
         namespace = await client.connect()
         waits = [Recorder.last.emit("x", "y" * 90) for _ in range(4)]
-        assert type(waits[-1]).__name__ == "Room"
+        assert type(waits[-1]).__name__ == "DrainWaiter"
         async with asyncio.timeout(2):
             for wait in waits:
                 await wait
@@ -114,7 +114,7 @@ async def test_a_cancelled_error_out_of_recv_disconnect_leaves_the_other_namespa
         await client.connect()
         await client.connect("/b")
     assert Recorder.last.reasons == ["transport close"]
-    assert app.registry.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
 
 
 async def test_a_view_cancelled_during_the_clean_up_still_cleans_up(way: Way) -> None:
@@ -158,11 +158,11 @@ async def test_recv_disconnect_has_close_grace(caplog: Log) -> None:
 
 
 async def test_recv_disconnect_that_raises_is_logged_and_told(caplog: Log) -> None:
-    class Broken(BaseNamespace):
+    class WebSocketError(BaseNamespace):
         async def recv_disconnect(self) -> None:
             raise ValueError("broken goodbye")
 
-    async with serve(Broken) as client:
+    async with serve(WebSocketError) as client:
         namespace = await client.connect()
         await namespace.disconnect()
         with pytest.raises(Disconnected):
@@ -553,7 +553,7 @@ def test_an_app_used_in_one_loop_after_another_starts_anew() -> None:
             namespace = await client.connect()
             Talk.last.broadcast_event("x")
             assert await namespace.receive() == ("x",)
-            assert len(app.registry.sockets) == 1
+            assert len(app.server.sockets) == 1
 
     asyncio.run(abandon())
     assert Talk.last.reasons == ["forced server close"]  # the end of a loop cancels what runs in it
@@ -610,23 +610,23 @@ async def test_a_client_that_is_thrown_out_between_two_polls_still_learns_of_it(
         await Recorder.last.socket.disconnect()
         assert await namespace.disconnected() == "io server disconnect"
         await settle()
-        assert app.registry.sockets == {}
+        assert app.server.sockets == {}
 
 
 async def test_what_a_thrown_out_client_does_not_fetch_is_forgotten() -> None:
     app = SocketIOApp(namespaces={"/": Recorder})
     async with TestClient(app, transport="polling") as client:
         await client.connect()
-        client._carrier._polling.cancel()  # type: ignore[union-attr]
-        client._carrier._poll.task.cancel()  # type: ignore[union-attr]
+        client._transport._polling.cancel()  # type: ignore[union-attr]
+        client._transport._poll.task.cancel()  # type: ignore[union-attr]
         await settle()
         await Recorder.last.socket.disconnect()
         await settle()
-        assert len(app.registry.sockets) == 1
+        assert len(app.server.sockets) == 1
         await client.advance(31)
-        assert app.registry.sockets == {}
-        client._carrier.ended = True  # type: ignore[union-attr]
-        client._carrier.calls.clear()  # type: ignore[union-attr]
+        assert app.server.sockets == {}
+        client._transport.ended = True  # type: ignore[union-attr]
+        client._transport.calls.clear()  # type: ignore[union-attr]
 
 
 async def test_a_recv_connect_that_outlives_its_cancellation_is_not_let_in(caplog: Log) -> None:
@@ -650,7 +650,7 @@ async def test_a_recv_connect_that_outlives_its_cancellation_is_not_let_in(caplo
         released.set()
         await leaving
     assert Stubborn.last.reasons == []
-    assert app.registry.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
     assert "does not end when cancelled" in caplog.text
 
 
@@ -704,7 +704,7 @@ async def test_errors_of_the_test_client_itself_reach_the_test() -> None:
         client.received = received  # type: ignore[method-assign]
         with pytest.raises(ValueError, match="the client's own"):
             await client.disconnect()
-        client._carrier.errors.clear()  # type: ignore[union-attr]
+        client._transport.errors.clear()  # type: ignore[union-attr]
 
 
 async def test_a_stall_of_the_server_is_not_held_against_its_clients() -> None:
@@ -713,7 +713,7 @@ async def test_a_stall_of_the_server_is_not_held_against_its_clients() -> None:
         client.answers_pings = False
         registry = Recorder.last.socket.server
         client.clock._now += 60  # nothing ran for a minute: ping and pong are both overdue
-        registry._deadlines.ring()
+        registry._deadlines.fire_due()
         assert Recorder.last.socket.connected
         await client.advance(20.1)
         assert not Recorder.last.socket.connected
@@ -900,11 +900,11 @@ async def test_an_ended_socket_is_freed_without_the_garbage_collector(way: Way) 
             assert await namespace.call("echo", 1) == 1
             await namespace.emit("later")
             assert await namespace.receive() == ("asked",)
-            (socket,) = app.registry.sockets.values()
+            (socket,) = app.server.sockets.values()
             ended = weakref.ref(socket), weakref.ref(socket.members[""].namespace)
             del socket
             await client.disconnect()
-            await until(lambda: app.registry.lives == 0)
+            await until(lambda: app.server.active_sessions == 0)
             await settle()
             assert [each() for each in ended] == [None, None]
     finally:
@@ -941,9 +941,9 @@ async def test_nobody_stays_in_a_room_whose_connection_ends_during_its_goodbye()
         job_end.set()
         await settle()
         assert Slow.last.reasons == ["client namespace disconnect"]
-        assert not app.registry.adapter.members(Target("")), "somebody is still there"
-        assert not app.registry.adapter.members(Target("", frozenset({"all"})))
-        assert app.registry.lives == 0
+        assert not app.server.adapter.members(Target("")), "somebody is still there"
+        assert not app.server.adapter.members(Target("", frozenset({"all"})))
+        assert app.server.active_sessions == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])

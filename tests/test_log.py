@@ -1,4 +1,4 @@
-"""The logger, and complaints that a client can cause."""
+"""The logger, and throttled_log that a client can cause."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from asocketio import log as module
-from asocketio.runtime.log import HideSessions, Throttle, log
+from asocketio.runtime import log as module
+from asocketio.runtime.log import HideSessions, ThrottledLog, log
 
 
 class Time:
@@ -36,12 +36,12 @@ def test_there_is_one_logger() -> None:
 
 
 def test_the_first_line_of_a_kind_is_written_at_once(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    Throttle().warning("origin", "%s: refused %r", "sid", "evil\n")
+    ThrottledLog().warning("origin", "%s: refused %r", "sid", "evil\n")
     assert lines(caplog) == [warning("sid: refused 'evil\\n'")]
 
 
 def test_more_of_a_kind_are_counted_and_told_with_the_next_line(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    throttle = Throttle()
+    throttle = ThrottledLog()
     for number in range(100):
         throttle.warning("origin", "number %d", number)
         time.now += 0.05
@@ -52,7 +52,7 @@ def test_more_of_a_kind_are_counted_and_told_with_the_next_line(time: Time, capl
 
 
 def test_a_line_after_a_quiet_window_is_written_plainly(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    throttle = Throttle()
+    throttle = ThrottledLog()
     throttle.warning("origin", "first")
     time.now += 9.99
     throttle.warning("origin", "second")
@@ -68,15 +68,15 @@ def test_a_line_after_a_quiet_window_is_written_plainly(time: Time, caplog: pyte
 
 
 def test_kinds_do_not_silence_each_other(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    throttle = Throttle()
+    throttle = ThrottledLog()
     for kind in ("origin", "path", "origin", "path"):
         throttle.warning(kind, kind)
     assert lines(caplog) == [warning("origin"), warning("path")]
 
 
 def test_throttles_do_not_silence_each_other(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    Throttle().warning("origin", "one")
-    Throttle().warning("origin", "other")
+    ThrottledLog().warning("origin", "one")
+    ThrottledLog().warning("origin", "other")
     assert lines(caplog) == [warning("one"), warning("other")]
 
 
@@ -94,15 +94,15 @@ def test_session_ids_are_hidden_in_the_lines_of_a_server(level: int) -> None:
 
 
 def test_other_lines_are_left_alone() -> None:
-    record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "Started server process [%d]", (7,), None)
+    record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "EagerCall server process [%d]", (7,), None)
     HideSessions().filter(record)
-    assert record.getMessage() == "Started server process [7]"
+    assert record.getMessage() == "EagerCall server process [7]"
 
 
 def test_lines_about_different_things_are_told_apart_but_not_without_end(
     time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    throttle = Throttle()
+    throttle = ThrottledLog()
     for number in range(1000):
         throttle.warning("error", "about %d", number, about=str(number))
         throttle.warning("error", "again %d", number, about=str(number))

@@ -13,9 +13,9 @@ import pytest
 
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
-from asocketio.app import FOLLOW
-from asocketio.runtime.tuning import TUNE
+from asocketio.app import FOLLOW_ENV
 from asocketio.runtime.signals import chain_signals
+from asocketio.runtime.tuning import TUNE_ENV
 
 from .worlds import Recorder
 
@@ -25,8 +25,8 @@ def test_what_the_user_says_wins() -> None:
     assert ours == [
         "chat:app",
         "--log-config", str(Path(command.__file__).with_name("logging.json")),
-        "--ws", "asocketio.servers.uvicorn:Lane",
-        "--http", "asocketio.servers.write_coalescer:JoinedHTTP",
+        "--ws", "asocketio.servers.uvicorn:WebSocketProtocol",
+        "--http", "asocketio.servers.uvicorn:HTTPProtocol",
         "--ws-ping-interval", "86400",
         "--ws-per-message-deflate", "false",
         "--timeout-graceful-shutdown", "10",
@@ -48,32 +48,32 @@ def test_what_the_user_says_wins() -> None:
 def uvicorn_called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     calls: list[Any] = []
     monkeypatch.setattr(command.uvicorn_main, "main", lambda **given: calls.append(given))
-    monkeypatch.delenv(FOLLOW, raising=False)
-    monkeypatch.delenv(TUNE, raising=False)
+    monkeypatch.delenv(FOLLOW_ENV, raising=False)
+    monkeypatch.delenv(TUNE_ENV, raising=False)
     yield calls
-    os.environ.pop(FOLLOW, None)
-    os.environ.pop(TUNE, None)
+    os.environ.pop(FOLLOW_ENV, None)
+    os.environ.pop(TUNE_ENV, None)
 
 
 def test_the_command_is_uvicorn(uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["asocketio", "chat:app", "--port", "9000"])
     command.main()
     assert uvicorn_called == [{"args": command.arguments(["chat:app", "--port", "9000"]), "prog_name": "asocketio"}]
-    assert FOLLOW in os.environ
-    assert os.environ[TUNE] == "1"
+    assert FOLLOW_ENV in os.environ
+    assert os.environ[TUNE_ENV] == "1"
 
 
 def test_memory_is_left_alone_where_the_environment_says_so(
     uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(TUNE, "0")
+    monkeypatch.setenv(TUNE_ENV, "0")
     command.main(["chat:app"])
-    assert os.environ[TUNE] == "0"
+    assert os.environ[TUNE_ENV] == "0"
 
 
 def test_a_limit_given_by_hand_is_left_alone(uvicorn_called: list[Any]) -> None:
     command.main(["chat:app", "--ws-max-size", "5"])
-    assert FOLLOW not in os.environ
+    assert FOLLOW_ENV not in os.environ
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
 
 
 async def test_under_the_command_the_server_takes_no_more_than_max_payload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLLOW, "1")
+    monkeypatch.setenv(FOLLOW_ENV, "1")
     server = Server()
     await SocketIOApp(namespaces={"/": Recorder}, max_payload=5000)({"type": "lifespan"}, server.receive, server.send)
     assert server.config.ws_max_size == 5000
@@ -172,7 +172,7 @@ async def test_sockets_end_with_the_lifespan_of_an_application_that_knows_none()
     app = SocketIOApp(site, namespaces={"/": Recorder})
     await app({"type": "lifespan"}, server.receive, server.send)
     assert server.sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert app.registry.closing
+    assert app.server.closing
 
 
 async def test_a_lifespan_that_fails_is_the_applications_to_report() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asocketio.runtime.tuning import THRESHOLDS, TUNE, tune
+from asocketio.runtime.tuning import THRESHOLDS, TUNE_ENV, tune
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def untuned() -> Iterator[None]:
 
 
 def test_they_are_raised_where_the_environment_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TUNE, "1")
+    monkeypatch.setenv(TUNE_ENV, "1")
     tune()
     assert gc.get_threshold() == THRESHOLDS
     assert gc.get_freeze_count() > 0
@@ -31,7 +31,7 @@ def test_they_are_raised_where_the_environment_asks_for_it(monkeypatch: pytest.M
 @pytest.mark.parametrize("value", ["0", "", "yes"])
 def test_they_are_left_alone_elsewhere(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    monkeypatch.setenv(TUNE, value)
+    monkeypatch.setenv(TUNE_ENV, value)
     tune()
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
 
@@ -55,7 +55,7 @@ print(faults() - before)
 def fresh_pages(tuned: str) -> int:
     """Pages that a hundred bursts of large messages take from the kernel: 1600 each, at most."""
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS], env={**os.environ, TUNE: tuned}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", FAULTS], env={**os.environ, TUNE_ENV: tuned}, capture_output=True, text=True, check=True
     )
     return int(done.stdout)
 

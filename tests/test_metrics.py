@@ -19,12 +19,12 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asocketio import BaseNamespace, ConnectionRefused, SocketIOApp, event
-from asocketio.runtime.clock import Clock
-from asocketio.runtime.loop_lag import Lag
 from asocketio.metrics import Gauges, Metrics, Servers
 from asocketio.metrics.opentelemetry import OpenTelemetryMetrics
 from asocketio.metrics.prometheus import PrometheusMetrics
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.testing import ClientRefused, TestClient
 
 from .test_transports import Peer
@@ -147,7 +147,7 @@ async def test_a_socket_is_told_of_from_its_opening_to_its_end(way: Way) -> None
         assert 50 < sent[3] < 120
         assert told.of("handled") == [("handled", "/", "user message", False)]
         [standing] = told.gauges
-        assert standing() == Gauges(sockets={(generation, lives): 1}, lives=1, members=1)
+        assert standing() == Gauges(sockets={(generation, lives): 1}, active_sessions=1, members=1)
     assert told.of("opened", "closed", "refused", "limited") == [("closed", generation, lives, "transport close")]
     assert standing() == Gauges()
 
@@ -193,7 +193,7 @@ async def test_gauges_see_what_waits_and_what_runs(way: Way) -> None:
             await shop.emit("plain")
         await until(lambda: standing().waiting_packets == 3)
         assert (standing().members, standing().queued_bytes) == (2, 0)
-        [socket] = client.app.registry.sockets.values()  # type: ignore[attr-defined]
+        [socket] = client.app.server.sockets.values()  # type: ignore[attr-defined]
         carried, socket.transport = socket.transport, None
         socket[""].emit("news")
         assert standing().queued_bytes > 100
@@ -309,7 +309,7 @@ async def test_limits_are_told_by_their_setting(way: Way, monkeypatch: pytest.Mo
         shop = await client.connect()
         await shop.emit("wait")
         await until(lambda: told.gauges[-1]().handlers)
-        [socket] = app.registry.sockets.values()
+        [socket] = app.server.sockets.values()
         for _ in range(30):
             socket.dispatcher.submit(Packet(PacketType.EVENT, name="plain"))
         assert told.of("limited", "closed") == [
@@ -320,7 +320,7 @@ async def test_limits_are_told_by_their_setting(way: Way, monkeypatch: pytest.Mo
     told.calls.clear()
     async with TestClient(app, **way) as client:
         await client.connect()
-        [socket] = app.registry.sockets.values()
+        [socket] = app.server.sockets.values()
         monkeypatch.setattr(type(socket), "_catches_up", lambda socket: False)
         for _ in range(20):
             socket[""].emit("x", "y" * 100) if socket.connected else None
@@ -344,7 +344,7 @@ def test_lag_is_told_as_it_is() -> None:
 
     told = Told()
     clock = Hands()
-    Lag(clock, told.lagged).start()
+    LoopLagMonitor(clock, told.lagged).start()
     for late in (0.0, 0.25, 2.5):
         clock.time = clock.due + late
         clock.callback()
@@ -357,7 +357,7 @@ async def test_without_metrics_a_socket_is_a_plain_one() -> None:
         async with TestClient(app) as client:
             shop = await client.connect()
             assert await shop.call("plain") == 0
-            [socket] = app.registry.sockets.values()
+            [socket] = app.server.sockets.values()
             assert type(socket).__name__ == name
     app = SocketIOApp(namespaces={"/": Shop}, metrics=Metrics(), rate_limits={"plain": (1, 60.0)})
     async with TestClient(app) as client:  # every method, as it is in the base class
@@ -372,7 +372,9 @@ async def test_without_metrics_a_socket_is_a_plain_one() -> None:
 
 def test_servers_are_added_up_and_each_counts_once() -> None:
     def standing(name: str) -> Gauges:
-        return Gauges(sockets={("4", name): 2}, lives=3, members=4, queued_bytes=5, waiting_packets=6, handlers=7)
+        return Gauges(
+            sockets={("4", name): 2}, active_sessions=3, members=4, queued_bytes=5, waiting_packets=6, handlers=7
+        )
 
     servers = Servers()
     none = {(generation, name): 0 for generation in ("0.9", "3", "4") for name in ("polling", "websocket")}
@@ -383,7 +385,7 @@ def test_servers_are_added_up_and_each_counts_once() -> None:
         servers.add(of_websocket)
     both = none | {("4", "polling"): 2, ("4", "websocket"): 2}
     assert servers.gauges() == Gauges(
-        sockets=both, lives=6, members=8, queued_bytes=10, waiting_packets=12, handlers=14
+        sockets=both, active_sessions=6, members=8, queued_bytes=10, waiting_packets=12, handlers=14
     )
     servers.add(lambda: standing("polling"))
     assert servers.gauges().sockets[("4", "polling")] == 4
@@ -599,7 +601,7 @@ async def test_each_collection_walks_over_the_sockets_once() -> None:
     def standing() -> Gauges:
         nonlocal walks
         walks += 1
-        return Gauges(lives=walks, members=walks, handlers=walks)
+        return Gauges(active_sessions=walks, members=walks, handlers=walks)
 
     collected = Collected()
     OpenTelemetryMetrics(collected.meter).started(standing)

@@ -17,7 +17,15 @@ from typing import Any, ClassVar
 import pytest
 
 import asocketio
-from asocketio import Audience, BaseNamespace, BroadcastMixin, Config, ConnectionRefused, RoomsMixin, SocketIOApp
+from asocketio import (
+    BaseNamespace,
+    BroadcastMixin,
+    BroadcastOperator,
+    Config,
+    ConnectionRefused,
+    RoomsMixin,
+    SocketIOApp,
+)
 from asocketio.testing import ClientNamespace, ClientRefused, TestClient
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -323,7 +331,11 @@ class Looker:
         signature = inspect.signature(function)
         assert set(keywords) <= set(signature.parameters), ast.unparse(node)
         signature.bind(*node.args, **dict.fromkeys(keywords))
-        return Audience(self.names["app"].registry, "") if signature.return_annotation == "Audience" else None
+        return (
+            BroadcastOperator(self.names["app"].server, "")
+            if signature.return_annotation == "BroadcastOperator"
+            else None
+        )
 
 
 async def test_every_name_in_the_columns_for_asocketio_is_there() -> None:

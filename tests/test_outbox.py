@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from asocketio import outbox as outboxes
-from asocketio.session.outbox import TAKEN, Outbox
 from asocketio.protocol.base import Encoded
+from asocketio.session import outbox as outboxes
+from asocketio.session.outbox import TAKEN, Outbox
 
 
 def packet(size: int) -> Encoded:
@@ -18,7 +18,7 @@ def packet(size: int) -> Encoded:
 @pytest.fixture(autouse=True)
 def weightless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only content counts here, but where a test says otherwise."""
-    monkeypatch.setattr(outboxes, "WEIGHT", 0)
+    monkeypatch.setattr(outboxes, "PACKET_OVERHEAD", 0)
 
 
 async def settled() -> None:
@@ -43,7 +43,7 @@ def test_all_frames_of_a_packet_count() -> None:
 
 
 def test_tiny_packets_count_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outboxes, "WEIGHT", 100)
+    monkeypatch.setattr(outboxes, "PACKET_OVERHEAD", 100)
     outbox = Outbox(1010)
     assert [outbox.put(packet(1)) for _ in range(11)] == [True] * 10 + [False]
     outbox.take()
@@ -67,16 +67,16 @@ def test_putting_says_false_above_the_limit() -> None:
 def test_it_is_full_above_a_sixteenth_of_its_limit(limit: int, high: int) -> None:
     outbox = Outbox(limit)
     outbox.put(packet(high))
-    assert (outbox.limit, outbox.high, outbox.full) == (limit, high, False)
+    assert (outbox.limit, outbox.high_water, outbox.above_high_water) == (limit, high, False)
     outbox.put(packet(1))
-    assert outbox.full
+    assert outbox.above_high_water
 
 
 async def test_room_comes_when_half_of_the_high_mark_is_left() -> None:
     outbox = Outbox(1600)
     for size in (60, 1, 50):
         outbox.put(packet(size))
-    waiters = [asyncio.create_task(outbox.room()) for _ in range(2)]
+    waiters = [asyncio.create_task(outbox.drain()) for _ in range(2)]
     await settled()
     done = []
     for _ in range(2):
@@ -91,7 +91,7 @@ async def test_a_small_outbox_has_room_when_it_is_empty() -> None:
     outbox = Outbox(1)
     for _ in range(2):
         outbox.put(packet(1))
-    waiter = asyncio.create_task(outbox.room())
+    waiter = asyncio.create_task(outbox.drain())
     await settled()
     outbox.take()
     await settled()
@@ -103,7 +103,7 @@ async def test_a_small_outbox_has_room_when_it_is_empty() -> None:
 async def test_a_waiter_that_was_cancelled_is_in_nobodys_way() -> None:
     outbox = Outbox(1600)
     outbox.put(packet(101))
-    cancelled, waiting = (asyncio.create_task(outbox.room()) for _ in range(2))
+    cancelled, waiting = (asyncio.create_task(outbox.drain()) for _ in range(2))
     await settled()
     cancelled.cancel()
     await settled()
@@ -116,7 +116,7 @@ async def test_room_can_be_waited_for_again_and_again() -> None:
     outbox = Outbox(1600)
     for _ in range(3):
         outbox.put(packet(101))
-        waiter = asyncio.create_task(outbox.room())
+        waiter = asyncio.create_task(outbox.drain())
         await settled()
         assert not waiter.done()
         outbox.take()
@@ -126,11 +126,11 @@ async def test_room_can_be_waited_for_again_and_again() -> None:
 async def test_clearing_drops_everything_and_wakes_who_waits() -> None:
     outbox = Outbox(1600)
     outbox.put(packet(1000))
-    waiter = asyncio.create_task(outbox.room())
+    waiter = asyncio.create_task(outbox.drain())
     await settled()
     outbox.clear()
     await asyncio.wait_for(waiter, 5)
-    assert (len(outbox), outbox.size, outbox.full) == (0, 0, False)
+    assert (len(outbox), outbox.size, outbox.above_high_water) == (0, 0, False)
 
 
 def test_clearing_needs_nobody_who_waits() -> None:
@@ -170,7 +170,7 @@ def test_packets_may_be_taken_several_at_a_time(size: int, parts: list[int]) -> 
 async def test_room_comes_when_all_is_taken() -> None:
     outbox = Outbox(1600)
     outbox.put(packet(1000))
-    waiting = asyncio.create_task(outbox.room())
+    waiting = asyncio.create_task(outbox.drain())
     await settled()
     assert not waiting.done()
     outbox.take_some(1000)

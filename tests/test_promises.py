@@ -165,14 +165,14 @@ async def test_order_holds_across_an_upgrade_under_load(by_poll: bool) -> None:
 
     async def emit_some() -> None:
         nonlocal emitted
-        (socket,) = peer.app.registry.sockets.values()
+        (socket,) = peer.app.server.sockets.values()
         for _ in range(50):
             socket[""].emit("say", emitted)
             emitted += 1
 
     await emit_some()
     body = "\x1e".join(f'42["plain",{number}]' for number in range(150))
-    posting = asyncio.ensure_future(peer.post(body.encode()))
+    incoming_post = asyncio.ensure_future(peer.post(body.encode()))
     await asyncio.sleep(0)
     await emit_some()
     websocket = await peer.websocket("2probe")
@@ -184,7 +184,7 @@ async def test_order_holds_across_an_upgrade_under_load(by_poll: bool) -> None:
     for number in range(150, 200):
         await websocket.says(f'42["quick",{number}]')
     await until(lambda: len(Ordered.heard) == 200)
-    await posting
+    await incoming_post
     assert Ordered.heard == list(range(200))
     said = re.findall(r'42\["say",(\d+)\]', body_of_poll + "".join(websocket.frames))
     assert said == [str(number) for number in range(emitted)]

@@ -199,7 +199,7 @@ async def test_an_on_exception_that_fails_is_logged_and_breaks_nothing(where: st
         if where not in ("recv_connect", "recv_disconnect"):
             assert await namespace.call("echo", "lives on") == "lives on"
     app: Any = client.app
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_an_error_handler_that_fails_is_logged_and_breaks_nothing(way: Way, sight: Sight) -> None:

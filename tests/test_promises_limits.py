@@ -13,8 +13,8 @@ import pytest
 
 from asocketio import BaseNamespace, Config, Disconnected, Overflow, Packet, PacketType, RoomsMixin, SocketIOApp
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.protocol.base import Form, Frame
-from asocketio.server import FLUSHES, TURN, Registry
+from asocketio.protocol.base import BodyFormat, Frame
+from asocketio.server import FLUSHES, MAX_SLICE_SECONDS, Server
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.worlds import Recorder, Way, serve, until
 
@@ -34,10 +34,10 @@ def payload(client: TestClient, frame: Frame) -> int:
     """Bytes of the body or message that carries ``frame``."""
     if client.transport == "websocket":
         return len(frame)
-    body = client.protocol.join([frame], Form(text_only=True)).content
+    body = client.protocol.join([frame], BodyFormat(text_only=True)).content
     if client.transport == "polling":
         return len(body)
-    return len(urlencode({"d": client._carrier._escaped(body.decode())}))  # type: ignore[union-attr]
+    return len(urlencode({"d": client._transport._escaped(body.decode())}))  # type: ignore[union-attr]
 
 
 def large_event(client: TestClient, size: int) -> Frame:
@@ -60,9 +60,9 @@ async def test_max_payload_is_taken_and_one_byte_more_is_not(way: Way, caplog: L
         assert await namespace.call("echo", "still here") == "still here"
         assert lines(caplog, "max_payload") == []
         reasons = Recorder.last.reasons
-        posting = asyncio.ensure_future(client.post_frames(large_event(client, PAYLOAD + 1)))
+        incoming_post = asyncio.ensure_future(client.post_frames(large_event(client, PAYLOAD + 1)))
         await client.advance(3)  # what is left of such a body is read for a while, and thrown away
-        await posting
+        await incoming_post
         assert len(lines(caplog, "(max_payload")) == 1
         if way["transport"] == "polling":  # the body is refused, not the session
             assert reasons == []
@@ -174,10 +174,10 @@ async def test_a_session_over_the_limit_is_told_to_come_later(way: Way, caplog: 
             await assert_told_to_come_later(third)
         assert [await one.call("echo", 1), await two.call("echo", 2)] == [1, 2]
         await first.disconnect()
-        await until(lambda: app.registry.lives == 1)
+        await until(lambda: app.server.active_sessions == 1)
         async with another(app, way) as fourth:
             assert await (await fourth.connect()).call("echo", 4) == 4
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
     assert len(lines(caplog, "2 sessions are open (max_sessions)")) == 1
 
 
@@ -194,7 +194,7 @@ async def test_a_refused_client_takes_no_place(way: Way) -> None:
         async with another(app, way) as client:
             with pytest.raises(ClientRefused, match=r"403|Error"):
                 await client.connect()
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_sessions_of_one_address_are_counted_and_leaving_frees_the_place(way: Way, caplog: Log) -> None:
@@ -205,10 +205,10 @@ async def test_sessions_of_one_address_are_counted_and_leaving_frees_the_place(w
         async with another(app, way, "192.0.2.1") as second:
             await assert_told_to_come_later(second)
         await first.disconnect()
-        await until(lambda: app.registry.lives == 1)
+        await until(lambda: app.server.active_sessions == 1)
         async with another(app, way, "192.0.2.1") as third:
             assert await (await third.connect()).call("echo", 3) == 3
-    assert app.registry.admission._addresses == {}
+    assert app.server.admission._addresses == {}
     assert len(lines(caplog, "192.0.2.1 has 1 sessions open (max_sessions_per_address)")) == 1
 
 
@@ -235,14 +235,14 @@ async def test_a_recv_connect_that_hangs_is_ended_by_connect_timeout(way: Way) -
     async with TestClient(app, **way) as client:
         joining = asyncio.ensure_future(client.connect())
         await client.advance(44.9)
-        assert (app.registry.lives, ended) == (1, [])
+        assert (app.server.active_sessions, ended) == (1, [])
         await client.advance(0.2)
-        assert [socket.connected for socket in app.registry.sockets.values()] in ([], [False])
+        assert [socket.connected for socket in app.server.sockets.values()] in ([], [False])
         await client.advance(5)
         assert ended == ["ended"]
         with pytest.raises((Disconnected, ClientRefused)):
             await joining
-        await until(lambda: app.registry.lives == 0)
+        await until(lambda: app.server.active_sessions == 0)
     assert Hanging.last.reasons == []
 
 
@@ -310,7 +310,7 @@ async def test_what_a_client_sends_makes_no_tasks_and_no_timers(way: Way) -> Non
 
 
 async def test_a_broadcast_to_many_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = Registry(Config(), MemoryAdapter())
+    registry = Server(Config(), MemoryAdapter())
     registry.bind()
     spent = 0.0
     monkeypatch.setattr("asocketio.server.monotonic", lambda: spent)
@@ -339,7 +339,7 @@ async def test_a_broadcast_to_many_leaves_others_their_turn(monkeypatch: pytest.
         turns.append(len(flushed))
     slices = [after - before for before, after in itertools.pairwise(turns)]
     assert flushed == list(range(1001))
-    assert max(slices) <= max(FLUSHES, TURN / 0.0002 + FLUSHES)
+    assert max(slices) <= max(FLUSHES, MAX_SLICE_SECONDS / 0.0002 + FLUSHES)
     assert len(turns) > 10
 
 
@@ -364,7 +364,7 @@ async def ends_of(count: int, window: float) -> list[float]:
     """When each of ``count`` sockets was closed, in seconds from the beginning."""
     app = SocketIOApp(namespaces={"/": BaseNamespace}, close_window=window)
     ends: list[float] = []
-    app.registry.sockets = {str(number): Ending(ends) for number in range(count)}  # type: ignore[misc]
+    app.server.sockets = {str(number): Ending(ends) for number in range(count)}  # type: ignore[misc]
     began = asyncio.get_running_loop().time()
     await app.close()
     assert len(ends) == count
@@ -405,6 +405,6 @@ async def test_close_ends_though_a_handler_does_not(way: Way, caplog: Log) -> No
         await client.advance(10.2)
         await closing
         gate.set()
-        await until(lambda: app.registry.lives == 0)
+        await until(lambda: app.server.active_sessions == 0)
     assert lines(caplog, "was still running after close_grace: cancelled") != []
     assert lines(caplog, "does not end when cancelled") != []

@@ -145,8 +145,8 @@ async def test_in_random_lives_each_end_is_told_once(seed: int, way: Way) -> Non
         with suppress(ConnectionRefused):
             await life
     await settle()
-    assert app.registry.lives == 0
-    assert app.registry.adapter._namespaces == {}  # type: ignore[attr-defined]
-    assert app.registry.adapter._rooms == {}  # type: ignore[attr-defined]
+    assert app.server.active_sessions == 0
+    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert app.server.adapter._rooms == {}  # type: ignore[attr-defined]
     for log in Life.lived:
         assert log in ([], ["asked"], ["asked", "in", "gone"])

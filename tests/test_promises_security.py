@@ -49,7 +49,7 @@ class Browser:
         scope = {
             "type": kind, "method": method, "path": path, "query_string": query.encode(),
             "headers": [(b"host", b"testserver"), *cookies], "client": (self.address, 50_000),
-            "extensions": {"asocketio.runtime.clock": self.clock, "websocket.http.response": {}},
+            "extensions": {"asocketio.clock": self.clock, "websocket.http.response": {}},
         }  # fmt: skip
         call = Call(self.app, scope)
         call.inbox.put_nowait(first)
@@ -146,9 +146,9 @@ async def test_a_pinned_session_is_nobody_elses(pin: str, generation: Any, caplo
         for cookie in ("", "io=", f"io={sid}", "oi=x"):
             thief.cookie = cookie
             assert (await thief.posts(sid))[1] in (UNKNOWN, "1")
-        assert len(owner.app.registry.sockets) == 1
+        assert len(owner.app.server.sockets) == 1
         assert (await owner.posts(sid))[0] == 200
-        assert owner.app.registry.sockets[sid].connected
+        assert owner.app.server.sockets[sid].connected
         assert sid not in caplog.text
         assert owner.cookie.partition("=")[2] == "" or owner.cookie.partition("=")[2] not in caplog.text
 
@@ -162,7 +162,7 @@ async def test_a_pinned_session_cannot_be_upgraded_by_another(pin: str, lane: bo
             assert refused == "dismissed"
         else:
             assert refused in (f"400 {UNKNOWN}", "400 Session ID unknown", "HTTP/1.1 400 Bad Request")
-        socket = owner.app.registry.sockets[sid]
+        socket = owner.app.server.sockets[sid]
         assert (socket.upgrade, socket.transport_name) == (None, "polling")
         assert await (owner.upgrades_on_the_lane(sid) if lane else owner.upgrades(sid)) == "accepted"
         assert socket.upgrade is not None or socket.transport_name == "websocket"
@@ -202,7 +202,7 @@ async def test_cookies_may_come_in_fields_of_their_own() -> None:
     headers = [(b"host", b"h"), (b"cookie", browser.cookie.encode()), (b"cookie", b"a=b")]
     scope = {
         "type": "http", "method": "POST", "path": "/socket.io/", "headers": headers,
-        "query_string": f"EIO=4&transport=polling&sid={sid}".encode(), "extensions": {"asocketio.runtime.clock": browser.clock},
+        "query_string": f"EIO=4&transport=polling&sid={sid}".encode(), "extensions": {"asocketio.clock": browser.clock},
     }  # fmt: skip
     call = Call(app, scope)
     browser.calls.append(call)
@@ -382,7 +382,7 @@ async def test_a_request_cannot_forge_log_lines(request_: dict[str, Any], caplog
     clock = TestClock()
     scope = {
         "type": "http", "method": "GET", "path": "/socket.io/", "query_string": b"", "headers": [(b"host", b"h")],
-        "extensions": {"asocketio.runtime.clock": clock}, **request_,
+        "extensions": {"asocketio.clock": clock}, **request_,
     }  # fmt: skip
     call = Call(app, scope)
     call.inbox.put_nowait({"type": "http.request"})
@@ -410,7 +410,7 @@ EXECUTES = {"pickle", "shelve", "dill", "subprocess", "importlib", "ctypes", "co
 CALLS = {"eval", "exec", "compile", "__import__", "globals"}
 ATTRIBUTES = {("marshal", "load"), ("marshal", "loads"), ("os", "system"), ("os", "popen")}  # marshal only writes here
 PACKAGE = Path(asocketio.__file__).parent
-GIVEN = {PACKAGE / "memory.py": {"ctypes"}}
+GIVEN = {PACKAGE / "runtime" / "tuning.py": {"ctypes"}}
 """Two constants for glibc, before the first client comes."""
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from asocketio.config import Config
-from asocketio.runtime.timers import Deadlines
-from asocketio.session.heartbeat import Heartbeat, heartbeats
-from asocketio.runtime.loop_lag import INTERVAL, STALL, Lag
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.runtime.loop_lag import INTERVAL, STALL, LoopLagMonitor
+from asocketio.runtime.timers import Deadlines
+from asocketio.session.heartbeat import Heartbeat, heartbeats
 from tests.test_deadlines import HandClock
 from tests.test_heartbeat import Carried
 
@@ -36,28 +36,28 @@ def clock() -> StallClock:
     return StallClock()
 
 
-# ---- Lag ----------------------------------------------------------------------------------------------------------
+# ---- LoopLagMonitor ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("begin", [0.0, 0.01, 0.3, 0.5, 0.99, 1.0, 1.7])
 @pytest.mark.parametrize("length", [INTERVAL + STALL, 3.0, 60.0])
 def test_a_stall_is_noticed_wherever_it_begins(begin: float, length: float, clock: StallClock, caplog: Log) -> None:
-    lag = Lag(clock)
+    lag = LoopLagMonitor(clock)
     lag.start()
     clock.advance(begin)
     began = clock.time
-    assert not lag.excuses(began - 100)
+    assert not lag.stalled_since(began - 100)
     clock.time += length
-    assert lag.excuses(began)  # before its own timer had a turn
+    assert lag.stalled_since(began)  # before its own timer had a turn
     clock.advance(0)
-    assert lag.excuses(began)
-    assert lag.excuses(clock.time - 0.001)
-    assert not lag.excuses(clock.time)  # what begins now has nothing to do with it
+    assert lag.stalled_since(began)
+    assert lag.stalled_since(clock.time - 0.001)
+    assert not lag.stalled_since(clock.time)  # what begins now has nothing to do with it
     assert len(caplog.records) == 1
 
 
 def test_one_warning_names_the_length_of_a_stall(clock: StallClock, caplog: Log) -> None:
-    lag = Lag(clock)
+    lag = LoopLagMonitor(clock)
     lag.start()
     clock.advance(0.5)
     clock.block(7.25)
@@ -68,7 +68,7 @@ def test_one_warning_names_the_length_of_a_stall(clock: StallClock, caplog: Log)
 
 
 def test_each_stall_has_its_own_warning(clock: StallClock, caplog: Log) -> None:
-    lag = Lag(clock)
+    lag = LoopLagMonitor(clock)
     lag.start()
     for _ in range(3):
         clock.advance(5)
@@ -78,18 +78,18 @@ def test_each_stall_has_its_own_warning(clock: StallClock, caplog: Log) -> None:
 
 @pytest.mark.parametrize("late", [0.0, 0.1, STALL - 0.01])
 def test_a_little_lateness_is_no_stall(late: float, clock: StallClock, caplog: Log) -> None:
-    lag = Lag(clock)
+    lag = LoopLagMonitor(clock)
     lag.start()
     for _ in range(20):
         clock.advance(INTERVAL - 0.001)
         clock.block(0.001 + late)
-    assert not lag.excuses(1000)
+    assert not lag.stalled_since(1000)
     assert caplog.records == []
 
 
 def test_the_lateness_of_each_look_is_reported(clock: StallClock) -> None:
     seen: list[float] = []
-    lag = Lag(clock, seen.append)
+    lag = LoopLagMonitor(clock, seen.append)
     lag.start()
     clock.advance(3)
     clock.block(INTERVAL + 0.5)
@@ -97,7 +97,7 @@ def test_the_lateness_of_each_look_is_reported(clock: StallClock) -> None:
 
 
 def test_it_has_one_timer_and_none_when_it_has_stopped(clock: StallClock) -> None:
-    lag = Lag(clock)
+    lag = LoopLagMonitor(clock)
     lag.start()
     lag.start()
     assert len(clock.armed) == 1
@@ -105,7 +105,7 @@ def test_it_has_one_timer_and_none_when_it_has_stopped(clock: StallClock) -> Non
     lag.stop()
     assert clock.armed == []
     clock.block(100)
-    assert not lag.excuses(0)  # nobody was there
+    assert not lag.stalled_since(0)  # nobody was there
     lag.start()
     clock.advance(10)
     assert len(clock.armed) == 1
@@ -126,7 +126,7 @@ class Client(Carried):
         super().__init__(protocol)
         self.clock = clock
         self.deadlines = Deadlines(clock)
-        self.lag = Lag(clock)
+        self.lag = LoopLagMonitor(clock)
         self.beats: Heartbeat = heartbeats(clock, self.deadlines, Config(**BEATS), self.lag)[protocol.pings]
         self.transport_name = transport
         self.transport = self
@@ -137,12 +137,12 @@ class Client(Carried):
     def flush(self) -> None:
         """A poll was answered with nothing: the client comes back at once."""
         self.transport = None
-        self.beats.moved(self)  # type: ignore[arg-type]
+        self.beats.on_transport_change(self)  # type: ignore[arg-type]
         self._sent.append(self._polls)
 
     def _polls(self) -> None:
         self.transport = self
-        self.beats.moved(self)  # type: ignore[arg-type]
+        self.beats.on_transport_change(self)  # type: ignore[arg-type]
 
     def post(self, encoded: Any) -> None:
         (frame,) = encoded.frames
@@ -156,8 +156,8 @@ class Client(Carried):
         self.clock.call_later(BEATS["ping_interval"], self.pings)
 
     def _beat(self, kind: PacketType) -> None:
-        self.heard = self.clock.now()
-        self.beats.beat(self, Packet(kind))  # type: ignore[arg-type]
+        self.last_received = self.clock.now()
+        self.beats.on_heartbeat(self, Packet(kind))  # type: ignore[arg-type]
 
     def read(self) -> None:
         sent, self._sent = self._sent, []
@@ -179,9 +179,9 @@ KINDS: dict[str, tuple[Protocol, str]] = {
 def client_of(kind: str, clock: StallClock) -> Client:
     protocol, transport = KINDS[kind]
     client = Client(protocol, clock, transport)
-    client.heard = clock.now()
+    client.last_received = clock.now()
     client.beats.opened(client)  # type: ignore[arg-type]
-    client.beats.moved(client)  # type: ignore[arg-type]
+    client.beats.on_transport_change(client)  # type: ignore[arg-type]
     if protocol.pings == "client":
         clock.call_later(BEATS["ping_interval"], client.pings)
     return client

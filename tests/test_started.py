@@ -1,4 +1,4 @@
-"""Started: the first step at once, the rest by a deadline; what is inside may have scopes of its own."""
+"""EagerCall: the first step at once, the rest by a deadline; what is inside may have scopes of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asocketio.runtime.clock import Clock
-from asocketio.runtime.eager_call import Started
+from asocketio.runtime.eager_call import EagerCall
 
 CLOCK = Clock()
 
@@ -28,7 +28,7 @@ async def in_scopes(seconds: float) -> str:
 
 
 async def test_what_waits_for_nothing_is_done_at_once() -> None:
-    started = Started(at_once())
+    started = EagerCall(at_once())
     assert (started.done, started.value) == (True, 1)
 
 
@@ -38,7 +38,7 @@ async def at_once() -> int:
 
 @pytest.mark.parametrize("waits", [sleeps, in_scopes])
 async def test_the_rest_is_waited_for(waits: Any) -> None:
-    started = Started(waits(0.001))
+    started = EagerCall(waits(0.001))
     assert not started.done
     assert await started.finish(CLOCK, 5)
     assert started.value == "slept"
@@ -46,7 +46,7 @@ async def test_the_rest_is_waited_for(waits: Any) -> None:
 
 @pytest.mark.parametrize("waits", [sleeps, in_scopes])
 async def test_the_rest_is_cut_by_the_deadline(waits: Any) -> None:
-    started = Started(waits(60))
+    started = EagerCall(waits(60))
     assert not await started.finish(CLOCK, 0.001)
     assert not started.done
     task = asyncio.current_task()
@@ -56,7 +56,7 @@ async def test_the_rest_is_cut_by_the_deadline(waits: Any) -> None:
 
 
 async def test_it_can_be_cut_from_outside() -> None:
-    started = Started(sleeps(60))
+    started = EagerCall(sleeps(60))
     asyncio.get_running_loop().call_soon(started.cut)
     assert not await started.finish(CLOCK, 60)
     started.cut()  # too late: nothing happens
@@ -65,7 +65,7 @@ async def test_it_can_be_cut_from_outside() -> None:
 @pytest.mark.parametrize("waits", [sleeps, in_scopes])
 async def test_a_cancellation_of_the_caller_passes(waits: Any) -> None:
     async def call() -> None:
-        await Started(waits(60)).finish(CLOCK, 60)
+        await EagerCall(waits(60)).finish(CLOCK, 60)
 
     task = asyncio.create_task(call())
     await asyncio.sleep(0.001)
@@ -82,4 +82,4 @@ async def test_what_it_raises_is_raised(first: bool) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await Started(fails()).finish(CLOCK, 5)
+        await EagerCall(fails()).finish(CLOCK, 5)

@@ -12,13 +12,13 @@ from typing import Any
 import anyio
 import pytest
 
-from asocketio.runtime.eager_runner import Stepper
+from asocketio.runtime.eager_runner import EagerRunner
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 
 
 class Outcome:
-    """Collects what `Stepper.start` reports."""
+    """Collects what `EagerRunner.start` reports."""
 
     def __init__(self) -> None:
         self.result: Any = None
@@ -33,18 +33,18 @@ class Outcome:
 
 @pytest.fixture
 async def stepper() -> Any:
-    stepper = Stepper(asyncio.get_running_loop())
+    stepper = EagerRunner(asyncio.get_running_loop())
     yield stepper
     stepper.close()
 
 
-def start(stepper: Stepper, function: Callable[..., Any], *args: Any) -> tuple[Outcome, asyncio.Task[None] | None]:
+def start(stepper: EagerRunner, function: Callable[..., Any], *args: Any) -> tuple[Outcome, asyncio.Task[None] | None]:
     outcome = Outcome()
     task = stepper.start(contextvars.copy_context(), outcome, function, *args)
     return outcome, task
 
 
-async def outcome_of(stepper: Stepper, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+async def outcome_of(stepper: EagerRunner, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
     outcome, _ = start(stepper, function, *args)
     async with asyncio.timeout(5):
         await outcome.done.wait()
@@ -53,12 +53,12 @@ async def outcome_of(stepper: Stepper, function: Callable[..., Coroutine[Any, An
     return outcome.result
 
 
-async def test_a_plain_function_is_done_at_once(stepper: Stepper) -> None:
+async def test_a_plain_function_is_done_at_once(stepper: EagerRunner) -> None:
     outcome, task = start(stepper, lambda a, b: a + b, 1, 2)
     assert (outcome.result, task) == (3, None)
 
 
-async def test_a_coroutine_that_does_not_suspend_is_done_at_once(stepper: Stepper) -> None:
+async def test_a_coroutine_that_does_not_suspend_is_done_at_once(stepper: EagerRunner) -> None:
     async def handler() -> str:
         return "done"
 
@@ -66,7 +66,7 @@ async def test_a_coroutine_that_does_not_suspend_is_done_at_once(stepper: Steppe
     assert (outcome.result, task) == ("done", None)
 
 
-async def test_any_awaitable_result_is_awaited(stepper: Stepper) -> None:
+async def test_any_awaitable_result_is_awaited(stepper: EagerRunner) -> None:
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     outcome, _ = start(stepper, lambda: future)
     future.set_result(7)
@@ -74,7 +74,7 @@ async def test_any_awaitable_result_is_awaited(stepper: Stepper) -> None:
     assert outcome.result == 7
 
 
-async def test_an_exception_is_reported_before_and_after_suspension(stepper: Stepper) -> None:
+async def test_an_exception_is_reported_before_and_after_suspension(stepper: EagerRunner) -> None:
     async def early() -> None:
         raise ValueError("early")
 
@@ -87,17 +87,17 @@ async def test_an_exception_is_reported_before_and_after_suspension(stepper: Ste
             await outcome_of(stepper, handler)
 
 
-async def test_a_plain_function_that_raises_stop_iteration_has_failed(stepper: Stepper) -> None:
+async def test_a_plain_function_that_raises_stop_iteration_has_failed(stepper: EagerRunner) -> None:
     outcome, task = start(stepper, next, iter(()))
     assert (type(outcome.error), task) == (StopIteration, None)
 
 
-async def test_a_failure_leaves_nothing_to_the_garbage_collector(stepper: Stepper) -> None:
-    class Broken(Exception):
+async def test_a_failure_leaves_nothing_to_the_garbage_collector(stepper: EagerRunner) -> None:
+    class WebSocketError(Exception):
         pass
 
     def fail() -> None:
-        raise Broken
+        raise WebSocketError
 
     outcome, _ = start(stepper, fail)
     assert outcome.error is not None
@@ -110,7 +110,7 @@ async def test_a_failure_leaves_nothing_to_the_garbage_collector(stepper: Steppe
         gc.enable()
 
 
-async def test_current_task_is_the_same_before_and_after_suspension(stepper: Stepper) -> None:
+async def test_current_task_is_the_same_before_and_after_suspension(stepper: EagerRunner) -> None:
     async def handler() -> list[Any]:
         seen = [asyncio.current_task()]
         await asyncio.sleep(0)
@@ -128,7 +128,7 @@ async def test_current_task_is_the_same_before_and_after_suspension(stepper: Ste
 
 
 @pytest.mark.parametrize("delay", [0, -1, 0.01])
-async def test_asyncio_timeout_works_before_the_first_suspension(stepper: Stepper, delay: float) -> None:
+async def test_asyncio_timeout_works_before_the_first_suspension(stepper: EagerRunner, delay: float) -> None:
     async def handler() -> str:
         try:
             async with asyncio.timeout(delay):
@@ -144,7 +144,7 @@ async def test_asyncio_timeout_works_before_the_first_suspension(stepper: Steppe
 @pytest.mark.parametrize("warm", [False, True], ids=["a new task", "a parked one"])
 @pytest.mark.parametrize("turns", [0, 1, 2])
 async def test_an_anyio_scope_may_be_cancelled_as_soon_as_the_handler_waits(
-    stepper: Stepper, warm: bool, turns: int
+    stepper: EagerRunner, warm: bool, turns: int
 ) -> None:
     scope = anyio.CancelScope()
 
@@ -165,7 +165,7 @@ async def test_an_anyio_scope_may_be_cancelled_as_soon_as_the_handler_waits(
     assert (outcome.result, outcome.error) == ("left the scope", None)
 
 
-async def test_anyio_scopes_and_task_groups_work(stepper: Stepper) -> None:
+async def test_anyio_scopes_and_task_groups_work(stepper: EagerRunner) -> None:
     async def handler() -> list[str]:
         seen: list[str] = []
 
@@ -184,7 +184,7 @@ async def test_anyio_scopes_and_task_groups_work(stepper: Stepper) -> None:
     assert sorted(await outcome_of(stepper, handler)) == ["a", "b"]
 
 
-async def test_a_cancelled_anyio_scope_around_the_first_suspension(stepper: Stepper) -> None:
+async def test_a_cancelled_anyio_scope_around_the_first_suspension(stepper: EagerRunner) -> None:
     async def handler() -> bool:
         with anyio.CancelScope() as scope:
             scope.cancel()
@@ -194,7 +194,7 @@ async def test_a_cancelled_anyio_scope_around_the_first_suspension(stepper: Step
     assert await outcome_of(stepper, handler)
 
 
-async def test_cancelling_oneself_before_the_first_suspension(stepper: Stepper) -> None:
+async def test_cancelling_oneself_before_the_first_suspension(stepper: EagerRunner) -> None:
     async def handler() -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -206,7 +206,7 @@ async def test_cancelling_oneself_before_the_first_suspension(stepper: Stepper) 
     assert await outcome_of(stepper, _sleep_and_return) == "ok"
 
 
-async def test_cancelling_oneself_without_suspending_does_not_reach_the_next_handler(stepper: Stepper) -> None:
+async def test_cancelling_oneself_without_suspending_does_not_reach_the_next_handler(stepper: EagerRunner) -> None:
     async def handler() -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -216,7 +216,7 @@ async def test_cancelling_oneself_without_suspending_does_not_reach_the_next_han
     assert await outcome_of(stepper, _sleep_and_return) == "ok"
 
 
-async def test_cancelling_the_task_before_it_has_taken_over_cancels_what_is_awaited(stepper: Stepper) -> None:
+async def test_cancelling_the_task_before_it_has_taken_over_cancels_what_is_awaited(stepper: EagerRunner) -> None:
     async def child() -> None:
         try:
             await asyncio.sleep(30)
@@ -244,7 +244,7 @@ async def test_cancelling_the_task_before_it_has_taken_over_cancels_what_is_awai
         assert cancelled == ["child", "handler"]
 
 
-async def test_a_cancel_at_once_is_thrown_into_the_handler(stepper: Stepper) -> None:
+async def test_a_cancel_at_once_is_thrown_into_the_handler(stepper: EagerRunner) -> None:
     async def handler() -> str:
         try:
             await asyncio.sleep(0)  # a bare yield: nothing to cancel but the handler
@@ -259,7 +259,7 @@ async def test_a_cancel_at_once_is_thrown_into_the_handler(stepper: Stepper) -> 
     assert outcome.result == "cleaned up"
 
 
-async def test_context_variables_are_the_handlers_own(stepper: Stepper) -> None:
+async def test_context_variables_are_the_handlers_own(stepper: EagerRunner) -> None:
     async def handler() -> list[int]:
         seen = [number.get()]
         number.set(seen[0] + 10)
@@ -274,7 +274,7 @@ async def test_context_variables_are_the_handlers_own(stepper: Stepper) -> None:
     assert number.get() == 1
 
 
-async def test_tasks_are_used_again(stepper: Stepper) -> None:
+async def test_tasks_are_used_again(stepper: EagerRunner) -> None:
     tasks = set()
     for _ in range(5):
         outcome, task = start(stepper, _sleep_and_return)
@@ -284,7 +284,7 @@ async def test_tasks_are_used_again(stepper: Stepper) -> None:
     assert len(tasks) == 1
 
 
-async def test_the_next_handler_may_start_from_the_report_of_the_last(stepper: Stepper) -> None:
+async def test_the_next_handler_may_start_from_the_report_of_the_last(stepper: EagerRunner) -> None:
     results: list[Any] = []
     done = asyncio.Event()
 
@@ -303,7 +303,7 @@ async def test_the_next_handler_may_start_from_the_report_of_the_last(stepper: S
 
 async def test_many_at_a_time_and_nothing_left_after_close() -> None:
     before = asyncio.all_tasks()
-    stepper = Stepper(asyncio.get_running_loop())
+    stepper = EagerRunner(asyncio.get_running_loop())
     outcomes = [start(stepper, _sleep_and_return)[0] for _ in range(200)]
     for outcome in outcomes:
         await outcome.done.wait()

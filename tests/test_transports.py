@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from asocketio import BaseNamespace, SocketIOApp, registry
+from asocketio import BaseNamespace, SocketIOApp
+from asocketio import server as registry
 from asocketio.testing import TestClock, settle
 
 from .worlds import Recorder, until
@@ -29,7 +30,7 @@ class Peer:
         query = f"EIO=4&transport={transport}" + (f"&sid={self.sid}" if self.sid else "")
         scope = {
             "type": kind, "method": method, "path": "/socket.io/", "query_string": query.encode(), "headers": HEADERS,
-            "extensions": {"asocketio.runtime.clock": self.clock, "websocket.http.response": {}}, **more,
+            "extensions": {"asocketio.clock": self.clock, "websocket.http.response": {}}, **more,
         }  # fmt: skip
         call = Call(self.app, scope)
         self.calls.append(call)
@@ -567,7 +568,7 @@ async def test_who_was_thrown_out_between_two_polls_can_still_fetch_the_last_of_
     peer = Peer(Strict)
     await peer.open()
     await peer.post(b'42["go"]')
-    [socket] = peer.app.registry.sockets.values()
+    [socket] = peer.app.server.sockets.values()
     assert not socket.connected
     assert len(socket.outbox) < 8  # of thirty
     frames = (await peer.get()).body.split("\x1e")
@@ -591,7 +592,7 @@ async def test_of_those_who_were_thrown_out_between_two_polls_a_thousand_are_kep
         await peer.open()
         await peer.post(b'42["go"]')
         sids.append(peer.sid)
-    assert list(peer.app.registry.sockets) == sids[2:]
+    assert list(peer.app.server.sockets) == sids[2:]
     assert (await peer.get()).body == "41"
     await peer.end()
 
@@ -604,7 +605,7 @@ async def test_only_one_post_may_wait_for_the_one_before() -> None:
     second = await peer.post(b'42["note",1]')
     assert second.waiting
     third = await peer.post(b'42["note",2]')
-    assert (third.status, peer.app.registry.lives) == (400, 1)
+    assert (third.status, peer.app.server.active_sessions) == (400, 1)
     gate.set()
     await peer.end()
 

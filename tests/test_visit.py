@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 import pytest
 
+from asocketio.asgi.request import GENERATIONS, EngineRequest, parse_request, path_below
+from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HandshakeError, UnknownTransport, UnsupportedVersion
-from asocketio.protocol.base import Form, Protocol
+from asocketio.protocol.base import BodyFormat, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.socketio09 import SocketIO09
-from asocketio.transports.base import Scope
-from asocketio.asgi.request import GENERATIONS, Visit, path_below, read_visit
 
 PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
 
@@ -27,13 +27,15 @@ def websocket(query: str) -> Scope:
     return {"type": "websocket", "query_string": query.encode("latin-1")}
 
 
-def read(scope: Scope, below: str = "/", only: str = "", **settings: Any) -> Visit:
+def read(scope: Scope, below: str = "/", only: str = "", **settings: Any) -> EngineRequest:
     protocols = {only: PROTOCOLS[only]} if only else PROTOCOLS
-    return read_visit(scope, below, Config.of(settings), protocols)
+    return parse_request(scope, below, Config.of(settings), protocols)
 
 
-def visit(generation: str, transport: Any, sid: str = "", form: Form | None = None, **query: str) -> Visit:
-    return Visit(PROTOCOLS[generation], transport, sid, form or Form(), query)
+def visit(
+    generation: str, transport: Any, sid: str = "", form: BodyFormat | None = None, **query: str
+) -> EngineRequest:
+    return EngineRequest(PROTOCOLS[generation], transport, sid, form or BodyFormat(), query)
 
 
 def test_generations_are_found_by_their_name() -> None:
@@ -53,7 +55,7 @@ MANY = {f"x{n}": "1" for n in range(198)}
         (http("EIO=2&transport=polling"), visit("3", "polling")),
         (
             http("token=a%20b&EIO=4&transport=polling&t=abc123&b64=1"),
-            visit("4", "polling", form=Form(text_only=True), token="a b"),
+            visit("4", "polling", form=BodyFormat(text_only=True), token="a b"),
         ),
         (http("EIO=4&transport=polling&sid="), visit("4", "polling")),
         (http("EIO=4&transport=polling&sid=abc-_"), visit("4", "polling", "abc-_")),
@@ -63,17 +65,20 @@ MANY = {f"x{n}": "1" for n in range(198)}
         (http("EIO=4&transport=polling&empty="), visit("4", "polling", empty="")),
         (http("EIO=4&transport=polling&sid=" + quote("é😀")), visit("4", "polling", "é😀")),
         (http("&".join(["EIO=4&transport=polling", *(f"{n}=1" for n in MANY)])), visit("4", "polling", **MANY)),
-        (http("EIO=3&transport=polling&j=12"), visit("3", "polling", form=Form(script=12))),
-        (http("EIO=3&transport=polling&j=0&b64=1"), visit("3", "polling", form=Form(text_only=True, script=0))),
+        (http("EIO=3&transport=polling&j=12"), visit("3", "polling", form=BodyFormat(jsonp_index=12))),
+        (
+            http("EIO=3&transport=polling&j=0&b64=1"),
+            visit("3", "polling", form=BodyFormat(True, 0)),
+        ),
         (websocket("EIO=4&transport=websocket"), visit("4", "websocket")),
         (websocket("EIO=3&transport=websocket&sid=abc"), visit("3", "websocket", "abc")),
     ],
 )
-def test_a_request_says_in_its_query_what_it_wants(scope: Scope, expected: Visit) -> None:
+def test_a_request_says_in_its_query_what_it_wants(scope: Scope, expected: EngineRequest) -> None:
     assert read(scope) == expected
 
 
-LEAVES = visit("0.9", "polling", "abc")._replace(leaves=True)
+LEAVES = visit("0.9", "polling", "abc")._replace(closes_session=True)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +86,12 @@ LEAVES = visit("0.9", "polling", "abc")._replace(leaves=True)
     [
         ("/1/", http("t=1795368179882"), visit("0.9", "polling")),
         ("/1", http("a=b&t=1"), visit("0.9", "polling", a="b")),
-        ("/1/", http("jsonp=3"), visit("0.9", "polling", form=Form(script=3))),
+        ("/1/", http("jsonp=3"), visit("0.9", "polling", form=BodyFormat(jsonp_index=3))),
         ("/1/", http("jsonp=3x"), visit("0.9", "polling")),
         ("/1/xhr-polling/abc", http("t=1"), visit("0.9", "polling", "abc")),
         ("/1/xhr-polling/abc/", http("a=b&t=1", "POST"), visit("0.9", "polling", "abc")),
-        ("/1/jsonp-polling/abc", http("t=1&i=2"), visit("0.9", "polling", "abc", Form(script=2))),
-        ("/1/jsonp-polling/abc", http("i=x"), visit("0.9", "polling", "abc", Form(script=0))),
+        ("/1/jsonp-polling/abc", http("t=1&i=2"), visit("0.9", "polling", "abc", BodyFormat(jsonp_index=2))),
+        ("/1/jsonp-polling/abc", http("i=x"), visit("0.9", "polling", "abc", BodyFormat(jsonp_index=0))),
         ("/1/websocket/abc", websocket(""), visit("0.9", "websocket", "abc")),
         ("/1/xhr-polling/abc/", http("t=1&disconnect=1"), LEAVES),
         ("/1//abc/", http("disconnect=1"), LEAVES),
@@ -94,7 +99,7 @@ LEAVES = visit("0.9", "polling", "abc")._replace(leaves=True)
         ("/1/websocket/abc/", http("disconnect=1"), LEAVES._replace(transport="websocket")),
     ],
 )
-def test_clients_of_09_say_in_the_path_what_they_want(below: str, scope: Scope, expected: Visit) -> None:
+def test_clients_of_09_say_in_the_path_what_they_want(below: str, scope: Scope, expected: EngineRequest) -> None:
     assert read(scope, below) == expected
 
 

@@ -1,1 +1,4 @@
-"""Adapters: rooms and broadcasts in one process, or over several."""
+"""Who is in which room, and how a broadcast reaches them: the seam (``base``) and what plugs into it.
+
+May import ``runtime`` and ``protocol``. Of a client they know a `Recipient`, not the session.
+"""

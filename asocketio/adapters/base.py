@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Collection
 from typing import NamedTuple
 
 from asocketio.errors import CannotCarry
-from asocketio.runtime.log import Throttle
-from asocketio.session.member import Member
-from asocketio.protocol.packet import Packet
 from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.packet import Packet
+from asocketio.runtime.log import ThrottledLog
+from asocketio.session.member import Member
 
-__all__ = ["Adapter", "Spellings", "Target"]
+__all__ = ["Adapter", "EncodedPerProtocol", "Target"]
 
 
 class Target(NamedTuple):
@@ -74,14 +74,14 @@ class Adapter(ABC):
         """
 
 
-class Spellings:
+class EncodedPerProtocol:
     """One packet for many: encoded once for each generation among them."""
 
     __slots__ = ("_complaints", "_encoded", "_packet")
 
-    def __init__(self, packet: Packet, complaints: Throttle) -> None:
+    def __init__(self, packet: Packet, throttled_log: ThrottledLog) -> None:
         self._packet = packet
-        self._complaints = complaints
+        self._complaints = throttled_log
         self._encoded: dict[Protocol, Encoded | None] = {}
 
     def get(self, protocol: Protocol) -> Encoded | None:

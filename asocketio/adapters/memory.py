@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection
 
-from asocketio.adapters.base import Adapter, Spellings, Target
-from asocketio.session.member import JOINED, Member
-from asocketio.protocol.packet import Packet
+from asocketio.adapters.base import Adapter, EncodedPerProtocol, Target
 from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.json_parser import check
-from asocketio.runtime.eager_runner import DONE
+from asocketio.protocol.packet import Packet
+from asocketio.runtime.awaitables import COMPLETED
+from asocketio.session.member import JOINED, Member
 
 __all__ = ["MemoryAdapter"]
 
@@ -72,15 +72,15 @@ class MemoryAdapter(Adapter):
         return [member for member in found if member not in excluded]
 
     def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
-        spellings: Spellings | None = None
+        spellings: EncodedPerProtocol | None = None
         protocol: Protocol | None = None
         encoded: Encoded | None = None
         for member in self.members(target):
             socket = member.socket
-            if volatile and not socket.keeps_up:
+            if volatile and not socket.writable:
                 continue
             if socket.protocol is not protocol:  # most speak the same as the one before
-                spellings = spellings or Spellings(packet, socket.server.complaints)
+                spellings = spellings or EncodedPerProtocol(packet, socket.server.throttled_log)
                 protocol = socket.protocol
                 encoded = spellings.get(protocol)
             if encoded is None:
@@ -91,7 +91,7 @@ class MemoryAdapter(Adapter):
                 member.post(encoded)
         if self.checks and spellings is None:
             check(packet)
-        return DONE
+        return COMPLETED
 
     def _room(self, endpoint: str, room: str) -> Collection[Member]:
         members = self._rooms.get((endpoint, room))

@@ -6,10 +6,10 @@ import re
 import secrets
 from collections import Counter
 
+from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import Unavailable, UnknownSession
 from asocketio.metrics import Metrics
-from asocketio.transports.base import Scope
 
 __all__ = ["Admission", "address_of", "check_pin", "pin_of"]
 

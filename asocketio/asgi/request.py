@@ -1,4 +1,4 @@
-"""Visit: what a request to a Socket.IO URL wants: which generation, transport and session.
+"""EngineRequest: what a request to a Socket.IO URL wants: which generation, transport and session.
 
 The table of generations is here; a new one is a line in it. Clients of Engine.IO say all in the query
 (``/socket.io/?EIO=4&transport=polling&sid=...``), those of 0.9 in the path (``/socket.io/1/websocket/<sid>``).
@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
 
+from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, UnknownTransport, UnsupportedVersion
-from asocketio.protocol.base import Form, Protocol
+from asocketio.protocol.base import BodyFormat, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_parser import MAX_FIELDS
 from asocketio.protocol.socketio09 import SocketIO09
-from asocketio.transports.base import Scope
 
-__all__ = ["GENERATIONS", "Speaker", "Visit", "is_ours", "path_below", "read_visit", "speaker"]
+__all__ = ["GENERATIONS", "EngineRequest", "Responder", "guess_responder", "is_ours", "parse_request", "path_below"]
 
 GENERATIONS: dict[str, type[Protocol]] = {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4}
 """The name of a generation -> how it speaks."""
@@ -37,24 +37,24 @@ _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
-class Visit(NamedTuple):
+class EngineRequest(NamedTuple):
     """A well-formed request of a client. ``sid`` is empty when it asks for a new session."""
 
     protocol: Protocol
     transport: Literal["polling", "websocket"]
     sid: str
-    form: Form
+    form: BodyFormat
     query: Mapping[str, str]
     """The fields of the URL that are the program's, not the protocol's; read only where a session is asked for."""
-    leaves: bool = False
+    closes_session: bool = False
     """The page is being closed (0.9, ``?disconnect=1``)."""
 
 
-class Speaker(NamedTuple):
+class Responder(NamedTuple):
     """Who seems to be asking, well-formed or not: how to answer it."""
 
     protocol: Protocol
-    form: Form
+    form: BodyFormat
 
 
 def path_below(scope: Scope, path: str) -> str | None:
@@ -90,15 +90,15 @@ def is_ours(below: str) -> bool:
     return below == "/" or _is_09(below)
 
 
-def speaker(scope: Scope, below: str) -> Speaker:
+def guess_responder(scope: Scope, below: str) -> Responder:
     """Whom to answer, in its own way. Raises nothing."""
     query = _fields(scope) or {}
     if _is_09(below):
-        return Speaker(_SPEAKERS["0.9"], Form(script=_index(query.get("jsonp", query.get("i", "")))))
-    return Speaker(_SPEAKERS[_GENERATION_OF.get(query.get("EIO", ""), "4")], Form())
+        return Responder(_RESPONDERS["0.9"], BodyFormat(jsonp_index=_index(query.get("jsonp", query.get("i", "")))))
+    return Responder(_RESPONDERS[_GENERATION_OF.get(query.get("EIO", ""), "4")], BodyFormat())
 
 
-def read_visit(scope: Scope, below: str, config: Config, protocols: Mapping[str, Protocol]) -> Visit:
+def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[str, Protocol]) -> EngineRequest:
     """What the request asks for. ``protocols`` are the generations that are served.
 
     Raises:
@@ -107,22 +107,22 @@ def read_visit(scope: Scope, below: str, config: Config, protocols: Mapping[str,
     query = _fields(scope)
     if query is None:
         raise BadRequest(f"a query of over {MAX_FIELDS} fields")
-    visit = _visit_09(query, below, protocols) if _is_09(below) else _visit(query, protocols)
-    if visit.transport not in config.transports and not visit.leaves:
-        raise UnknownTransport(f"{visit.transport} is switched off, served are {', '.join(config.transports)}")
+    request = _visit_09(query, below, protocols) if _is_09(below) else _visit(query, protocols)
+    if request.transport not in config.transports and not request.closes_session:
+        raise UnknownTransport(f"{request.transport} is switched off, served are {', '.join(config.transports)}")
     if scope["type"] == "websocket":
-        if visit.transport != "websocket":
-            raise BadRequest(f"a websocket with transport={visit.transport!r}")
-    elif visit.transport == "websocket" and not visit.leaves:
+        if request.transport != "websocket":
+            raise BadRequest(f"a websocket with transport={request.transport!r}")
+    elif request.transport == "websocket" and not request.closes_session:
         raise BadRequest("transport=websocket without an upgrade to websocket; a proxy may have dropped the header")
-    elif visit.sid and scope["method"] not in ("GET", "POST"):
+    elif request.sid and scope["method"] not in ("GET", "POST"):
         raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
-    elif not visit.sid and scope["method"] != "GET":
+    elif not request.sid and scope["method"] != "GET":
         raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
-    return visit
+    return request
 
 
-def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> Visit:
+def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> EngineRequest:
     version = query.get("EIO", "")
     protocol = _served(_GENERATION_OF.get(version, ""), version, protocols)
     transport = query.get("transport", "")
@@ -131,13 +131,13 @@ def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> Visit:
     script = query.get("j")
     if script is not None and _index(script) is None:
         raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
-    form = Form(query.get("b64") in ("1", "true"), None if script is None else _index(script))
+    form = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
     sid = query.get("sid", "")
     own = {} if sid else {name: value for name, value in query.items() if name not in _FIELDS}
-    return Visit(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
+    return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
 
 
-def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protocol]) -> Visit:
+def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protocol]) -> EngineRequest:
     """``/1/`` is a handshake, ``/1/<transport>/<sid>`` a request of a session."""
     protocol = _served("0.9", "", protocols)
     name, _, sid = below.removeprefix("/1").removeprefix("/").partition("/")
@@ -145,13 +145,13 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protoco
     if not name and not sid:
         # What will carry it is not known yet; the handshake itself is a plain request.
         own = {name: value for name, value in query.items() if name not in _FIELDS_09}
-        return Visit(protocol, "polling", "", Form(script=_index(query.get("jsonp", ""))), own)
-    leaves = query.get("disconnect") == "1"
+        return EngineRequest(protocol, "polling", "", BodyFormat(jsonp_index=_index(query.get("jsonp", ""))), own)
+    closes_session = query.get("disconnect") == "1"
     transport = _TRANSPORTS_09.get(name)
-    if not sid or (transport is None and not leaves):
+    if not sid or (transport is None and not closes_session):
         raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
-    form = Form(script=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else Form()
-    return Visit(protocol, transport or "polling", sid, form, {}, leaves)
+    form = BodyFormat(jsonp_index=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else BodyFormat()
+    return EngineRequest(protocol, transport or "polling", sid, form, {}, closes_session)
 
 
 def _served(generation: str, version: str, protocols: Mapping[str, Protocol]) -> Protocol:
@@ -187,4 +187,4 @@ def _index(text: str) -> int | None:
     return int(text) if _INDEX.fullmatch(text) else None
 
 
-_SPEAKERS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
+_RESPONDERS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}

@@ -1,4 +1,4 @@
-"""View: what the program's own ASGI app is handed when a socket opens.
+"""ViewCall: what the program's own ASGI app is handed when a socket opens.
 
 To the app every socket opens by an HTTP GET, also when the client came by websocket. A response
 it sends before the socket is open refuses the client; later ones have nobody to go to.
@@ -10,20 +10,21 @@ from typing import Any
 
 import anyio
 
-from asocketio.asgi.responses import Headers, replace_cors
+from asocketio.asgi.cors import replace_cors
+from asocketio.asgi.types import ASGIApp, Headers, Message, Scope
 from asocketio.session.socket import Socket, SocketState
-from asocketio.transports.base import ASGIApp, Message, Opening, Scope
+from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["View"]
+__all__ = ["ViewCall"]
 
-_OF_WEBSOCKETS = ("websocket.", "asocketio.lane")  # extensions that no GET has
+_OF_WEBSOCKETS = ("websocket.", "asocketio.takeover")  # extensions that no GET has
 _SCHEMES = {"ws": "http", "wss": "https"}
 
 
-class View:
+class ViewCall:
     """The scope, ``receive`` and ``send`` of the view's call."""
 
-    def __init__(self, scope: Scope, transport: Opening, socket: Socket, headers: Headers) -> None:
+    def __init__(self, scope: Scope, transport: HandshakeTransport, socket: Socket, headers: Headers) -> None:
         self.scope = http_scope(scope, socket)
         self._transport = transport
         self._socket = socket
@@ -41,7 +42,7 @@ class View:
             await app(self.scope, self.receive, self.send)
         return not deciding.cancelled_caught
 
-    def give_up(self) -> None:
+    def time_out(self) -> None:
         """It has not decided in time."""
         if self._deciding is not None:
             self._deciding.cancel()
@@ -71,7 +72,7 @@ class View:
         """Some answers are no refusals but mistakes."""
         hint = _HINTS.get(status) or _HINTS.get(status // 100)
         if hint is not None:
-            self._socket.server.complaints.warning(
+            self._socket.server.throttled_log.warning(
                 "answer", "%d from the application for a new socket at %r: %s", status, self.scope["path"], hint
             )
 

@@ -27,7 +27,7 @@ class Gauges:
 
     sockets: dict[tuple[str, str], int] = field(default_factory=dict)
     """Open sockets by generation (``"0.9"``, ``"3"``, ``"4"``) and transport (``"polling"``, ``"websocket"``)."""
-    lives: int = 0
+    active_sessions: int = 0
     """Sockets whose life has not ended: those that are opening, and those being cleaned up, too."""
     members: int = 0
     """Clients in namespaces: one in two counts twice."""
@@ -41,7 +41,7 @@ class Gauges:
     def __add__(self, other: Gauges) -> Gauges:
         return Gauges(
             sockets=dict(Counter(self.sockets) + Counter(other.sockets)),
-            lives=self.lives + other.lives,
+            active_sessions=self.active_sessions + other.active_sessions,
             members=self.members + other.members,
             queued_bytes=self.queued_bytes + other.queued_bytes,
             waiting_packets=self.waiting_packets + other.waiting_packets,

@@ -158,7 +158,12 @@ class _Instruments:
 
 
 _STANDING: tuple[tuple[str, str, str, Callable[[Gauges], int]], ...] = (
-    ("socketio.server.lives", "{socket}", "Sockets whose life has not ended", lambda now: now.lives),
+    (
+        "socketio.server.lives",
+        "{socket}",
+        "Sockets whose life has not ended",
+        lambda now: now.active_sessions,
+    ),
     ("socketio.server.members", "{member}", "Clients in namespaces; one in two counts twice", lambda now: now.members),
     ("socketio.server.queued.size", "By", "Waiting to be sent", lambda now: now.queued_bytes),
     ("socketio.server.waiting.packets", "{packet}", "Waiting for handlers", lambda now: now.waiting_packets),

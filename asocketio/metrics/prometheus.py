@@ -133,7 +133,7 @@ class _Series(Collector):
             sockets.add_metric(who, count)
         yield sockets
         for name, text, value in (
-            ("lives", "Sockets whose life has not ended: those that open or are cleaned up, too.", now.lives),
+            ("lives", "Sockets whose life has not ended: those that open or are cleaned up, too.", now.active_sessions),
             ("members", "Clients in namespaces; one in two counts twice.", now.members),
             ("queued_bytes", "Waiting to be sent; each packet counts 100 more.", now.queued_bytes),
             ("waiting_packets", "Received, and waiting for the handlers of their clients.", now.waiting_packets),

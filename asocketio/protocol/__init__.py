@@ -1,1 +1,4 @@
-"""The generations of the protocol. Nothing here knows asyncio or a clock."""
+"""Bytes and text to packets and back, for every generation and both directions. No asyncio, no clock, no I/O.
+
+May import ``errors`` and ``config``.
+"""

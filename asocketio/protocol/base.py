@@ -10,23 +10,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from asocketio.protocol.fast_json import best_json
-from asocketio.protocol.json_codec import Json
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, ProtocolError
+from asocketio.protocol.fast_json import best_json
+from asocketio.protocol.json_codec import Json
 from asocketio.protocol.packet import Packet, PacketType
 
-__all__ = ["Body", "Decoder", "Encoded", "Form", "Frame", "Protocol"]
+__all__ = ["Body", "BodyFormat", "Decoder", "Encoded", "Frame", "Protocol"]
 
 Frame = str | bytes
 
 
-class Form(NamedTuple):
+class BodyFormat(NamedTuple):
     """How a client wants the bodies of one polling request."""
 
     text_only: bool = False
     """It cannot take binary bodies (``b64=1``)."""
-    script: int | None = None
+    jsonp_index: int | None = None
     """JSONP: answers are scripts that call the callback of this number, what it posts is an HTML form."""
 
 
@@ -43,15 +43,15 @@ class Encoded:
     """One packet in one generation's spelling, shared by all who receive it.
 
     ``frames`` are its websocket messages in order; ``size`` is their sum in characters and
-    bytes; ``framed`` is what goes over the wire for them, kept by the first to make it.
+    bytes; ``wire_bytes`` is what goes over the wire for them, kept by the first to make it.
     """
 
-    __slots__ = ("framed", "frames", "size")
+    __slots__ = ("frames", "size", "wire_bytes")
 
     def __init__(self, frames: tuple[Frame, ...]) -> None:
         self.frames = frames
         self.size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
-        self.framed: tuple[bytes, ...] | None = None
+        self.wire_bytes: tuple[bytes, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Encoded{self.frames!r}"
@@ -70,7 +70,7 @@ class Decoder(ABC):
         """
 
     @abstractmethod
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
         """The frames of a polling body, in order, each found when it is asked for: a body may hold 300 000.
 
         ``body`` is at most ``config.max_payload`` bytes. ``binary`` says that its Content-Type is
@@ -92,15 +92,15 @@ class Protocol(ABC):
     """The global namespace connects by itself, unasked; what ``recv_connect`` gets is the query of the URL."""
     global_is_connection: ClassVar[bool] = False
     """The global namespace is the connection: refused there, the handshake is; left, everything is."""
-    scripts_refusals: ClassVar[bool] = False
+    refuses_via_jsonp: ClassVar[bool] = False
     """By JSONP a refusal is a script, whatever its status: clients would hear nothing of another."""
-    roams: ClassVar[bool] = False
+    allows_transport_switch: ClassVar[bool] = False
     """Any request with the session's id carries it on, the newest first, and a broken one is only a gap."""
     answers_posts_first: ClassVar[bool] = False
     """A POST is answered before its packets are handled."""
-    confirms_again: ClassVar[bool] = False
+    acks_duplicate_connect: ClassVar[bool] = False
     """A connect to a namespace that the client is in is answered once more."""
-    forgives: ClassVar[tuple[type[ProtocolError], ...]] = ()
+    nonfatal_errors: ClassVar[tuple[type[ProtocolError], ...]] = ()
     """Errors of a client that cost it the packet, not the connection."""
     clients_send_errors: ClassVar[bool] = False
     """Clients may send error packets."""
@@ -132,15 +132,15 @@ class Protocol(ABC):
         """A new reader for one client."""
 
     @abstractmethod
-    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
         """The answer to a poll that carries ``frames``, at least one."""
 
     @abstractmethod
-    def farewell(self, reason: str) -> Packet:
+    def close_packet(self, reason: str) -> Packet:
         """What a poll is told when the socket has ended for ``reason``."""
 
     @abstractmethod
-    def refusal(self, error: HandshakeError, form: Form, method: str) -> Body:
+    def refusal(self, error: HandshakeError, form: BodyFormat, method: str) -> Body:
         """The answer to an HTTP request that reached no socket."""
 
     @abstractmethod

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, MalformedPacket, MalformedPayload
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Decoder, Encoded, Form, Frame, Protocol
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame, Protocol
 from asocketio.protocol.json_parser import Assembler
+from asocketio.protocol.packet import Packet, PacketType
 
 __all__ = ["EngineDecoder", "EngineIO", "from_base64"]
 
@@ -44,11 +44,11 @@ class EngineIO(Protocol):
             return None
         return Encoded((_DIGITS[packet.type] + packet.data,)) if packet.data else _BARE[packet.type]
 
-    def farewell(self, reason: str) -> Packet:
+    def close_packet(self, reason: str) -> Packet:
         # A client that closes releases its own poll: it expects a noop (Engine.IO protocol, "Closing").
         return Packet(PacketType.NOOP if reason == "transport close" else PacketType.CLOSE)
 
-    def refusal(self, error: HandshakeError, form: Form, method: str) -> Body:
+    def refusal(self, error: HandshakeError, form: BodyFormat, method: str) -> Body:
         # JSONP too gets the status: a script that fails to load is an error to its client, one that throws is not.
         content = _compact({"code": error.code, "message": error.message}).encode()
         return Body(content, b"application/json", error.status)

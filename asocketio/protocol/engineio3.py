@@ -6,14 +6,14 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from asocketio.protocol.json_codec import AsciiJson, Json
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, MalformedPayload, StrayPacket, UnknownPacket
-from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
-from asocketio.protocol.base import Body, Decoder, Encoded, Form, Frame
-from asocketio.protocols import jsonp
+from asocketio.protocol import jsonp
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import EngineDecoder, EngineIO, from_base64
+from asocketio.protocol.json_codec import AsciiJson, Json
 from asocketio.protocol.json_parser import Assembler, read_query, write
+from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
 from asocketio.protocol.utf16 import cut, length_at, units
 
 __all__ = ["EngineIO3"]
@@ -33,7 +33,7 @@ class EngineIO3(EngineIO):
     pings = "client"
     opens_global = True
     clients_send_errors = True
-    forgives = (StrayPacket, UnknownPacket)
+    nonfatal_errors = (StrayPacket, UnknownPacket)
 
     def __init__(self, json: Json | None = None) -> None:
         super().__init__(json)
@@ -56,12 +56,12 @@ class EngineIO3(EngineIO):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config, any_error=True))
 
-    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
         frames = list(frames)
-        if form.script is None and not form.text_only and _wants_binary(frames):
+        if form.jsonp_index is None and not form.text_only and _wants_binary(frames):
             return Body(b"".join(map(_binary_form, frames)), _BINARY)
         text = "".join(map(_text_form, frames))
-        return Body(text.encode()) if form.script is None else jsonp.script(f"___eio[{form.script}]", text)
+        return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"___eio[{form.jsonp_index}]", text)
 
     def namespace_sid(self, sessid: str, endpoint: str) -> str:
         return f"{endpoint}#{sessid}" if endpoint else sessid  # clients compute it themselves
@@ -89,11 +89,11 @@ class _Decoder(EngineDecoder):
             packet.data = read_query(query)
         return packet
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
             yield from _split_binary(body)
             return
-        text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
+        text = jsonp.text(body) if form.jsonp_index is None else jsonp.unescape(jsonp.field(body))
         at = 0
         while at < len(text):
             count, at = length_at(text, at, ":")

@@ -9,11 +9,11 @@ from typing import Any
 
 from asocketio.config import Config
 from asocketio.errors import MalformedPayload
-from asocketio.protocol.packet import EVENT, Packet
-from asocketio.protocol.base import Body, Decoder, Encoded, Form, Frame
-from asocketio.protocols import jsonp
+from asocketio.protocol import jsonp
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import EngineDecoder, EngineIO
 from asocketio.protocol.json_parser import Assembler, check_ack, head, write
+from asocketio.protocol.packet import EVENT, Packet
 
 __all__ = ["EngineIO4"]
 
@@ -45,9 +45,9 @@ class EngineIO4(EngineIO):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(Assembler(self.json, config))
 
-    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
         text = SEPARATOR.join(frame if isinstance(frame, str) else "b" + b64encode(frame).decode() for frame in frames)
-        return Body(text.encode()) if form.script is None else jsonp.script(f"___eio[{form.script}]", text)
+        return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"___eio[{form.jsonp_index}]", text)
 
     def namespace_sid(self, sessid: str, endpoint: str) -> str:
         return secrets.token_urlsafe(15)  # never the session's id: that one is a secret
@@ -56,9 +56,9 @@ class EngineIO4(EngineIO):
 class _Decoder(EngineDecoder):
     __slots__ = ()
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
             raise MalformedPayload("a binary body; this generation sends text")
-        text = jsonp.text(body) if form.script is None else jsonp.unescape(jsonp.field(body))
+        text = jsonp.text(body) if form.jsonp_index is None else jsonp.unescape(jsonp.field(body))
         for part in text.split(SEPARATOR):
             yield self.binary(part) if part.startswith("b") else part

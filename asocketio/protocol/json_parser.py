@@ -10,9 +10,9 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-from asocketio.protocol.json_codec import Json, StdJson, restore
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, PayloadTooLarge, UnexpectedPacket, UsageError
+from asocketio.protocol.json_codec import Json, StdJson, restore
 from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
 
 __all__ = [

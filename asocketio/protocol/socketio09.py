@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from asocketio.protocol.json_codec import AsciiJson, Json
 from asocketio.config import Config
 from asocketio.errors import (
     CannotCarry,
@@ -24,10 +23,11 @@ from asocketio.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
-from asocketio.protocol.base import Body, Decoder, Encoded, Form, Frame, Protocol
-from asocketio.protocols import jsonp
+from asocketio.protocol import jsonp
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame, Protocol
+from asocketio.protocol.json_codec import AsciiJson, Json
 from asocketio.protocol.json_parser import RESERVED_EVENTS, check_ack, check_name, read_query
+from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
 from asocketio.protocol.utf16 import cut, length_at, repaired, units
 
 __all__ = ["SocketIO09"]
@@ -71,11 +71,11 @@ class SocketIO09(Protocol):
     pings = "transport"
     opens_global = True
     global_is_connection = True
-    scripts_refusals = True
-    roams = True
+    refuses_via_jsonp = True
+    allows_transport_switch = True
     answers_posts_first = True
-    confirms_again = True
-    forgives = (MalformedPacket, MalformedPayload, UnexpectedPacket)
+    acks_duplicate_connect = True
+    nonfatal_errors = (MalformedPacket, MalformedPayload, UnexpectedPacket)
     clients_send_errors = True
     post_answer = Body(b"1")
 
@@ -96,23 +96,23 @@ class SocketIO09(Protocol):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(self.json)
 
-    def join(self, frames: Iterable[Frame], form: Form) -> Body:
+    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
         packets = [frame for frame in frames if isinstance(frame, str)]
         text = packets[0] if len(packets) == 1 else "".join(map(_framed, packets))
-        return Body(text.encode()) if form.script is None else jsonp.script(f"io.j[{form.script}]", text)
+        return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"io.j[{form.jsonp_index}]", text)
 
-    def farewell(self, reason: str) -> Packet:
+    def close_packet(self, reason: str) -> Packet:
         if reason in ("server namespace disconnect", "client namespace disconnect", "transport close"):
             return Packet(PacketType.DISCONNECT)  # clients told so do not come back
         return _COME_BACK
 
-    def refusal(self, error: HandshakeError, form: Form, method: str) -> Body:
+    def refusal(self, error: HandshakeError, form: BodyFormat, method: str) -> Body:
         if isinstance(error, UnknownSession):
             return self.post_answer if method == "POST" else self.join(self.encode(_COME_BACK).frames, form)
         status, words = _WORDS.get(type(error), (error.status, error.refused or error.message))
-        if form.script is None:
+        if form.jsonp_index is None:
             return Body(words.encode(errors="replace"), status=status)
-        return Body(f"io.j[{form.script}](new Error({json.dumps(words)}));".encode(), jsonp.SCRIPT)
+        return Body(f"io.j[{form.jsonp_index}](new Error({json.dumps(words)}));".encode(), jsonp.SCRIPT)
 
     def namespace_sid(self, sessid: str, endpoint: str) -> str:
         return sessid
@@ -222,8 +222,8 @@ class _Decoder(Decoder):
             parse(packet, data or "", self._json)
         return packet
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> Iterator[Frame]:
-        text = jsonp.text(body) if form.script is None else _quoted(jsonp.field(body))
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
+        text = jsonp.text(body) if form.jsonp_index is None else _quoted(jsonp.field(body))
         if not text.startswith(_MARK):
             yield text
             return

@@ -22,8 +22,8 @@ __all__ = [
     "PONG",
     "TEXT",
     "TOO_BIG",
-    "Broken",
     "Frames",
+    "WebSocketError",
     "frame",
     "frames_of",
 ]
@@ -47,7 +47,7 @@ LARGE = 16_384
 """Bytes from which a frame's payload is not copied behind its header: joining costs more than a second write."""
 
 
-class Broken(Exception):
+class WebSocketError(Exception):
     """The peer broke the protocol; ``code`` goes into the close frame."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -96,7 +96,7 @@ class Frames:
         something read.
 
         Raises:
-            Broken: the peer broke the protocol; nothing more can be read.
+            WebSocketError: the peer broke the protocol; nothing more can be read.
         """
         data, at = self._data, self._at
         left = len(data) - at
@@ -110,9 +110,9 @@ class Frames:
         first, second = data[at], data[at + 1]
         opcode = first & 0x0F
         if opcode not in _OPCODES:
-            raise Broken(1002, "invalid opcode")
+            raise WebSocketError(1002, "invalid opcode")
         if second < _MASKED:
-            raise Broken(1002, "incorrect masking")
+            raise WebSocketError(1002, "incorrect masking")
         length = second & 0x7F
         start = at + 6
         if length > 125:
@@ -122,7 +122,7 @@ class Frames:
                 return None
             length = int.from_bytes(data[at + 2 : start - 4])
         if length > self.limit - (0 if self._message is None else len(self._message)):
-            raise Broken(TOO_BIG, f"over {self.limit} bytes")
+            raise WebSocketError(TOO_BIG, f"over {self.limit} bytes")
         stop = start + length
         if len(data) < stop:
             self._wait(stop - at)
@@ -136,7 +136,7 @@ class Frames:
             except UnicodeDecodeError as error:
                 raise _not_text(error) from None
         if first & _RESERVED:
-            raise Broken(1002, "reserved bits must be 0")
+            raise WebSocketError(1002, "reserved bits must be 0")
         if opcode >= CLOSE:
             return self._control(first, opcode, payload)
         return self._fragment(first, opcode, payload)
@@ -151,23 +151,23 @@ class Frames:
 
     def _control(self, first: int, opcode: int, payload: bytes) -> tuple[int, Frame]:
         if len(payload) > 125:
-            raise Broken(1002, "control frame too long")
+            raise WebSocketError(1002, "control frame too long")
         if not first & _FIN:
-            raise Broken(1002, "fragmented control frame")
+            raise WebSocketError(1002, "fragmented control frame")
         if opcode == CLOSE:
             _check_close(payload)
             if self._message is not None:
-                raise Broken(1002, "incomplete fragmented message")
+                raise WebSocketError(1002, "incomplete fragmented message")
         return opcode, payload
 
     def _fragment(self, first: int, opcode: int, payload: bytes) -> tuple[int, Frame]:
         """Text or binary, whole or in parts; the message that is whole now, if it is."""
         if opcode == CONTINUATION:
             if self._message is None:
-                raise Broken(1002, "unexpected continuation frame")
+                raise WebSocketError(1002, "unexpected continuation frame")
             self._message += payload  # one buffer: a million fragments are no million objects
         elif self._message is not None:
-            raise Broken(1002, "expected a continuation frame")
+            raise WebSocketError(1002, "expected a continuation frame")
         elif first & _FIN:
             return opcode, payload
         else:
@@ -186,18 +186,18 @@ def _text(payload: bytes) -> str:
         raise _not_text(error) from None
 
 
-def _not_text(error: UnicodeDecodeError) -> Broken:
-    return Broken(1007, f"{error.reason} at position {error.start}")
+def _not_text(error: UnicodeDecodeError) -> WebSocketError:
+    return WebSocketError(1007, f"{error.reason} at position {error.start}")
 
 
 def _check_close(payload: bytes) -> None:
     """A close frame has no payload, or a code and a reason (RFC 6455, 5.5.1)."""
     if len(payload) == 1:
-        raise Broken(1002, "close frame too short")
+        raise WebSocketError(1002, "close frame too short")
     if payload:
         _text(payload[2:])
         if int.from_bytes(payload[:2]) not in _CLOSE_CODES:
-            raise Broken(1002, "invalid status code")
+            raise WebSocketError(1002, "invalid status code")
 
 
 def _heads(opcode: int) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Started: a coroutine that has run as far as it goes without waiting. Most need nothing more, and no deadline."""
+"""EagerCall: a coroutine that has run as far as it goes without waiting. Most need nothing more, and no deadline."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 
 from asocketio.runtime.clock import Clock
 
-__all__ = ["Started"]
+__all__ = ["EagerCall"]
 
 T = TypeVar("T")
 
 
-class Started(Generic[T]):
+class EagerCall(Generic[T]):
     """Runs the coroutine up to its first suspension, in the caller's own task; what it raises until then is raised.
 
     Where it is not ``done``, `finish` must be awaited at once. ``value`` is its result, once it is done.

@@ -1,4 +1,4 @@
-"""Stepper: runs a coroutine at once, in place, and gives it a task only from its first suspension on.
+"""EagerRunner: runs a coroutine at once, in place, and gives it a task only from its first suspension on.
 
 Most handlers never wait. Starting each in a task of its own costs 3 to 8 µs and a turn of the event
 loop; stepping it where the packet arrived costs under 1 µs. Code that runs so must not notice:
@@ -6,7 +6,7 @@ while it is stepped, ``asyncio.current_task()`` is the very task that will drive
 ``asyncio.timeout``, anyio scopes, self-cancellation and context variables work before and after
 the first suspension.
 
-That task is a *parked* one: a `Runner` waiting in a pool. `asyncio.tasks._enter_task` and
+That task is a *parked* one: a `PooledTask` waiting in a pool. `asyncio.tasks._enter_task` and
 ``_leave_task`` are the documented way for code that runs coroutines by itself to say which task is
 current (Python documentation, "Extending asyncio / Task lifetime support").
 """
@@ -16,35 +16,20 @@ from __future__ import annotations
 import asyncio
 from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage]
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from time import perf_counter
 from types import CoroutineType
 from typing import Any, NoReturn
 
+from asocketio.runtime.awaitables import Completed
 from asocketio.runtime.log import log
 
-__all__ = ["BLOCKED", "DONE", "Finished", "Runner", "Stepper", "Value", "complain_if_blocked"]
+__all__ = ["BLOCKED", "EagerRunner", "Finished", "PooledTask", "warn_if_blocked"]
 
 Finished = Callable[[Any, BaseException | None], None]
 """Called once with the result, or with None and the exception. It must not raise."""
 
-
-class Value:
-    """A result that is already there and may be awaited all the same."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self.value
-        yield
-
-
-DONE = Value(None)
-"""What sending returns when there is nothing to wait for: shared, so that the hot path makes no object."""
 
 _NOTHING: Any = object()
 BLOCKED = 0.1
@@ -53,14 +38,14 @@ BLOCKED = 0.1
 _PARKED = 64  # idle tasks kept for the next handlers that suspend; each is about 1 KB
 
 
-class Stepper:
+class EagerRunner:
     """Runs functions and coroutines for one event loop; owns the parked tasks."""
 
     __slots__ = ("_loop", "_parked", "closed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parked: list[Runner] = []
+        self._parked: list[PooledTask] = []
         self.closed = False
 
     def start(
@@ -77,11 +62,11 @@ class Stepper:
         except (KeyboardInterrupt, SystemExit):  # what ends the process
             raise
         except BaseException as error:
-            complain_if_blocked(finished, began)
+            warn_if_blocked(finished, began)
             finished(None, error)
             return None
-        complain_if_blocked(finished, began)
-        if type(result) is Runner:
+        warn_if_blocked(finished, began)
+        if type(result) is PooledTask:
             return result.then(finished)
         finished(result, None)
         return None
@@ -89,12 +74,12 @@ class Stepper:
     def step(self, context: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call ``function`` in ``context``; if it returns a coroutine, run that as far as it goes.
 
-        Gives, or raises, what it gave or raised; or the `Runner` that drives the rest of it, which must be told at
-        once, by `Runner.then`, whom to tell of the end. Other awaitables that ``function`` may return are awaited too.
+        Gives, or raises, what it gave or raised; or the `PooledTask` that drives the rest of it, which must be told at
+        once, by `PooledTask.then`, whom to tell of the end. Other awaitables that ``function`` returns are awaited.
         """
         loop = self._loop
         parked = self._parked
-        runner = parked.pop() if parked else Runner(loop, self)
+        runner = parked.pop() if parked else PooledTask(loop, self)
         if runner.wake is None or runner.wake.done():
             runner = self._sound(runner)
         task = runner.task
@@ -105,7 +90,7 @@ class Stepper:
         try:
             result = context.run(function, *args)
             if type(result) is not CoroutineType:
-                if type(result) is Value:
+                if type(result) is Completed:
                     result = result.value
                 elif hasattr(result, "__await__"):
                     result = _await(result)
@@ -133,13 +118,13 @@ class Stepper:
             parked.append(runner)
         return result
 
-    def _sound(self, runner: Runner) -> Runner:
+    def _sound(self, runner: PooledTask) -> PooledTask:
         """``runner``, or the next that is not worn out."""
         while runner.worn_out():
-            runner = self._parked.pop() if self._parked else Runner(self._loop, self)
+            runner = self._parked.pop() if self._parked else PooledTask(self._loop, self)
         return runner
 
-    def park(self, runner: Runner) -> bool:
+    def park(self, runner: PooledTask) -> bool:
         """Keep ``runner`` for later; False when it is worn out or there are enough."""
         if self.closed or runner.worn_out() or len(self._parked) >= _PARKED:
             runner.stop()
@@ -155,7 +140,7 @@ class Stepper:
         self._parked.clear()
 
 
-def complain_if_blocked(finished: Finished, began: float) -> None:
+def warn_if_blocked(finished: Finished, began: float) -> None:
     """Name what has kept the event loop to itself. ``str(finished)``, or the name of a function, says what it is."""
     took = perf_counter() - began
     if took > BLOCKED:
@@ -163,7 +148,7 @@ def complain_if_blocked(finished: Finished, began: float) -> None:
         log.warning("%s blocked the event loop for %.2f s: all clients waited", what, took)
 
 
-class Runner(Coroutine[Any, Any, None]):
+class PooledTask(Coroutine[Any, Any, None]):
     """What a parked task runs: itself a coroutine, which plays the one it was given.
 
     Being a coroutine object, not an ``async def``, it also receives a cancellation that comes
@@ -183,7 +168,7 @@ class Runner(Coroutine[Any, Any, None]):
         "wake",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stepper: Stepper) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, stepper: EagerRunner) -> None:
         self._stepper = stepper
         self._coro: Coroutine[Any, Any, Any] | None = None
         self._yielded: Any = _NOTHING
@@ -258,7 +243,7 @@ class Runner(Coroutine[Any, Any, None]):
             self._coro = None
 
     def __await__(self) -> NoReturn:
-        raise RuntimeError("a Runner belongs to its task")
+        raise RuntimeError("a PooledTask belongs to its task")
 
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
         started = perf_counter()
@@ -273,7 +258,7 @@ class Runner(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._coro, self._error = None, error
         finally:
-            complain_if_blocked(self._finished, started)
+            warn_if_blocked(self._finished, started)
         self.wake = None
         if self._stepper.park(self):
             wake = self._park()  # parked before `report`, which may start the next handler

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from time import monotonic
 
-__all__ = ["HideSessions", "Throttle", "log", "shown"]
+__all__ = ["HideSessions", "ThrottledLog", "log", "shown"]
 
 log = logging.getLogger("asocketio")
 
@@ -41,7 +41,7 @@ def shown(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-class Throttle:
+class ThrottledLog:
     """Writes the first line of a kind at once, then at most one each `WINDOW` seconds, with the number left out.
 
     ``kind`` is one of the package's own words. ``about`` may come from a client: what is about

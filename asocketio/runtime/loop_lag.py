@@ -1,4 +1,4 @@
-"""Lag: whether the event loop itself was blocked. Then silence is not the clients' fault."""
+"""LoopLagMonitor: whether the event loop itself was blocked. Then silence is not the clients' fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from asocketio.runtime.clock import Clock, Timer
 from asocketio.runtime.log import log
 
-__all__ = ["INTERVAL", "STALL", "Lag"]
+__all__ = ["INTERVAL", "STALL", "LoopLagMonitor"]
 
 INTERVAL = 1.0
 """Seconds between two looks at the clock."""
@@ -16,7 +16,7 @@ STALL = 1.0
 """Seconds of lateness from which the loop counts as blocked: a warning says so, and no client is blamed for it."""
 
 
-class Lag:
+class LoopLagMonitor:
     """Looks at the clock each `INTERVAL` while it runs, and remembers when it last came too late."""
 
     __slots__ = ("_clock", "_due", "_ended", "_report", "_timer")
@@ -40,7 +40,7 @@ class Lag:
             self._timer.cancel()
             self._timer = None
 
-    def excuses(self, since: float) -> bool:
+    def stalled_since(self, since: float) -> bool:
         """Whether the loop was blocked for a while since then, or comes to its timers too late just now."""
         now = self._clock.now()
         return self._ended > since or (self._timer is not None and now - self._due >= STALL)

@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 
 from asocketio.runtime.clock import Clock, Timer
 
-__all__ = ["Deadlines", "Line"]
+__all__ = ["Deadlines", "TimerQueue"]
 
 T = TypeVar("T")
 
 
-class Line(Generic[T]):
+class TimerQueue(Generic[T]):
     """Deadlines of ``seconds`` each; ``expired(item, due)`` is called when one has passed. It must not raise."""
 
     __slots__ = ("_deadlines", "_due", "_expired", "seconds")
@@ -67,13 +67,13 @@ class Deadlines:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lines: list[Line[object]] = []
+        self._lines: list[TimerQueue[object]] = []
         self._timer: Timer | None = None
         self._when = 0.0
 
-    def line(self, seconds: float, expired: Callable[[T, float], None]) -> Line[T]:
+    def line(self, seconds: float, expired: Callable[[T, float], None]) -> TimerQueue[T]:
         """A new line of deadlines that are ``seconds`` long."""
-        line = Line(self, seconds, expired)
+        line = TimerQueue(self, seconds, expired)
         self._lines.append(line)  # type: ignore[arg-type]  # each line keeps its own kind of item
         return line
 
@@ -84,13 +84,13 @@ class Deadlines:
                 return
             self._timer.cancel()
         self._when = due
-        self._timer = self._clock.call_later(max(due - self._clock.now(), 0.0), self._ring)
+        self._timer = self._clock.call_later(max(due - self._clock.now(), 0.0), self._fire)
 
-    def ring(self) -> None:
+    def fire_due(self) -> None:
         """Expire what is due now, whether or not the timer has had its turn yet."""
         if self._timer is not None and self._when <= self._clock.now():
             self._timer.cancel()
-            self._ring()
+            self._fire()
 
     def stop_if_idle(self) -> None:
         """Cancel the timer if there is nothing to wait for."""
@@ -98,7 +98,7 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         now = self._clock.now()
         for line in self._lines:

@@ -15,9 +15,9 @@ import gc
 import os
 import sys
 
-__all__ = ["TUNE", "tune"]
+__all__ = ["TUNE_ENV", "tune"]
 
-TUNE = "ASOCKETIO_TUNE"
+TUNE_ENV = "ASOCKETIO_TUNE"
 """Set to ``1`` in the environment by the ``asocketio`` command, unless it is there: the processes it starts `tune`."""
 
 THRESHOLDS = 10_000, 50, 100
@@ -36,7 +36,7 @@ def tune() -> None:
 
     Only where the command asks for it.
     """
-    if os.environ.get(TUNE) == "1":
+    if os.environ.get(TUNE_ENV) == "1":
         gc.collect()
         gc.freeze()
         gc.set_threshold(*THRESHOLDS)

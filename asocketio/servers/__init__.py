@@ -1,1 +1,4 @@
-"""The fast lane: websocket frames straight from the server's transport to the socket, and back."""
+"""uvicorn's own protocol classes, which carry a websocket without ASGI messages.
+
+May import ``transports`` and what is below it.
+"""

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from asocketio.runtime.clock import Timer
 from asocketio.errors import ProtocolError
+from asocketio.protocol.base import Decoder, Encoded, Frame
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.websocket_frames import (
     BINARY,
     CLOSE,
@@ -19,14 +20,13 @@ from asocketio.protocol.websocket_frames import (
     PONG,
     TEXT,
     TOO_BIG,
-    Broken,
     Frames,
+    WebSocketError,
     frame,
     frames_of,
 )
+from asocketio.runtime.clock import Timer
 from asocketio.runtime.log import log
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Decoder, Encoded, Frame
 from asocketio.session.socket import Socket, SocketState
 from asocketio.transports.base import Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
@@ -36,14 +36,14 @@ __all__ = ["Connection"]
 GOODBYE = 5.0
 """Seconds for the peer to read what is left and to answer a close; then the connection is cut."""
 
-BITE = 262_144
+WRITE_CHUNK = 262_144
 """Bytes that are handed to the transport before it is asked whether it can take more: its buffer counts, too."""
 
 _NORMAL = (1000).to_bytes(2)
 
 
 class Connection(Transport, asyncio.Protocol):
-    """One websocket. ``greeting`` is the answer that accepts it: it goes out with the first thing that is said.
+    """One websocket. ``accept_response`` is the answer that accepts it: it goes out with the first thing that is said.
 
     ``early`` is what the peer has sent already; ``lost`` is called at its end.
     """
@@ -54,13 +54,13 @@ class Connection(Transport, asyncio.Protocol):
         self,
         transport: asyncio.Transport,
         limit: int,
-        greeting: bytes = b"",
+        accept_response: bytes = b"",
         early: bytes = b"",
         lost: Callable[[Exception | None], None] | None = None,
     ) -> None:
         self._transport = transport
         self._frames = Frames(limit)
-        self._greeting = greeting
+        self._accept_response = accept_response
         self._on_lost = lost
         if early:
             self._frames.push(early)
@@ -69,13 +69,13 @@ class Connection(Transport, asyncio.Protocol):
         # asyncio's own transports forget to say that their buffer is full in `writelines`, in 3.12 before 3.12.9 and in
         # 3.13 before 3.13.2 (CVE-2024-12254), and join what they are given in 3.11. uvloop's saves a system call.
         self._at_once = not type(transport).__module__.startswith("asyncio.")
-        self._blocked = False
+        self._write_paused = False
         """The transport's buffer is full."""
-        self._stopped = False
+        self._reading_paused = False
         """The transport does not read."""
         self._paused = False
         """The socket has enough for now."""
-        self._deaf = False
+        self._discarding = False
         """The peer has said goodbye, or broken the protocol: nothing it sends counts any more."""
         self._reading_later = True
         """What has come is read in a later turn of the loop: first somebody must be there to take it."""
@@ -92,7 +92,7 @@ class Connection(Transport, asyncio.Protocol):
     # What the server's protocol object passes on.
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._discarding:
             return
         self._frames.push(data)
         if not self._paused and not self._reading_later:
@@ -113,14 +113,14 @@ class Connection(Transport, asyncio.Protocol):
         """Hand the frames that are there to the socket, a slice of them at a time."""
         self._reading_later = False
         self._next_read = None
-        if self._deaf:
+        if self._discarding:
             return
         frames, take = self._frames, self._take
         try:
             for _ in range(SLICE):
                 found = frames.next()
                 if found is None:
-                    if self._stopped:
+                    if self._reading_paused:
                         self._stop_reading(False)
                     return
                 opcode, payload = found
@@ -131,18 +131,18 @@ class Connection(Transport, asyncio.Protocol):
                 elif not self._closing and not take(payload):
                     self._pause()
                     return
-                if self._deaf:
+                if self._discarding:
                     return
                 take = self._take
-        except Broken as error:
+        except WebSocketError as error:
             self._break(error)
             return
         self._stop_reading(True)  # until what is here has been handled
         self._read_soon()
 
     def _stop_reading(self, stopped: bool) -> None:
-        if stopped is not self._stopped and not self._lost:
-            self._stopped = stopped
+        if stopped is not self._reading_paused and not self._lost:
+            self._reading_paused = stopped
             if stopped:
                 self._transport.pause_reading()
             else:
@@ -150,12 +150,12 @@ class Connection(Transport, asyncio.Protocol):
 
     def _control(self, opcode: int, payload: Frame) -> None:
         assert isinstance(payload, bytes)
-        if opcode == PING and not self._blocked:  # who does not read gets no more to read
+        if opcode == PING and not self._write_paused:  # who does not read gets no more to read
             self._transport.write(frame(PONG, payload))
         elif opcode == CLOSE:
             self._answer_close(payload)
 
-    def _break(self, error: Broken) -> None:
+    def _break(self, error: WebSocketError) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
         socket = self._socket
         self._answer_close(
@@ -163,16 +163,16 @@ class Connection(Transport, asyncio.Protocol):
             "transport error" if error.code == TOO_BIG else "transport close",
         )
         if error.code == TOO_BIG and socket is not None:
-            socket.limited("max_payload")
-            socket.server.complaints.warning(
+            socket.count_limit("max_payload")
+            socket.server.throttled_log.warning(
                 "payload", "%s: closed, a message %s (max_payload, --ws-max-size)", socket.sid_in(""), error.reason
             )
 
     def _answer_close(self, goodbye: bytes, reason: str = "transport close") -> None:
         """The end by the peer: what is due to it goes out first."""
-        self._deaf = True
+        self._discarding = True
         self.flush()
-        self._shut(goodbye)
+        self._send_close(goodbye)
         self._transport.close()
         self._ended(reason)
 
@@ -190,7 +190,7 @@ class Connection(Transport, asyncio.Protocol):
         if not self._paused and self._socket is not None:
             self._paused = True
             self._stop_reading(True)
-            self._socket.on_readable(self._resume)
+            self._socket.add_readable_callback(self._resume)
 
     def _resume(self) -> None:
         if self._paused and not self._lost:
@@ -199,7 +199,7 @@ class Connection(Transport, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._lost = self._closing = self._deaf = True
+        self._lost = self._closing = self._discarding = True
         if self._deadline is not None:
             self._deadline.cancel()
         self._ended()
@@ -211,12 +211,12 @@ class Connection(Transport, asyncio.Protocol):
         if on_lost is not None:
             on_lost(exc)
 
-    def call_ended(self, error: BaseException | None) -> None:
+    def on_call_done(self, error: BaseException | None) -> None:
         """The ASGI call that led here has ended: well, once the socket has a life of its own."""
         if error is not None:
             log.error("a websocket's call raised %r", error, exc_info=error)
         if self._socket is None and self._probe is None and self._holding is None:
-            self._shut(_NORMAL)
+            self._send_close(_NORMAL)
 
     def shutdown(self) -> None:
         """Close, whoever is there."""
@@ -225,27 +225,27 @@ class Connection(Transport, asyncio.Protocol):
             if socket.server.closing:
                 return  # its turn comes
             socket.close("server shutting down")
-        self._shut(_NORMAL)
+        self._send_close(_NORMAL)
 
     # Out.
 
     def flush(self) -> None:
         socket = self._socket
-        if self._blocked or self._closing or socket is None or socket.transport is not self:
+        if self._write_paused or self._closing or socket is None or socket.transport is not self:
             return
         outbox = socket.outbox
-        while outbox.size and not self._blocked:
-            self._write_out(outbox.take_some(BITE))
+        while outbox.size and not self._write_paused:
+            self._write_out(outbox.take_some(WRITE_CHUNK))
 
     def _write_out(self, packets: list[Encoded]) -> None:
         """Everything with one call, where that is safe."""
-        if len(packets) == 1 and (framed := packets[0].framed or _framed(packets[0])) and len(framed) == 1:
+        if len(packets) == 1 and (framed := packets[0].wire_bytes or _framed(packets[0])) and len(framed) == 1:
             self._transport.write(framed[0])  # as most turns have no more for one client
             return
         joined: list[bytes] = []
         parts: list[bytes] = []
         for encoded in packets:
-            framed = encoded.framed or _framed(encoded)
+            framed = encoded.wire_bytes or _framed(encoded)
             if len(framed) == 1:
                 joined.append(framed[0])
                 continue
@@ -263,33 +263,33 @@ class Connection(Transport, asyncio.Protocol):
             self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
 
     def pause_writing(self) -> None:
-        self._blocked = True
+        self._write_paused = True
 
     def resume_writing(self) -> None:
-        self._blocked = False
+        self._write_paused = False
         if self._ending:
             self.end()
         else:
             self.flush()
 
     @property
-    def ready(self) -> bool:
-        return not self._blocked
+    def writable(self) -> bool:
+        return not self._write_paused
 
     def end(self) -> None:
         self._ending = True
         self.flush()
-        if not self._blocked:
-            self._shut(_NORMAL)
+        if not self._write_paused:
+            self._send_close(_NORMAL)
         elif self._deadline is None:
             self._cut_later()
 
-    def _shut(self, reason: bytes) -> None:
+    def _send_close(self, reason: bytes) -> None:
         """Say goodbye. The peer answers that and ends the connection; ended at once, it may lose what is under way."""
         if self._closing:
             return
         self._closing = True
-        self._greet(frame(CLOSE, reason))
+        self._accept(frame(CLOSE, reason))
         if self._deadline is None:
             self._cut_later()
         self._begin(_drop)  # the peer's own goodbye is still to be read
@@ -302,18 +302,18 @@ class Connection(Transport, asyncio.Protocol):
     def open(self, socket: Socket) -> None:
         """Answer the handshake, and carry ``socket`` from its beginning."""
         handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
-        self._greet(frame(TEXT, handshake.encode()))
+        self._accept(frame(TEXT, handshake.encode()))
         self.take_over(socket)
 
-    def _greet(self, data: bytes = b"") -> None:
+    def _accept(self, data: bytes = b"") -> None:
         """Accept the websocket, if that is still to be done, and send ``data`` with it: one write for both."""
-        greeting, self._greeting = self._greeting, b""
-        if greeting or data:
-            self._transport.write(greeting + data)
+        accept_response, self._accept_response = self._accept_response, b""
+        if accept_response or data:
+            self._transport.write(accept_response + data)
 
     def take_over(self, socket: Socket) -> None:
         """Carry ``socket``, in place of what carried it until now."""
-        self._greet()
+        self._accept()
         former = socket.transport
         self._socket, self._probe = socket, None
         self._begin(socket.receive)
@@ -327,32 +327,32 @@ class Connection(Transport, asyncio.Protocol):
         """Carry a session that another request has opened (0.9), once what came by a POST is in."""
         if self._lost:
             return
-        self._greet()
+        self._accept()
         if not socket.connected:
-            self.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
-        elif socket.posting is not None:
-            self.hold(socket.posting.done, lambda: self.roam(socket))
+            self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
+        elif socket.incoming_post is not None:
+            self.hold(socket.incoming_post.done, lambda: self.roam(socket))
         else:
             self.take_over(socket)
 
     def dismiss(self, frames: tuple[Frame, ...]) -> None:
         """Send ``frames`` and close."""
         self.write(frames)
-        self._shut(_NORMAL)
+        self._send_close(_NORMAL)
 
     def upgrade(self, socket: Socket) -> None:
         """Prove this websocket and take a polling session over (Engine.IO)."""
         if not may_upgrade(socket):
-            self._shut(_NORMAL)  # refused with a status, clients would take the session for lost
+            self._send_close(_NORMAL)  # refused with a status, clients would take the session for lost
             return
-        self._greet()
+        self._accept()
         self._probe = Probe(self, socket)
         self._begin(self._probe.take)
         socket.upgrade = self._probe
 
     def write(self, frames: tuple[Frame, ...]) -> None:
         """Send frames past the outbox."""
-        self._greet()
+        self._accept()
         for part in frames_of(frames):
             self._transport.write(part)
 
@@ -373,7 +373,7 @@ class Connection(Transport, asyncio.Protocol):
 
 def _framed(encoded: Encoded) -> tuple[bytes, ...]:
     """The bytes of a packet, made by the first who sends it."""
-    framed = encoded.framed = frames_of(encoded.frames)
+    framed = encoded.wire_bytes = frames_of(encoded.frames)
     return framed
 
 
@@ -415,8 +415,8 @@ class Probe:
 
     def _upgrade(self) -> bool:
         """The client has chosen this websocket; what it sent by polling comes first."""
-        if self._socket.posting is not None:
-            self._connection.hold(self._socket.posting.done, self._take_over)
+        if self._socket.incoming_post is not None:
+            self._connection.hold(self._socket.incoming_post.done, self._take_over)
             return False
         self._take_over()
         return True

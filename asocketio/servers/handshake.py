@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from asocketio.asgi.responses import Headers
+from asocketio.asgi.types import Headers
 
 __all__ = ["Upgraded", "read_request", "switching"]
 

@@ -1,18 +1,18 @@
-"""LaneOpening: a websocket on the fast lane that asks for a session."""
+"""TakeoverHandshake: a websocket on the fast lane that asks for a session."""
 
 from __future__ import annotations
 
 import typing
 
-from asocketio.asgi.responses import Headers
+from asocketio.asgi.types import Headers, Message, Scope, Send
 from asocketio.servers.connection import Connection
 from asocketio.session.socket import Socket
-from asocketio.transports.base import Message, Opening, Scope, Send
+from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["LaneOpening", "Way", "way_of"]
+__all__ = ["ServerTakeover", "TakeoverHandshake", "find_takeover"]
 
 
-class Way(typing.Protocol):
+class ServerTakeover(typing.Protocol):
     """The server's side of the fast lane, found in ``scope["extensions"]``."""
 
     def claim(self, headers: Headers, limit: int) -> Connection | None:
@@ -23,18 +23,18 @@ class Way(typing.Protocol):
         """Wait until the client has gone."""
 
 
-def way_of(scope: Scope) -> Way | None:
+def find_takeover(scope: Scope) -> ServerTakeover | None:
     """The fast lane, where the server has one."""
-    way: Way | None = (scope.get("extensions") or {}).get("asocketio.lane")
+    way: ServerTakeover | None = (scope.get("extensions") or {}).get("asocketio.takeover")
     return way
 
 
-class LaneOpening(Opening):
+class TakeoverHandshake(HandshakeTransport):
     """Until it is answered it is an ASGI call like any other; then a `Connection` carries the socket."""
 
     name = "websocket"
 
-    def __init__(self, way: Way, send: Send, headers: Headers) -> None:
+    def __init__(self, way: ServerTakeover, send: Send, headers: Headers) -> None:
         self._way = way
         self._send = send
         self._headers = headers

@@ -1,8 +1,8 @@
-"""A websocket protocol class for uvicorn: ``uvicorn --ws asocketio.servers.uvicorn:Lane``.
+"""A websocket protocol class for uvicorn: ``uvicorn --ws asocketio.servers.uvicorn:WebSocketProtocol``.
 
 Every websocket begins as an ordinary ASGI call. Where that call comes to a `SocketIOApp`, the app takes the connection
-itself (`Lane.claim`): frames then go from `data_received` to `Socket.receive`, and one write per turn of the event loop
-takes what is due. Where it comes to anything else, uvicorn's own class serves it.
+itself (`WebSocketProtocol.claim`): frames then go from `data_received` to `Socket.receive`, and one write per turn of
+the event loop takes what is due. Where it comes to anything else, uvicorn's own class serves it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.utils import get_client_addr, get_local_addr, get_path_with_query_string, get_remote_addr, is_ssl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from asocketio.asgi.types import Message, Scope
+from asocketio.runtime.log import log
 from asocketio.servers.connection import Connection
 from asocketio.servers.handshake import Upgraded, read_request, switching
-from asocketio.runtime.log import log
-from asocketio.transports.base import Message, Scope
+from asocketio.servers.write_coalescer import WriteCoalescer
 
 if TYPE_CHECKING:
-    from asocketio.asgi.responses import Headers
+    from asocketio.asgi.types import Headers
 
-__all__ = ["Lane"]
+__all__ = ["HTTPProtocol", "WebSocketProtocol", "coalescing"]
 
 EARLY = 65_536
 """Bytes that a client may send before it is answered; then it is not read."""
@@ -32,7 +34,7 @@ EARLY = 65_536
 _CONNECT: Message = {"type": "websocket.connect"}
 
 
-class Lane(asyncio.Protocol):
+class WebSocketProtocol(asyncio.Protocol):
     """One connection. Whatever serves it in the end, uvicorn talks to this object."""
 
     def __init__(
@@ -131,7 +133,7 @@ class Lane(asyncio.Protocol):
             "headers": request.headers,
             "subprotocols": request.subprotocols,
             "state": self.app_state.copy(),
-            "extensions": {"websocket.http.response": {}, "asocketio.lane": self},
+            "extensions": {"websocket.http.response": {}, "asocketio.takeover": self},
         }
         self._done = self.loop.create_future()
         task = self.loop.create_task(self._run(self.scope))
@@ -147,7 +149,7 @@ class Lane(asyncio.Protocol):
         done = self._done
         assert done is not None
         if self.served is not None:
-            self.served.call_ended(error)
+            self.served.on_call_done(error)
             return
         self._adopt()
         if error is None:
@@ -209,9 +211,9 @@ class Lane(asyncio.Protocol):
         if logger.isEnabledFor(logging.INFO) and self.scope is not None:
             scope: Any = self.scope
             logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(scope), get_path_with_query_string(scope))
-        greeting = switching(self._request.key, [*self.server_state.default_headers, *headers])
+        accept_response = switching(self._request.key, [*self.server_state.default_headers, *headers])
         limit = min(limit, self.config.ws_max_size)
-        self.served = Connection(self.transport, limit, greeting, self._early, self._gone)
+        self.served = Connection(self.transport, limit, accept_response, self._early, self._gone)
         if self._early:
             self.transport.resume_reading()
         self._head, self._early, self._request, self.scope = b"", b"", None, None
@@ -233,7 +235,7 @@ class Lane(asyncio.Protocol):
 class _Adopted(WebSocketsSansIOProtocol):
     """uvicorn's own class, for a call that is running already."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: WebSocketProtocol) -> None:
         super().__init__(lane.config, lane.server_state, lane.app_state, lane.loop)
         self._call = lane._done  # pyright: ignore[reportPrivateUsage]
         if self._call is not None:
@@ -246,3 +248,30 @@ class _Adopted(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # it removes itself, and may not have been there
         super().connection_lost(exc)
+
+
+def coalescing(base: Any) -> Any:
+    """``base``, one of uvicorn's HTTP classes, over a `WriteCoalescer` transport."""
+    return type("HTTPProtocol", (_Coalescing, base), {"__doc__": coalescing.__doc__})
+
+
+class _Coalescing:
+    transport: Any
+    loop: asyncio.AbstractEventLoop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(WriteCoalescer(transport, self.loop))  # type: ignore[misc]
+
+    def eof_received(self) -> None:
+        """The transport closes itself behind this: what is held goes out before."""
+        self.transport.flush()
+        super().eof_received()  # type: ignore[misc]
+
+    def handle_websocket_upgrade(self, *request: Any) -> None:
+        """A websocket class takes over: it writes in its own way."""
+        self.transport.flush()
+        self.transport = self.transport.direct
+        super().handle_websocket_upgrade(*request)  # type: ignore[misc]
+
+
+HTTPProtocol = coalescing(AutoHTTPProtocol)

@@ -1,8 +1,7 @@
-"""An HTTP protocol class for uvicorn: ``uvicorn --http asocketio.servers.write_coalescer:JoinedHTTP``.
+"""WriteCoalescer: what is written in one turn of the event loop is one system call.
 
-It is uvicorn's own class, whichever it would take, but what a turn of the event loop writes goes out at once: uvicorn
-writes the head and the body of a response one after the other, and each write is a system call. A response to a poll
-is small, so that is a fifth of its cost.
+uvicorn writes the head and the body of a response one after the other, and each write is a system call. A response to
+a poll is small, so joining them saves a fifth of its cost.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
 from asocketio.protocol.websocket_frames import LARGE
 
-__all__ = ["Joined", "JoinedHTTP", "joining"]
+__all__ = ["WriteCoalescer"]
 
 
-class Joined:
+class WriteCoalescer:
     """A transport whose small writes wait for the end of the turn, and go out as one. All else is the transport's."""
 
     __slots__ = ("_held", "_loop", "direct")
@@ -53,30 +50,3 @@ class Joined:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.direct, name)
-
-
-def joining(base: Any) -> Any:
-    """``base``, one of uvicorn's HTTP classes, over a `Joined` transport."""
-    return type("JoinedHTTP", (_Joining, base), {"__doc__": joining.__doc__})
-
-
-class _Joining:
-    transport: Any
-    loop: asyncio.AbstractEventLoop
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(Joined(transport, self.loop))  # type: ignore[misc]
-
-    def eof_received(self) -> None:
-        """The transport closes itself behind this: what is held goes out before."""
-        self.transport.flush()
-        super().eof_received()  # type: ignore[misc]
-
-    def handle_websocket_upgrade(self, *request: Any) -> None:
-        """A websocket class takes over: it writes in its own way."""
-        self.transport.flush()
-        self.transport = self.transport.direct
-        super().handle_websocket_upgrade(*request)  # type: ignore[misc]
-
-
-JoinedHTTP = joining(AutoHTTPProtocol)

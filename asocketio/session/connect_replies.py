@@ -6,30 +6,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from asocketio.errors import StrayPacket, UsageError
-from asocketio.runtime.log import log
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
 
-__all__ = ["say_again", "say_refused", "say_unknown"]
+__all__ = ["ack_duplicate_connect", "send_connect_error", "send_unknown_namespace"]
 
 
-def say_again(socket: Socket, endpoint: str) -> None:
+def ack_duplicate_connect(socket: Socket, endpoint: str) -> None:
     """It is in there already.
 
     Raises:
         StrayPacket: its generation does not ask twice.
     """
-    if not socket.protocol.confirms_again:
+    if not socket.protocol.acks_duplicate_connect:
         raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
     socket.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
 
 
-def say_unknown(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
+def send_unknown_namespace(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
     """There is no such namespace."""
     if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
         socket.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
         return
-    socket.server.complaints.warning(
+    socket.server.throttled_log.warning(
         "namespace", "%s: refused the namespace %r; declared are %s",
         socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in declared], fields=socket.fields(),
     )  # fmt: skip
@@ -37,7 +37,7 @@ def say_unknown(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
     socket.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
 
 
-def say_refused(socket: Socket, endpoint: str, data: dict[str, Any]) -> None:
+def send_connect_error(socket: Socket, endpoint: str, data: dict[str, Any]) -> None:
     """The program refused it: ``data`` has a message, and what else the program gave."""
     try:
         answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data))

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from asocketio.session.connect_replies import say_again, say_refused, say_unknown
 from asocketio.errors import ConnectionRefused, Overflow, ProtocolError, Refused, StrayPacket, UsageError
-from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure
-from asocketio.session.handlers import initialize
+from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
+from asocketio.runtime.eager_runner import BLOCKED, PooledTask, warn_if_blocked
 from asocketio.runtime.log import log
+from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
+from asocketio.session.handler_call import HandlerCall
+from asocketio.session.handlers import initialize
 from asocketio.session.member import CONNECTING, JOINED, LEFT, Member
 from asocketio.session.metering import timed
-from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
+from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure
 from asocketio.session.socket import OPEN, Socket
-from asocketio.runtime.eager_runner import BLOCKED, Runner, complain_if_blocked
-from asocketio.session.handler_call import Work
 
 if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
@@ -43,11 +43,11 @@ class Dispatcher:
     """The packets of one socket, on their way to its namespaces."""
 
     __slots__ = (
-        "_alone",
         "_context",
+        "_exclusive",
         "_idle",
         "_limit",
-        "_pumping",
+        "_running_backlog",
         "_size",
         "_stepper",
         "_suspended",
@@ -70,9 +70,9 @@ class Dispatcher:
         self._context = context
         self.backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
         self._size = 0
-        self._alone = False
-        self._pumping = False
-        self._suspended: set[Work] | None = None
+        self._exclusive = False
+        self._running_backlog = False
+        self._suspended: set[HandlerCall] | None = None
         self._idle: asyncio.Future[None] | None = None
 
     @property
@@ -96,7 +96,7 @@ class Dispatcher:
         """
         if not self.backlog:
             if packet.type is EVENT:
-                if self.running < self._limit and not self._alone:
+                if self.running < self._limit and not self._exclusive:
                     self._start_event(packet)
                     return
             elif self._may_start(packet):
@@ -108,13 +108,13 @@ class Dispatcher:
         config = self.socket.config
         if self._size - size > config.max_backlog or len(backlog) > config.max_backlog_packets:
             self._drop_backlog()  # it was full before this one
-            self.socket.flooded()
+            self.socket.close_flooding()
 
-    def submit_goodbye(self, member: Member) -> None:
+    def enqueue_disconnect(self, member: Member) -> None:
         """End a member after what is being handled; never in place, for its own handler may be asking."""
         goodbye = Packet(PacketType.DISCONNECT, member.endpoint, data=member)
         self._queue.append((goodbye, 0))
-        asyncio.get_running_loop().call_soon(self._pump)
+        asyncio.get_running_loop().call_soon(self._run_backlog)
 
     @property
     def _queue(self) -> deque[tuple[Packet, int]]:
@@ -123,9 +123,9 @@ class Dispatcher:
         return self.backlog
 
     def _may_start(self, packet: Packet) -> bool:
-        if self._alone:
+        if self._exclusive:
             return False
-        if packet.type in _ALONE:
+        if packet.type in _EXCLUSIVE:
             return self.running == 0
         return self.running < self._limit
 
@@ -143,14 +143,14 @@ class Dispatcher:
         except (KeyboardInterrupt, SystemExit):  # what ends the process
             raise
         except BaseException as error:
-            work = Work(self, packet)
-            complain_if_blocked(work, began)
+            work = HandlerCall(self, packet)
+            warn_if_blocked(work, began)
             self.finished(work, None, error)
             return
         if perf_counter() - began > BLOCKED:
-            complain_if_blocked(Work(self, packet), began)
-        if type(result) is Runner:
-            work = Work(self, packet)
+            warn_if_blocked(HandlerCall(self, packet), began)
+        if type(result) is PooledTask:
+            work = HandlerCall(self, packet)
             work.task = result.then(work)
             self._watch(work)
             return
@@ -163,8 +163,8 @@ class Dispatcher:
                 self._go_on()
 
     def _start(self, packet: Packet) -> None:
-        alone = packet.type in _ALONE
-        if alone:
+        exclusive = packet.type in _EXCLUSIVE
+        if exclusive:
             handler: Any = self._connect if packet.type is PacketType.CONNECT else self._disconnect
         else:
             member = self._member(packet)
@@ -172,10 +172,10 @@ class Dispatcher:
                 return
             handler = self._timed(member, member.namespace.process_packet)
         self.running += 1
-        self._alone = alone
-        self._run(Work(self, packet, alone), handler, packet)
+        self._exclusive = exclusive
+        self._run(HandlerCall(self, packet, exclusive), handler, packet)
 
-    def _run(self, work: Work, function: Callable[..., Any], *args: Any) -> None:
+    def _run(self, work: HandlerCall, function: Callable[..., Any], *args: Any) -> None:
         work.task = self._stepper.start(self._context.copy(), work, function, *args)
         if work.task is not None:
             self._watch(work)
@@ -191,24 +191,24 @@ class Dispatcher:
         member = self.socket.members.get(packet.endpoint)
         if member is not None and not member.leaving and member.state is not LEFT:
             return member
-        if member is None and packet.endpoint not in self.socket.left:
+        if member is None and packet.endpoint not in self.socket.former_namespaces:
             raise StrayPacket(
                 f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
             )
         return None
 
-    def _watch(self, work: Work) -> None:
+    def _watch(self, work: HandlerCall) -> None:
         if self._suspended is None:
             self._suspended = set()
         self._suspended.add(work)
         self.socket.server.watch(work)
 
-    def finished(self, work: Work, result: Any, error: BaseException | None) -> None:
+    def finished(self, work: HandlerCall, result: Any, error: BaseException | None) -> None:
         """A handler has ended: answer its ack, and start what waits."""
         if work.packet.type is not ACK:
             self.running -= 1
-        if work.alone:
-            self._alone = False
+        if work.exclusive:
+            self._exclusive = False
         if work.task is not None and self._suspended is not None:
             self._suspended.discard(work)
             self.socket.server.unwatch(work)
@@ -222,8 +222,8 @@ class Dispatcher:
 
     def _go_on(self) -> None:
         """A handler has ended: start what waits, or say that nothing is left to do."""
-        if self.backlog and not self._pumping:
-            self._pump()
+        if self.backlog and not self._running_backlog:
+            self._run_backlog()
         if self._idle is not None and not self._idle.done() and not self._busy:
             self._idle.set_result(None)
 
@@ -231,11 +231,11 @@ class Dispatcher:
     def _busy(self) -> bool:
         return bool(self.running or self.backlog or self._suspended)
 
-    def _pump(self) -> None:
+    def _run_backlog(self) -> None:
         """Start what waits, as far as it may."""
         if not self.backlog:
             return
-        self._pumping = True
+        self._running_backlog = True
         try:
             while self.backlog and self._may_start(self.backlog[0][0]):
                 packet, size = self.backlog.popleft()
@@ -244,10 +244,10 @@ class Dispatcher:
                     self._start(packet)
                 except ProtocolError as error:
                     self.socket.refuse(error)
-                    if not isinstance(error, self.socket.protocol.forgives):
+                    if not isinstance(error, self.socket.protocol.nonfatal_errors):
                         self._drop_backlog()
         finally:
-            self._pumping = False
+            self._running_backlog = False
         if not self.full:
             self.socket.resume()
 
@@ -261,12 +261,12 @@ class Dispatcher:
             encoded = socket.protocol.encode_ack(endpoint, packet.id, args)
             (socket if member.state is JOINED else member).post(encoded)
         except UsageError as error:
-            log.error("%s returned what %s", str(Work(self, packet)), error)
+            log.error("%s returned what %s", str(HandlerCall(self, packet)), error)
             tell_failure(self.socket, packet)
         except Exception as error:  # the value is the user's: its own methods may raise
-            self._failed(Work(self, packet), error)
+            self._failed(HandlerCall(self, packet), error)
 
-    def _failed(self, work: Work, error: BaseException) -> None:
+    def _failed(self, work: HandlerCall, error: BaseException) -> None:
         """A handler raised: log it, tell the client something it can act on, and go on."""
         packet = work.packet
         if isinstance(error, ProtocolError):
@@ -276,7 +276,7 @@ class Dispatcher:
             log.debug("%s ended with its client: %r", str(work), error)
             return
         if isinstance(error, Overflow):
-            self.socket.server.complaints.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
+            self.socket.server.throttled_log.warning("overflow", "%s: %s", str(work), error, fields=work.fields)
         else:
             raised(error, str(work), self.socket, packet.endpoint, packet.name or packet.type.value)
         tell_failure(self.socket, packet)
@@ -285,13 +285,13 @@ class Dispatcher:
         """Do not handle a packet: tell the program's error handler, and the client if it waits for an answer."""
         report(self.socket, packet.endpoint, name, message, packet.id, quiet=True)
         if packet.type is PacketType.CONNECT:
-            say_refused(self.socket, packet.endpoint, {"message": name})
+            send_connect_error(self.socket, packet.endpoint, {"message": name})
         elif packet.ack == "data" and packet.endpoint in self.socket.members:
             answer_error(self.socket, packet, name, message)
 
     def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
         """Run a callback of the program past the queue; its exceptions are logged."""
-        self._run(Work(self, Packet(PacketType.ACK, endpoint, name=name)), function, *args)
+        self._run(HandlerCall(self, Packet(PacketType.ACK, endpoint, name=name)), function, *args)
 
     # Namespaces come and go.
 
@@ -301,10 +301,10 @@ class Dispatcher:
             return
         cls = self.namespaces.get(endpoint)
         if cls is None:
-            say_unknown(socket, endpoint, self.namespaces)
+            send_unknown_namespace(socket, endpoint, self.namespaces)
             return
         if endpoint in socket.members:
-            say_again(socket, endpoint)
+            ack_duplicate_connect(socket, endpoint)
             return
         if socket.protocol.opens_global:
             packet.data = {**socket.query, **packet.data}
@@ -349,11 +349,11 @@ class Dispatcher:
             self.refusal = Refused(data["message"])
             socket.close("forced close")
             return
-        say_refused(socket, member.endpoint, data)
+        send_connect_error(socket, member.endpoint, data)
 
     async def _disconnect(self, packet: Packet) -> None:
         member = self.socket.members.get(packet.endpoint)
-        if isinstance(packet.data, Member):  # from `submit_goodbye`
+        if isinstance(packet.data, Member):  # from `enqueue_disconnect`
             if member is packet.data:
                 await self.end(packet.data, packet.data.reason)
         elif member is None:
@@ -366,11 +366,11 @@ class Dispatcher:
         member.ended = True
         member.leave(reason)
         try:
-            await self._say_goodbye(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
+            await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
         finally:
             await self._remove(member, reason)
 
-    async def _say_goodbye(self, member: Member, packet: Packet) -> None:
+    async def _run_disconnect_hook(self, member: Member, packet: Packet) -> None:
         """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
         socket = self.socket
         task, done = self._step(member.namespace.process_packet, packet)
@@ -406,15 +406,15 @@ class Dispatcher:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
-            socket.left.add(member.endpoint)
+            socket.former_namespaces.add(member.endpoint)
             socket.members.pop(member.endpoint, None)
             member.release()
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until nothing is being handled, or the socket has ended."""
         if not self._busy:
             return
-        either = [asyncio.ensure_future(self._run_out()), asyncio.ensure_future(self.socket.wait_closed())]
+        either = [asyncio.ensure_future(self._wait_idle()), asyncio.ensure_future(self.socket.wait_closed())]
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -440,7 +440,7 @@ class Dispatcher:
         if error is not None:
             raise error
 
-    def finish_by_itself(self, ended: Callable[[asyncio.Future[BaseException | None]], None]) -> None:
+    def start_cleanup(self, ended: Callable[[asyncio.Future[BaseException | None]], None]) -> None:
         """`finish` for a socket that nobody waits for; then call ``ended``."""
         self._step(self._finish)[1].add_done_callback(ended)
 
@@ -449,7 +449,7 @@ class Dispatcher:
         clock = self.socket.server.clock
         if self._busy:
             with clock.deadline(grace, shield=True):
-                await self._run_out()
+                await self._wait_idle()
         if self._busy:
             self._drop_backlog()
             for work in list(self._suspended or ()):
@@ -460,7 +460,7 @@ class Dispatcher:
                 if work.task is not None:
                     work.task.cancel()
             with clock.deadline(2 * grace, shield=True):
-                await self._run_out()
+                await self._wait_idle()
         for work in self._suspended or ():
             log.error("%s does not end when cancelled", str(work))
         for member in list(self.socket.members.values()):
@@ -474,7 +474,7 @@ class Dispatcher:
         if not self._busy:
             self.socket = weakref.proxy(self.socket)
 
-    async def _run_out(self) -> None:
+    async def _wait_idle(self) -> None:
         while self._busy:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
@@ -484,4 +484,4 @@ class Dispatcher:
         self._size = 0
 
 
-_ALONE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})
+_EXCLUSIVE = frozenset({PacketType.CONNECT, PacketType.DISCONNECT})

@@ -1,28 +1,28 @@
-"""Work: one packet that is being handled."""
+"""HandlerCall: one packet that is being handled."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from asocketio.runtime.log import log
 from asocketio.protocol.packet import Packet
+from asocketio.runtime.log import log
 
 if TYPE_CHECKING:
     from asocketio.session.dispatcher import Dispatcher
 
-__all__ = ["Work"]
+__all__ = ["HandlerCall"]
 
 
-class Work:
-    """One packet that is being handled. Calling it tells that it is done (`asocketio.runtime.eager_runner.Finished`)."""
+class HandlerCall:
+    """One packet that is being handled. Calling it tells that it is done (`eager_runner.Finished`)."""
 
-    __slots__ = ("alone", "cancelled", "dispatcher", "packet", "task")
+    __slots__ = ("cancelled", "dispatcher", "exclusive", "packet", "task")
 
-    def __init__(self, dispatcher: Dispatcher, packet: Packet, alone: bool = False) -> None:
+    def __init__(self, dispatcher: Dispatcher, packet: Packet, exclusive: bool = False) -> None:
         self.dispatcher = dispatcher
         self.packet = packet
-        self.alone = alone
+        self.exclusive = exclusive
         self.cancelled = False
         """By us: it went on after the end of its client."""
         self.task: asyncio.Task[None] | None = None
@@ -41,7 +41,7 @@ class Work:
         """For log records."""
         return self.dispatcher.socket.fields(self.packet.endpoint, self.packet.name)
 
-    def complain(self) -> None:
+    def warn_slow(self) -> None:
         """It has been running for long."""
         log.warning(
             "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from asocketio.runtime.clock import Clock
 from asocketio.config import Config
-from asocketio.runtime.timers import Deadlines, Line
 from asocketio.errors import UnexpectedPacket
-from asocketio.runtime.loop_lag import Lag
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.clock import Clock
+from asocketio.runtime.loop_lag import LoopLagMonitor
+from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.socket import Socket
 
 __all__ = ["ClientPings", "Heartbeat", "ServerPings", "TransportPings", "heartbeats"]
@@ -24,7 +24,7 @@ CHECKS = 8
 class Heartbeat(ABC):
     """Ends sockets whose client is silent, with the reason ``"ping timeout"``."""
 
-    def __init__(self, clock: Clock, lag: Lag) -> None:
+    def __init__(self, clock: Clock, lag: LoopLagMonitor) -> None:
         self._clock = clock
         self._lag = lag
 
@@ -32,11 +32,11 @@ class Heartbeat(ABC):
     def opened(self, socket: Socket) -> None:
         """The session is open."""
 
-    def moved(self, socket: Socket) -> None:  # noqa: B027  (most do not care)
+    def on_transport_change(self, socket: Socket) -> None:  # noqa: B027  (most do not care)
         """Another transport carries the socket now, or none."""
 
     @abstractmethod
-    def beat(self, socket: Socket, packet: Packet) -> None:
+    def on_heartbeat(self, socket: Socket, packet: Packet) -> None:
         """A ping, a pong or a heartbeat has come.
 
         Raises:
@@ -51,16 +51,18 @@ class Heartbeat(ABC):
 class ServerPings(Heartbeat):
     """The server asks, the client answers (Engine.IO 4; 0.9 on a websocket)."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, interval: float, timeout: float) -> None:
+    def __init__(
+        self, clock: Clock, deadlines: Deadlines, lag: LoopLagMonitor, interval: float, timeout: float
+    ) -> None:
         super().__init__(clock, lag)
         self._timeout = timeout
-        self._pings: Line[Socket] = deadlines.line(interval, self._ask)
-        self._pongs: Line[Socket] = deadlines.line(timeout, self._missing)
+        self._pings: TimerQueue[Socket] = deadlines.line(interval, self._ask)
+        self._pongs: TimerQueue[Socket] = deadlines.line(timeout, self._missing)
 
     def opened(self, socket: Socket) -> None:
         self._pings.set(socket, self._clock.now())
 
-    def beat(self, socket: Socket, packet: Packet) -> None:
+    def on_heartbeat(self, socket: Socket, packet: Packet) -> None:
         if packet.type is PacketType.PING:
             raise UnexpectedPacket("a ping; in this generation the server pings")
         if self._pongs.drop(socket):
@@ -77,7 +79,7 @@ class ServerPings(Heartbeat):
     def _missing(self, socket: Socket, due: float) -> None:
         if socket.paused:
             self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
-        elif self._lag.excuses(due - self._timeout):
+        elif self._lag.stalled_since(due - self._timeout):
             self._pongs.set(socket, self._clock.now())  # its pong may be here, unread
         else:
             socket.close("ping timeout")
@@ -86,21 +88,23 @@ class ServerPings(Heartbeat):
 class ClientPings(Heartbeat):
     """The client pings, the server answers (Engine.IO 3). Whatever it sends shows that it lives."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, interval: float, timeout: float) -> None:
+    def __init__(
+        self, clock: Clock, deadlines: Deadlines, lag: LoopLagMonitor, interval: float, timeout: float
+    ) -> None:
         super().__init__(clock, lag)
         self._seconds = interval + timeout
-        self._silent: Line[Socket] = deadlines.line(self._seconds, self._over)
-        self._checks: Line[Socket] = deadlines.line(self._seconds / CHECKS, self._checked)
+        self._silent: TimerQueue[Socket] = deadlines.line(self._seconds, self._over)
+        self._checks: TimerQueue[Socket] = deadlines.line(self._seconds / CHECKS, self._checked)
 
     def opened(self, socket: Socket) -> None:
         self._silent.set(socket, self._clock.now())
 
-    def beat(self, socket: Socket, packet: Packet) -> None:
+    def on_heartbeat(self, socket: Socket, packet: Packet) -> None:
         if packet.type is PacketType.PONG:
             raise UnexpectedPacket("a pong; in this generation the client pings")
         self._checks.drop(socket)
         self._silent.set(socket, self._clock.now())
-        if not socket.outbox.full:  # a flood of pings by a client that does not read
+        if not socket.outbox.above_high_water:  # a flood of pings by a client that does not read
             socket.post(socket.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
 
     def closed(self, socket: Socket) -> None:
@@ -115,7 +119,7 @@ class ClientPings(Heartbeat):
 
     def _look(self, socket: Socket, since: float) -> None:
         now = self._clock.now()
-        if socket.paused or self._lag.excuses(since) or now - socket.heard < self._seconds:
+        if socket.paused or self._lag.stalled_since(since) or now - socket.last_received < self._seconds:
             self._checks.set(socket, now)
         else:
             socket.close("ping timeout")
@@ -124,17 +128,17 @@ class ClientPings(Heartbeat):
 class TransportPings(Heartbeat):
     """0.9: a websocket is asked, a poll is answered in time, and between polls the client must come back."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, lag: Lag, config: Config) -> None:
+    def __init__(self, clock: Clock, deadlines: Deadlines, lag: LoopLagMonitor, config: Config) -> None:
         super().__init__(clock, lag)
         self._close_timeout = config.close_timeout
         self._websockets = ServerPings(clock, deadlines, lag, config.heartbeat_interval, config.heartbeat_timeout)
-        self._polls: Line[Socket] = deadlines.line(config.polling_duration, self._release)
-        self._gaps: Line[Socket] = deadlines.line(config.close_timeout, self._missing)
+        self._polls: TimerQueue[Socket] = deadlines.line(config.polling_duration, self._release)
+        self._gaps: TimerQueue[Socket] = deadlines.line(config.close_timeout, self._missing)
 
     def opened(self, socket: Socket) -> None:
         self._gaps.set(socket, self._clock.now())
 
-    def moved(self, socket: Socket) -> None:
+    def on_transport_change(self, socket: Socket) -> None:
         self.closed(socket)
         if not socket.connected:
             return
@@ -145,8 +149,8 @@ class TransportPings(Heartbeat):
         else:
             self._websockets.opened(socket)
 
-    def beat(self, socket: Socket, packet: Packet) -> None:
-        self._websockets.beat(socket, packet)
+    def on_heartbeat(self, socket: Socket, packet: Packet) -> None:
+        self._websockets.on_heartbeat(socket, packet)
 
     def closed(self, socket: Socket) -> None:
         self._websockets.closed(socket)
@@ -158,13 +162,13 @@ class TransportPings(Heartbeat):
             socket.transport.flush()
 
     def _missing(self, socket: Socket, due: float) -> None:
-        if socket.paused or self._lag.excuses(due - self._close_timeout):
+        if socket.paused or self._lag.stalled_since(due - self._close_timeout):
             self._gaps.set(socket, self._clock.now())
         else:
             socket.close("ping timeout")
 
 
-def heartbeats(clock: Clock, deadlines: Deadlines, config: Config, lag: Lag) -> dict[str, Heartbeat]:
+def heartbeats(clock: Clock, deadlines: Deadlines, config: Config, lag: LoopLagMonitor) -> dict[str, Heartbeat]:
     """The ones of a server, by what `Protocol.pings` says."""
     interval, timeout = config.ping_interval, config.ping_timeout
     return {

@@ -9,16 +9,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.errors import Disconnected
-from asocketio.runtime.log import log
-from asocketio.session.outbox import WEIGHT
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Encoded
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.log import log
+from asocketio.session.outbox import PACKET_OVERHEAD
 
 if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
     from asocketio.session.socket import Socket
 
-__all__ = ["CONNECTING", "JOINED", "LEFT", "Gone", "Member", "MemberState", "Room"]
+__all__ = ["CONNECTING", "JOINED", "LEFT", "ClosedWaiter", "DrainWaiter", "Member", "MemberState"]
 
 
 class MemberState(Enum):
@@ -99,10 +99,12 @@ class Member:
             self.socket.post(encoded)
         elif self.state is CONNECTING:
             self._held.append(encoded)
-            self._held_size += encoded.size + WEIGHT
+            self._held_size += encoded.size + PACKET_OVERHEAD
             if self._held_size > self.socket.config.max_outbox:
                 limit = self.socket.config.max_outbox
-                self.socket.too_slow(f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)")
+                self.socket.close_slow_consumer(
+                    f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
+                )
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and post it."""
@@ -165,18 +167,18 @@ class Member:
             self.namespace = cast("BaseNamespace", weakref.proxy(namespace))
             self.handle = _nowhere
 
-    def flow(self) -> Awaitable[None]:
-        """What a sending verb returns, see `Socket.flow`."""
+    def drained(self) -> Awaitable[None]:
+        """What a sending verb returns, see `Socket.drained`."""
         if self.state is LEFT:
-            return Gone(self.reason)
-        return self.socket.flow()
+            return ClosedWaiter(self.reason)
+        return self.socket.drained()
 
 
 def _nowhere(packet: Packet) -> None:
     """Where events go that come too late."""
 
 
-class Gone:
+class ClosedWaiter:
     """Awaiting it raises `Disconnected`; ignoring it is fine."""
 
     __slots__ = ("_reason",)
@@ -189,7 +191,7 @@ class Gone:
         yield
 
 
-class Room:
+class DrainWaiter:
     """Awaiting it waits for room; ignoring it is fine."""
 
     __slots__ = ("_socket",)
@@ -198,4 +200,4 @@ class Room:
         self._socket = socket
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._socket.room().__await__()
+        return self._socket.drain().__await__()

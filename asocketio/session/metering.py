@@ -9,14 +9,14 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from asocketio.errors import Disconnected
-from asocketio.session.handlers import Handlers
 from asocketio.metrics import Gauges, Metrics
-from asocketio.protocol.packet import Packet
 from asocketio.protocol.base import Encoded, Frame
+from asocketio.protocol.packet import Packet
+from asocketio.session.handlers import Handlers
 from asocketio.session.socket import Socket
 
 if TYPE_CHECKING:
-    from asocketio.server import Registry
+    from asocketio.server import Server
 
 __all__ = ["MeteredSocket", "gauges", "timed"]
 
@@ -80,13 +80,13 @@ def _fails(error: BaseException) -> bool:
     return not isinstance(error, Disconnected)
 
 
-def gauges(server: Registry) -> Gauges:
+def gauges(server: Server) -> Gauges:
     """How things stand in ``server``. Takes time in proportion to its sockets."""
     sockets = [socket for socket in list(server.sockets.values()) if socket.connected]
     dispatchers = [socket.dispatcher for socket in sockets]
     return Gauges(
         sockets=dict(Counter((socket.protocol.generation, socket.transport_name) for socket in sockets)),
-        lives=server.lives,
+        active_sessions=server.active_sessions,
         members=sum(len(socket.members) for socket in sockets),
         queued_bytes=sum(socket.outbox.size for socket in sockets),
         waiting_packets=sum(dispatcher.waiting for dispatcher in dispatchers),

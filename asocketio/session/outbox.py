@@ -6,13 +6,13 @@ import asyncio
 
 from asocketio.protocol.base import Encoded
 
-__all__ = ["TAKEN", "WEIGHT", "Outbox"]
+__all__ = ["PACKET_OVERHEAD", "TAKEN", "Outbox"]
 
 
 TAKEN = 512
 """Packets that have gone and are still held: then the list is cut."""
 
-WEIGHT = 100
+PACKET_OVERHEAD = 100
 """Bytes that a queued packet counts besides its content: a million tiny ones are 185 MB, not 5."""
 
 
@@ -25,11 +25,11 @@ class Outbox:
     A list and an index: an empty deque would be 700 bytes for each idle client.
     """
 
-    __slots__ = ("_at", "_waiters", "high", "limit", "queue", "size")
+    __slots__ = ("_at", "_waiters", "high_water", "limit", "queue", "size")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.high = max(limit // 16, 1)
+        self.high_water = max(limit // 16, 1)
         self.size = 0
         self.queue: list[Encoded] = []
         """With those that have been taken, up to ``_at``. `Socket.post` appends to it."""
@@ -42,7 +42,7 @@ class Outbox:
     def put(self, encoded: Encoded) -> bool:
         """Queue a packet; False when that takes it over its limit. `Socket.post` does the same in place."""
         self.queue.append(encoded)
-        self.size += encoded.size + WEIGHT
+        self.size += encoded.size + PACKET_OVERHEAD
         return self.size <= self.limit
 
     def take(self) -> Encoded:
@@ -57,8 +57,8 @@ class Outbox:
             del queue[:at]
             at = 0
         self._at = at
-        self.size -= encoded.size + WEIGHT
-        if self._waiters is not None and self.size <= self.high // 2:
+        self.size -= encoded.size + PACKET_OVERHEAD
+        if self._waiters is not None and self.size <= self.high_water // 2:
             self._wake()
         return encoded
 
@@ -85,13 +85,13 @@ class Outbox:
             self.take()
 
     @property
-    def full(self) -> bool:
+    def above_high_water(self) -> bool:
         """Awaiting senders should wait."""
-        return self.size > self.high
+        return self.size > self.high_water
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait until it is no longer full, or cleared."""
-        while self.full:
+        while self.above_high_water:
             waiter = asyncio.get_running_loop().create_future()
             if self._waiters is None:
                 self._waiters = []

@@ -1,14 +1,14 @@
-"""Readers: the transports of one client that have stopped reading, until there is room for more."""
+"""ReadGate: the transports of one client that have stopped reading, until there is room for more."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["Readers"]
+__all__ = ["ReadGate"]
 
 
-class Readers:
+class ReadGate:
     """Who waits for room. Several may: a POST can still be read while a websocket has taken over.
 
     ``full()`` tells whether there is none.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from asocketio.errors import Disconnected
-from asocketio.runtime.log import log
 from asocketio.protocol.packet import ACK, Packet
+from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
 
 __all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]

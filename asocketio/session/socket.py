@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asocketio.session.acks import Acks, Answer
+from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import (
     Disconnected,
@@ -22,23 +22,24 @@ from asocketio.errors import (
     StrayPacket,
     UnexpectedPacket,
 )
-from asocketio.runtime.log import shown
-from asocketio.session.member import JOINED, LEFT, Gone, Member, Room
-from asocketio.session.outbox import WEIGHT, Outbox
+from asocketio.protocol.base import BodyFormat, Encoded, Frame, Protocol
 from asocketio.protocol.packet import ACK, EVENT, GLOBAL_NS, Packet, PacketType
-from asocketio.protocol.base import Encoded, Form, Frame, Protocol
+from asocketio.runtime.awaitables import COMPLETED
+from asocketio.runtime.log import shown
+from asocketio.session.acks import Acks, Answer
+from asocketio.session.member import JOINED, LEFT, ClosedWaiter, DrainWaiter, Member
+from asocketio.session.outbox import PACKET_OVERHEAD, Outbox
 from asocketio.session.rate_limit import Rates
-from asocketio.session.read_gate import Readers
-from asocketio.runtime.eager_runner import DONE
-from asocketio.transports.base import Opening, Scope, Transport, Undecided
+from asocketio.session.read_gate import ReadGate
+from asocketio.transports.base import HandshakeTransport, PendingView, Transport
 
 if TYPE_CHECKING:
+    from asocketio.namespace import BaseNamespace
+    from asocketio.server import Server
+    from asocketio.servers.connection import Probe
     from asocketio.session.dispatcher import Dispatcher
     from asocketio.session.heartbeat import Heartbeat
-    from asocketio.servers.connection import Probe
-    from asocketio.namespace import BaseNamespace
-    from asocketio.server import Registry
-    from asocketio.transports.polling import Inlet
+    from asocketio.transports.polling import IncomingBody
     from asocketio.transports.websocket import Upgrade
 
 __all__ = ["CLOSED", "OPEN", "ErrorHandler", "Socket", "SocketState", "default_error_handler"]
@@ -71,7 +72,7 @@ def default_error_handler(
 ) -> None:
     """Log the error, and tell the client by an event ``error`` (name, message) unless ``quiet``."""
     if error_name != "handler_error":  # that one is in the log already, with its traceback
-        socket.server.complaints.warning(
+        socket.server.throttled_log.warning(
             "error", "%s %s: %s: %s", socket.sid_in(endpoint), endpoint or "/", error_name, error_message,
             about=f"{endpoint} {error_name} {error_message}", fields=socket.fields(endpoint),
         )  # fmt: skip
@@ -100,19 +101,19 @@ class Socket:
         "_waiting",
         "address",
         "config",
-        "dirty",
         "dispatcher",
         "environ",
         "error_handler",
-        "heard",
+        "flush_scheduled",
+        "former_namespaces",
         "heartbeat",
-        "left",
+        "incoming_post",
+        "last_received",
         "members",
         "on_closed",
         "opening",
         "outbox",
         "pin",
-        "posting",
         "protocol",
         "query",
         "reason",
@@ -131,14 +132,14 @@ class Socket:
     dispatcher: Dispatcher
 
     def __init__(
-        self, server: Registry, sessid: str, protocol: Protocol, opening: Opening, heartbeat: Heartbeat
+        self, server: Server, sessid: str, protocol: Protocol, opening: HandshakeTransport, heartbeat: Heartbeat
     ) -> None:
         self.server = server
         self.config: Config = server.config
         self.sessid = sessid
         self.protocol = protocol
         self.heartbeat = heartbeat
-        self.heard = 0.0
+        self.last_received = 0.0
         """When a frame came; kept where the client's silence is what counts."""
         self.address = ""
         """The client's, as the server tells it."""
@@ -148,8 +149,8 @@ class Socket:
         """The fields of the handshake's URL that are the program's own."""
         self.text_only = False
         """The client cannot take binary polling bodies."""
-        self.opening: Opening | None = opening
-        self.view: Undecided | None = None
+        self.opening: HandshakeTransport | None = opening
+        self.view: PendingView | None = None
         """The view's call, until it has decided."""
         self.transport: Transport | None = None
         """What carries it now; None between two polls."""
@@ -158,7 +159,7 @@ class Socket:
         """Whom to tell of the end, where nobody waits for it."""
         self.upgrade: Upgrade | Probe | None = None
         """A websocket that is about to take over from polling."""
-        self.posting: Inlet | None = None
+        self.incoming_post: IncomingBody | None = None
         """A polling body on its way in."""
         self.state = SocketState.OPENING
         self.reason = ""
@@ -167,16 +168,16 @@ class Socket:
         self.request: Any = None
         self.error_handler: ErrorHandler = default_error_handler
         self.members: dict[str, Member] = {}
-        self.left: set[str] = set()
+        self.former_namespaces: set[str] = set()
         """Namespaces that the client was in, or was refused by, on this connection."""
         self.outbox = Outbox(self.config.max_outbox)
-        self.dirty = False
+        self.flush_scheduled = False
         """A flush is on its way."""
         self._decoder = protocol.decoder(self.config)
         self._session: dict[str, Any] | None = None
         self._acks: Acks | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._readers = Readers()
+        self._readers = ReadGate()
         self._large = self.config.max_payload // 4  # a character is up to 4 bytes
         self._client_pings = protocol.pings == "client"
         self._size = 0  # of the frames of the packet that is coming in
@@ -221,7 +222,7 @@ class Socket:
         """For log records: ``sid``, ``namespace`` and ``event``."""
         return {"sid": self.sid_in(endpoint), "namespace": shown(endpoint) or "/", "event": shown(event)}
 
-    def speak(self, protocol: Protocol) -> None:
+    def use_protocol(self, protocol: Protocol) -> None:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
         self.protocol = protocol
         self._decoder = protocol.decoder(self.config)
@@ -230,14 +231,14 @@ class Socket:
     # In: called by transports.
 
     def receive(self, frame: Frame) -> bool:
-        """Take a frame in. False: enough for now; await `readable` before the next one.
+        """Take a frame in. False: enough for now; await `wait_readable` before the next one.
 
         Errors of the client end this socket; none is raised.
         """
         if self.state is not OPEN:
             return True
         if self._client_pings:
-            self.heard = self.server.clock.now()
+            self.last_received = self.server.clock.now()
         try:
             if len(frame) > self._large:
                 self._refuse_large(frame)
@@ -253,7 +254,7 @@ class Socket:
             self.refuse(error)
         return not self.dispatcher.backlog or self._waiting > 0 or not self.dispatcher.full
 
-    def split(self, body: bytes, form: Form, *, binary: bool) -> Iterator[Frame]:
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool) -> Iterator[Frame]:
         """The frames of a polling body, see `Decoder.split`."""
         return self._decoder.split(body, form, binary=binary)
 
@@ -274,7 +275,7 @@ class Socket:
         elif kind is ACK:
             self._answered(packet)
         elif kind is PacketType.PONG or kind is PacketType.PING or kind is PacketType.HEARTBEAT:
-            self.heartbeat.beat(self, packet)
+            self.heartbeat.on_heartbeat(self, packet)
         elif kind is PacketType.CLOSE:
             self.close("transport close")
         elif kind is PacketType.DISCONNECT and self.protocol.global_is_connection and not packet.endpoint:
@@ -298,11 +299,11 @@ class Socket:
             return True
         if self._rates.allow(event, self.server.clock.now()):
             return True
-        self.limited("rate_limits")
+        self.count_limit("rate_limits")
         self.dispatcher.drop(packet, "rate_limited", f"The event {event[:100]!r} comes too often")
         return False
 
-    def limited(self, setting: str) -> None:
+    def count_limit(self, setting: str) -> None:
         """A limit was met, if one is named: count it."""
         if setting:
             self.server.metrics.limited(setting)
@@ -314,38 +315,38 @@ class Socket:
 
     def _answered(self, packet: Packet) -> None:
         member = self.members.get(packet.endpoint)
-        if member is None and packet.endpoint not in self.left:
+        if member is None and packet.endpoint not in self.former_namespaces:
             raise StrayPacket(f"an ack for the namespace {packet.endpoint[:100]!r}, which was never joined")
         if self._acks is not None:
             self._acks.resolve(packet.id, packet.endpoint, packet.args)
 
     def refuse(self, error: ProtocolError) -> None:
         """The client broke the rules: one log line, and the end of its connection where its generation says so."""
-        self.limited(error.limit)
-        forgiven = isinstance(error, self.protocol.forgives)
+        self.count_limit(error.limit)
+        forgiven = isinstance(error, self.protocol.nonfatal_errors)
         what = "dropped what broke the protocol" if forgiven else "closed, the client broke the protocol"
-        self.server.complaints.warning(
+        self.server.throttled_log.warning(
             type(error).__name__, "%s: %s: %s", self.sid_in(""), what, error, fields=self.fields()
         )
         if forgiven:
             return
         self.close(_REASONS.get(type(error), "forced close"))
 
-    def flooded(self) -> None:
+    def close_flooding(self) -> None:
         """More of its packets wait than ``max_backlog``: give it up."""
-        self.limited("max_backlog")
-        self.server.complaints.warning(
+        self.count_limit("max_backlog")
+        self.server.throttled_log.warning(
             "flooded", "%s: closed, it floods: over %d bytes or %d packets wait to be handled (max_backlog)",
             self.sid_in(""), self.config.max_backlog, self.config.max_backlog_packets, fields=self.fields(),
         )  # fmt: skip
         self.close("forced close")
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         """Wait until frames may come again."""
         await self._readers.wait(self._is_full)
 
-    def on_readable(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once frames may come again, or never will: `readable` for those who cannot wait."""
+    def add_readable_callback(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once frames may come again, or never will: `wait_readable` for those who cannot wait."""
         self._readers.call(self._is_full, callback)
 
     def _is_full(self) -> bool:
@@ -388,41 +389,41 @@ class Socket:
             return
         outbox = self.outbox
         outbox.queue.append(encoded)
-        outbox.size += encoded.size + WEIGHT  # as `Outbox.put`: in place, 0.1 of 0.4 µs
+        outbox.size += encoded.size + PACKET_OVERHEAD  # as `Outbox.put`: in place, 0.1 of 0.4 µs
         if outbox.size > outbox.limit and not self._catches_up():
-            self.too_slow()
-        elif not self.dirty:
-            self.dirty = True
+            self.close_slow_consumer()
+        elif not self.flush_scheduled:
+            self.flush_scheduled = True
             self.server.flush_soon(self)
 
     def _catches_up(self) -> bool:
         """It may have had no turn yet since all this was queued. Who keeps up may have twice as much for that turn."""
-        most = self.outbox.limit * (2 if self.transport is not None and self.transport.ready else 1)
+        most = self.outbox.limit * (2 if self.transport is not None and self.transport.writable else 1)
         self.flush()
         return self.outbox.size <= most
 
-    def too_slow(self, how: str = "", setting: str = "max_outbox") -> None:
+    def close_slow_consumer(self, how: str = "", setting: str = "max_outbox") -> None:
         """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
-        self.limited(setting)
+        self.count_limit(setting)
         how = how or f"over {self.config.max_outbox} bytes wait for it (max_outbox)"
-        self.server.complaints.warning(
+        self.server.throttled_log.warning(
             "too slow", "%s: closed, it does not keep up: %s", self.sid_in(""), how, fields=self.fields()
         )
         self.outbox.clear()
         self.close("transport error")
 
     @property
-    def keeps_up(self) -> bool:
+    def writable(self) -> bool:
         """Nothing waits for this client that its transport could not take. Volatile packets ask."""
-        return not self.outbox or (self.transport is not None and self.transport.ready)
+        return not self.outbox or (self.transport is not None and self.transport.writable)
 
-    def flow(self) -> Awaitable[None]:
+    def drained(self) -> Awaitable[None]:
         """What a sending verb returns: awaiting it waits for room in the outbox."""
         if self.state is OPEN:
-            return DONE if self.outbox.size <= self.outbox.high else Room(self)
-        return Gone(self.reason) if self.state is CLOSED else DONE
+            return COMPLETED if self.outbox.size <= self.outbox.high_water else DrainWaiter(self)
+        return ClosedWaiter(self.reason) if self.state is CLOSED else COMPLETED
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait for room in the outbox, at most ``send_timeout``; a client that takes longer is closed.
 
         Raises:
@@ -431,11 +432,11 @@ class Socket:
         self.begin_waiting()
         try:
             with self.server.clock.deadline(self.config.send_timeout) as scope:
-                await self.outbox.room()
+                await self.outbox.drain()
         finally:
             self.end_waiting()
         if scope.cancelled_caught:
-            self.too_slow(f"it took nothing for {self.config.send_timeout} s (send_timeout)", "send_timeout")
+            self.close_slow_consumer(f"it took nothing for {self.config.send_timeout} s (send_timeout)", "send_timeout")
         if self.state is CLOSED:
             raise Disconnected(self.reason)
 
@@ -485,20 +486,20 @@ class Socket:
         """``transport`` carries this socket from now on."""
         self.transport = transport
         self.transport_name = transport.name
-        self.heartbeat.moved(self)
-        if self.outbox and not self.dirty:
-            self.dirty = True
+        self.heartbeat.on_transport_change(self)
+        if self.outbox and not self.flush_scheduled:
+            self.flush_scheduled = True
             self.server.flush_soon(self)
 
     def detach(self, transport: Transport) -> None:
         """``transport`` has stopped carrying."""
         if self.transport is transport:
             self.transport = None
-            self.heartbeat.moved(self)
+            self.heartbeat.on_transport_change(self)
 
     def flush(self) -> None:
         """Let the transport send what is queued."""
-        self.dirty = False
+        self.flush_scheduled = False
         if self.transport is not None and self.outbox.size:
             self.transport.flush()
 
@@ -515,7 +516,7 @@ class Socket:
         for endpoint in endpoints:
             self.post(self.protocol.encode(Packet(PacketType.DISCONNECT, endpoint)))
         self.close("server namespace disconnect")
-        return DONE
+        return COMPLETED
 
     def close(self, reason: str) -> None:
         """The end of the connection. ``reason`` reaches every ``recv_disconnect``. Only the first call counts."""
@@ -530,8 +531,8 @@ class Socket:
             self.transport.end()
         if self.upgrade is not None:
             self.upgrade.end()
-        if self.posting is not None:
-            self.posting.end()
+        if self.incoming_post is not None:
+            self.incoming_post.end()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
         self.resume()

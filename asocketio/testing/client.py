@@ -16,16 +16,16 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
-from asocketio.session.acks import unpack
+from asocketio.asgi.types import ASGIApp, Scope
 from asocketio.config import Config
 from asocketio.errors import ConnectionRefused, Disconnected, UsageError
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Frame
-from asocketio.testing.transports import CARRIERS, Carrier
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.acks import unpack
 from asocketio.testing.clock import TestClock, settle
-from asocketio.testing.protocols import DIALECTS, query_of
-from asocketio.testing.context import World
-from asocketio.transports.base import ASGIApp, Scope
+from asocketio.testing.context import AppContext
+from asocketio.testing.protocols import CLIENT_PROTOCOLS, query_of
+from asocketio.testing.transports import CLIENT_TRANSPORTS, ClientTransport
 
 __all__ = ["ClientNamespace", "TestClient"]
 
@@ -52,13 +52,13 @@ class TestClient:
         query: Mapping[str, str] | None = None,
         deadline: float = 5.0,
     ) -> None:
-        if str(generation) not in DIALECTS:
-            raise UsageError(f"generation={generation!r}: expected one of {', '.join(DIALECTS)}")
-        if transport not in CARRIERS:
-            raise UsageError(f"transport={transport!r}: expected one of {', '.join(CARRIERS)}")
+        if str(generation) not in CLIENT_PROTOCOLS:
+            raise UsageError(f"generation={generation!r}: expected one of {', '.join(CLIENT_PROTOCOLS)}")
+        if transport not in CLIENT_TRANSPORTS:
+            raise UsageError(f"transport={transport!r}: expected one of {', '.join(CLIENT_TRANSPORTS)}")
         self.app = app
-        self.dialect = DIALECTS[str(generation)](str(generation))
-        self.protocol = self.dialect.protocol
+        self.client_protocol = CLIENT_PROTOCOLS[str(generation)](str(generation))
+        self.protocol = self.client_protocol.protocol
         self.transport = transport
         self.deadline = deadline
         self.handshake: dict[str, Any] = {}
@@ -77,13 +77,13 @@ class TestClient:
         }
         self._query = dict(query or {})
         self.decoder = self.protocol.decoder(Config(max_attachments=1000))
-        self._carrier: Carrier | None = None
+        self._transport: ClientTransport | None = None
         self._numbers = itertools.count()
         self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
-        self._entered: World | None = None
+        self._entered: AppContext | None = None
 
     @property
-    def _world(self) -> World:
+    def _context(self) -> AppContext:
         if self._entered is None:
             raise UsageError("use it as: async with TestClient(app) as client")
         return self._entered
@@ -91,24 +91,24 @@ class TestClient:
     @property
     def clock(self) -> TestClock:
         """The clock that the library's time-outs follow."""
-        return self._world.clock
+        return self._context.clock
 
     async def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass on the clock."""
         await self.clock.advance(seconds)
 
     async def __aenter__(self) -> Self:
-        self._entered = await World.enter(self.app)
+        self._entered = await AppContext.enter(self.app)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
-            if self._carrier is not None:
-                await self._carrier.leave()
+            if self._transport is not None:
+                await self._transport.leave()
         finally:
-            await self._world.leave(self.app)
+            await self._context.leave(self.app)
 
     async def open(self) -> None:
         """Open the session; `connect` does it when needed.
@@ -116,15 +116,15 @@ class TestClient:
         Raises:
             ClientRefused: the server, or the view, answered with something else.
         """
-        if self._carrier is not None:
+        if self._transport is not None:
             return
-        carrier = CARRIERS[self.transport](self)
+        transport = CLIENT_TRANSPORTS[self.transport](self)
         if self.protocol.opens_global and "" not in self.namespaces:
             self.namespaces[""] = ClientNamespace(self, "")
         async with self._in_time("the handshake"):
-            await carrier.open()
-        self._carrier = carrier
-        if self.dialect.pings_itself:
+            await transport.open()
+        self._transport = transport
+        if self.client_protocol.pings_itself:
             self._ping_later()
 
     async def connect(
@@ -142,7 +142,7 @@ class TestClient:
         if former is not None and former.reason is None and former.asked and former.sid:
             raise UsageError(f"this client is in {namespace!r} already")
         if self.protocol.opens_global and not endpoint and auth:
-            if self._carrier is not None:
+            if self._transport is not None:
                 raise UsageError("before generation 4 the auth of '/' is in the URL: connect to it first")
             self._query |= dict(parse_qsl(query_of(auth)))
         joined = former if former is not None and not former.asked else ClientNamespace(self, endpoint)
@@ -151,7 +151,7 @@ class TestClient:
         for event, handler in (on or {}).items():
             joined.on(event, handler)
         await self.open()
-        connect = self.dialect.connect(endpoint, auth)
+        connect = self.client_protocol.connect(endpoint, auth)
         if connect is not None:
             await self.post(connect)
         async with self._in_time(f"the answer to the connect to {namespace}"):
@@ -160,13 +160,13 @@ class TestClient:
 
     async def disconnect(self) -> None:
         """End the session, as a client that closes its page does."""
-        if self._carrier is not None:
-            await self._carrier.leave()
+        if self._transport is not None:
+            await self._transport.leave()
 
     async def lose(self) -> None:
         """Lose the connection without a word."""
-        if self._carrier is not None:
-            await self._carrier.lose()
+        if self._transport is not None:
+            await self._transport.lose()
 
     async def post(self, packet: Packet) -> None:
         """Send a packet."""
@@ -178,9 +178,9 @@ class TestClient:
         Raises:
             Disconnected: there is no connection to send them by.
         """
-        if self._carrier is None or self._carrier.ended:
+        if self._transport is None or self._transport.ended:
             raise Disconnected("the connection has ended")
-        await self._carrier.send(list(frames))
+        await self._transport.send(list(frames))
 
     async def ask(self, packet: Packet) -> list[Any]:
         """Send an event that wants an ack; the ack's arguments, under ``deadline``."""
@@ -197,12 +197,12 @@ class TestClient:
         self, kind: str, method: str = "GET", headers: Mapping[str, str] | None = None, query: Mapping[str, str] = {}
     ) -> Scope:
         """The ASGI scope of a request."""
-        below, own = self.dialect.address(self.transport, self.handshake.get("sid", ""))
+        below, own = self.client_protocol.address(self.transport, self.handshake.get("sid", ""))
         path: str = self._scope["path"]
         if below:
             path = f"{path.removesuffix('/')}/{below}"
         scheme = "ws" if kind == "websocket" else "http"
-        extensions: dict[str, Any] = {"asocketio.runtime.clock": self.clock}
+        extensions: dict[str, Any] = {"asocketio.clock": self.clock}
         more: dict[str, Any] = {"method": method}
         if kind == "websocket":
             extensions["websocket.http.response"] = {}
@@ -212,22 +212,22 @@ class TestClient:
             **self._scope, "type": kind, "scheme": scheme, "path": path, "raw_path": path.encode(),
             "query_string": urlencode({**self._query, **own, **query}).encode(),
             "headers": [*self._scope["headers"], *added],
-            "state": dict(self._world.state), "extensions": extensions, **more,
+            "state": dict(self._context.state), "extensions": extensions, **more,
         }  # fmt: skip
 
     def opened(self, frame: Frame) -> None:
         """The server has opened the session."""
-        self.handshake = self.dialect.handshake(frame)
+        self.handshake = self.client_protocol.handshake(frame)
 
     def _ping_later(self) -> None:
         self.clock.call_later(self.handshake["pingInterval"] / 1000, self._ping)
 
     def _ping(self) -> None:
-        carrier = self._carrier
-        if carrier is None or carrier.ended:
+        transport = self._transport
+        if transport is None or transport.ended:
             return
         if self.answers_pings:
-            carrier.calls.add(asyncio.get_running_loop().create_task(self.post(Packet(PacketType.PING))))
+            transport.calls.add(asyncio.get_running_loop().create_task(self.post(Packet(PacketType.PING))))
         self._ping_later()
 
     def received(self, frame: Frame) -> Packet | None:
@@ -236,7 +236,7 @@ class TestClient:
         if packet is None:
             return None
         if packet.type in _BEATS:
-            return self.dialect.answer(packet) if self.answers_pings else None
+            return self.client_protocol.answer(packet) if self.answers_pings else None
         if packet.type is PacketType.ACK and packet.id is not None:
             _, answer = self._acks.pop(packet.id, ("", None))
             if answer is not None and not answer.done():

@@ -7,13 +7,13 @@ import weakref
 from collections.abc import Awaitable
 from typing import Any
 
+from asocketio.asgi.types import ASGIApp, Message
 from asocketio.testing.clock import TestClock
-from asocketio.transports.base import ASGIApp, Message
 
-__all__ = ["World"]
+__all__ = ["AppContext"]
 
 
-class World:
+class AppContext:
     """What the clients of one app share: a clock and the app's lifespan."""
 
     def __init__(self) -> None:
@@ -26,19 +26,19 @@ class World:
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    async def enter(cls, app: ASGIApp) -> World:
-        world = _worlds.get(app)
-        if world is None or world._loop is not asyncio.get_running_loop():
-            world = _worlds[app] = World()
-        world._clients += 1
-        if world._clients == 1:
-            await world._start(app)
-        return world
+    async def enter(cls, app: ASGIApp) -> AppContext:
+        context = _contexts.get(app)
+        if context is None or context._loop is not asyncio.get_running_loop():
+            context = _contexts[app] = AppContext()
+        context._clients += 1
+        if context._clients == 1:
+            await context._start(app)
+        return context
 
     async def leave(self, app: ASGIApp) -> None:
         self._clients -= 1
         if self._clients == 0:
-            _worlds.pop(app, None)
+            _contexts.pop(app, None)
             await self._stop()
 
     async def _start(self, app: ASGIApp) -> None:
@@ -67,7 +67,7 @@ class World:
             raise RuntimeError(f"lifespan {what} failed: {answer.result().get('message', '')}")
 
 
-_worlds: weakref.WeakKeyDictionary[Any, World] = weakref.WeakKeyDictionary()
+_contexts: weakref.WeakKeyDictionary[Any, AppContext] = weakref.WeakKeyDictionary()
 
 
 async def _as_coroutine(awaitable: Awaitable[None]) -> None:

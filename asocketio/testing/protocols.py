@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from asocketio.asgi.request import GENERATIONS
 from asocketio.config import Config
 from asocketio.errors import SocketIOError, UsageError
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Frame, Protocol
-from asocketio.asgi.request import GENERATIONS
+from asocketio.protocol.packet import Packet, PacketType
 
-__all__ = ["DIALECTS", "Dialect", "query_of"]
+__all__ = ["CLIENT_PROTOCOLS", "ClientProtocol", "query_of"]
 
 TRANSPORTS = {"websocket": "websocket", "polling": "polling", "jsonp": "polling"}
 
 
-class Dialect:
+class ClientProtocol:
     """Engine.IO 4: everything is in the query, the client asks for namespaces and answers pings."""
 
     pings_itself = False
@@ -61,7 +61,7 @@ class Dialect:
         return frame == "1"
 
 
-class _Elder(Dialect):
+class _Elder(ClientProtocol):
     """Before generation 4 the global namespace opens by itself, and auth travels as a query."""
 
     separator = "?"
@@ -113,4 +113,4 @@ def query_of(auth: Any) -> str:
     return urlencode(auth)
 
 
-DIALECTS: dict[str, type[Dialect]] = {"0.9": _SocketIO09, "3": _EngineIO3, "4": Dialect}
+CLIENT_PROTOCOLS: dict[str, type[ClientProtocol]] = {"0.9": _SocketIO09, "3": _EngineIO3, "4": ClientProtocol}

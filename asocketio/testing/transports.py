@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from asocketio.asgi.types import ASGIApp, Message, Scope
 from asocketio.errors import ProtocolError, SocketIOError, UsageError
-from asocketio.protocol.base import Form, Frame
-from asocketio.transports.base import ASGIApp, Message, Scope
+from asocketio.protocol.base import BodyFormat, Frame
 
 if TYPE_CHECKING:
     from asocketio.testing.client import TestClient
 
-__all__ = ["CARRIERS", "Carrier", "ClientRefused"]
+__all__ = ["CLIENT_TRANSPORTS", "ClientRefused", "ClientTransport"]
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -70,7 +70,7 @@ class Call:
                     self.response.set_result((self._status, self._headers, self._body))
 
 
-class Carrier:
+class ClientTransport:
     """How a `TestClient` reaches its app."""
 
     ended = False
@@ -100,7 +100,7 @@ class Carrier:
         """An HTTP request of the session; ``more`` goes into its URL's query."""
         body, headers = b"", {"referer": "http://testserver/"} if self.client.transport == "jsonp" else {}
         if frames:
-            body = self.client.protocol.join(frames, Form(text_only=True)).content
+            body = self.client.protocol.join(frames, BodyFormat(text_only=True)).content
             if self.client.transport == "jsonp":
                 body = urlencode({"d": self._escaped(body.decode())}).encode()
                 headers["content-type"] = "application/x-www-form-urlencoded"
@@ -121,7 +121,7 @@ class Carrier:
                 raise ClientRefused(*response)
             body = json.loads(called[1]).encode()
         binary = headers.get("content-type") == "application/octet-stream"
-        return list(self.client.decoder.split(body, Form(), binary=binary))
+        return list(self.client.decoder.split(body, BodyFormat(), binary=binary))
 
     async def handshake(self) -> None:
         """Open the session by a plain request."""
@@ -166,12 +166,12 @@ class Carrier:
                 raise error
 
 
-class _WebSocket(Carrier):
+class _WebSocket(ClientTransport):
     """A websocket in memory."""
 
     async def open(self) -> None:
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.client.dialect.opens_by_http:
+        if self.client.client_protocol.opens_by_http:
             await self.handshake()
         self._call = self.call(Call(self._app, self.client.scope("websocket"), [{"type": "websocket.connect"}]))
         either: list[asyncio.Future[Any]] = [self._first, self._call.response]
@@ -195,7 +195,7 @@ class _WebSocket(Carrier):
                 self.end("transport close")
             elif message["type"] != "websocket.accept":
                 await send(message)
-            elif self.client.dialect.opens_by_http:
+            elif self.client.client_protocol.opens_by_http:
                 self._first.set_result(None)
 
         await self.client.app(scope, receive, take)
@@ -222,7 +222,7 @@ class _WebSocket(Carrier):
         await self.wait()
 
 
-class _Polling(Carrier):
+class _Polling(ClientTransport):
     """Long-polling in memory: one GET at a time, and POSTs."""
 
     async def open(self) -> None:
@@ -242,7 +242,7 @@ class _Polling(Carrier):
                     break
                 for frame in self.frames_of(response):
                     await self.take(frame)
-                    if self.client.dialect.is_last(frame):
+                    if self.client.client_protocol.is_last(frame):
                         return
         finally:
             self.end("transport close")
@@ -255,7 +255,7 @@ class _Polling(Carrier):
 
     async def leave(self) -> None:
         if not self.ended:
-            goodbye = self.client.dialect.goodbye()
+            goodbye = self.client.client_protocol.goodbye()
             if goodbye is None:
                 await self.request("GET", disconnect="1")
             else:
@@ -270,4 +270,4 @@ class _Polling(Carrier):
         await self.wait()
 
 
-CARRIERS: dict[str, type[Carrier]] = {"websocket": _WebSocket, "polling": _Polling, "jsonp": _Polling}
+CLIENT_TRANSPORTS: dict[str, type[ClientTransport]] = {"websocket": _WebSocket, "polling": _Polling, "jsonp": _Polling}

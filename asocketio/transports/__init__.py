@@ -1,1 +1,4 @@
-"""Transports: HTTP long-polling and websocket, over ASGI."""
+"""What carries a session over ASGI: long-polling, websocket, and the upgrade from one to the other.
+
+May import ``asgi`` and what is below it.
+"""

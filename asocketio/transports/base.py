@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from asocketio.asgi.types import Message
 from asocketio.errors import HandshakeError
 
 if TYPE_CHECKING:
     from asocketio.session.socket import Socket
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "Transport", "Undecided"]
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+__all__ = ["HandshakeTransport", "PendingView", "Transport"]
 
 
 class Transport(ABC):
@@ -42,11 +36,11 @@ class Transport(ABC):
 
     @property
     @abstractmethod
-    def ready(self) -> bool:
+    def writable(self) -> bool:
         """What is queued now goes out at once, as far as this side knows. Volatile packets ask."""
 
 
-class Opening(Transport):
+class HandshakeTransport(Transport):
     """A transport whose call asked for a new socket. Unless it says otherwise it carries nothing itself."""
 
     answered: bool = False
@@ -75,7 +69,7 @@ class Opening(Transport):
         """Never attached."""
 
     @property
-    def ready(self) -> bool:
+    def writable(self) -> bool:
         return False
 
     def drop(self) -> None:
@@ -86,11 +80,11 @@ class Opening(Transport):
         """Pass an ``http.response.*`` message on as the handshake's answer."""
 
 
-class Undecided(typing.Protocol):
+class PendingView(typing.Protocol):
     """A view that has neither opened the socket nor refused it."""
 
     def claim(self) -> None:
         """The socket opens."""
 
-    def give_up(self) -> None:
+    def time_out(self) -> None:
         """Too late."""

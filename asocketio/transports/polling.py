@@ -12,42 +12,43 @@ from itertools import islice
 
 import anyio
 
-from asocketio.runtime.clock import Timer
+from asocketio.asgi.responses import read_body, respond, try_send
+from asocketio.asgi.types import Headers, Message, Receive, Scope, Send, header
 from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
-from asocketio.asgi.responses import Headers, answer, header, read_body, tell
+from asocketio.protocol.base import Body, BodyFormat, Frame, Protocol
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Form, Frame, Protocol
+from asocketio.runtime.clock import Timer
+from asocketio.runtime.eager_call import EagerCall
 from asocketio.session.socket import Socket, SocketState
-from asocketio.runtime.eager_call import Started
-from asocketio.transports.base import Message, Opening, Receive, Scope, Send, Transport
+from asocketio.transports.base import HandshakeTransport, Transport
 
-__all__ = ["CROSSING", "Poll", "PollingOpening", "Post", "may_upgrade", "release_later"]
+__all__ = ["UPGRADE_RACE_DELAY", "Poll", "PollingHandshake", "Post", "may_upgrade", "release_later"]
 
 RELEASE_AFTER = 0.1
 """Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
 
-CROSSING = 0.01
+UPGRADE_RACE_DELAY = 0.01
 """Seconds by which the refusal of a poll that crosses an upgrade comes after what the websocket was sent before it."""
 
-EXCUSE = 1000
+MAX_JSONP_REASON = 1000
 """Bytes of a program's own refusal that a script can carry."""
 
 SLICE = 64
 """Frames of one client that are handled before others have a turn."""
 
-LINGER = 2.0
+BODY_DRAIN_TIMEOUT = 2.0
 """Seconds for which the rest of a body that is too large is read, to be thrown away."""
 
 _NOOP = Packet(PacketType.NOOP)
 _PLAIN = (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")
 
 
-class PollingOpening(Opening):
+class PollingHandshake(HandshakeTransport):
     """The GET that asks for a session."""
 
     name = "polling"
 
-    def __init__(self, protocol: Protocol, form: Form, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, protocol: Protocol, form: BodyFormat, receive: Receive, send: Send, headers: Headers) -> None:
         self._protocol = protocol
         self._form = form
         self._receive = receive
@@ -75,7 +76,7 @@ class PollingOpening(Opening):
         await _answer(self._send, self._protocol.refusal(error, self._form, "GET"), self._headers)
 
     async def reject(self, message: Message) -> None:
-        if self._form.script is not None and self._protocol.scripts_refusals:
+        if self._form.jsonp_index is not None and self._protocol.refuses_via_jsonp:
             await self._reject_by_script(message)
         else:
             self.answered = True
@@ -85,7 +86,7 @@ class PollingOpening(Opening):
         """The client hears nothing of a status: it gets a script that holds what the program answered."""
         if message["type"] != "http.response.body" or self.answered:
             return
-        self._excuse = (self._excuse + message.get("body", b""))[:EXCUSE]
+        self._excuse = (self._excuse + message.get("body", b""))[:MAX_JSONP_REASON]
         if not message.get("more_body", False):
             await self.refuse(Refused(self._excuse.decode(errors="replace")))
 
@@ -95,7 +96,7 @@ class Poll(Transport):
 
     name = "polling"
 
-    def __init__(self, form: Form, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, form: BodyFormat, receive: Receive, send: Send, headers: Headers) -> None:
         self._form = form
         self._receive = receive
         self._send = send
@@ -105,7 +106,7 @@ class Poll(Transport):
 
     async def carry(self, socket: Socket) -> None:
         """Answer with what the outbox holds, as soon as it holds something."""
-        if isinstance(socket.transport, Poll) and not socket.protocol.roams:
+        if isinstance(socket.transport, Poll) and not socket.protocol.allows_transport_switch:
             _broke_in(socket, "GET")
             await _refuse(self._send, 400, self._headers)
             return
@@ -125,7 +126,7 @@ class Poll(Transport):
                     await self._wait(socket)
                 if socket.transport is not self:  # another has taken over: the outbox is its business now
                     if began_late:
-                        await asyncio.sleep(CROSSING)
+                        await asyncio.sleep(UPGRADE_RACE_DELAY)
                         raise BadRequest("a poll that crossed the upgrade to websocket")
                     return []
             finally:
@@ -137,7 +138,7 @@ class Poll(Transport):
             socket.server.bound(socket)
         if socket.state is SocketState.CLOSED and not frames:
             # Alone: clients take a close that comes with other packets before those.
-            frames += _spell(socket, socket.protocol.farewell(socket.reason))
+            frames += _spell(socket, socket.protocol.close_packet(socket.reason))
             socket.server.forget(socket)
         return frames
 
@@ -153,7 +154,7 @@ class Poll(Transport):
             finally:
                 if timer is not None:
                     timer.cancel()
-            if socket.protocol.roams:
+            if socket.protocol.allows_transport_switch:
                 self._gone = True
             else:
                 socket.close("transport error")
@@ -181,7 +182,7 @@ class Poll(Transport):
             self._waiting.cancel()
 
     @property
-    def ready(self) -> bool:
+    def writable(self) -> bool:
         return self._waiting is not None and not self._waiting.cancel_called
 
 
@@ -199,7 +200,7 @@ def release_later(socket: Socket) -> None:
 class Post:
     """A POST of an open session: brings frames."""
 
-    def __init__(self, form: Form, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(self, form: BodyFormat, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         self._form = form
         self._scope = scope
         self._receive = receive
@@ -212,10 +213,10 @@ class Post:
         While the client's packets fill its backlog the answer waits, at most ``send_timeout``;
         what is left of the body then still goes in before the next POST is read.
         """
-        if socket.posting is not None and not await self._wait_for_former(socket):
+        if socket.incoming_post is not None and not await self._wait_for_former(socket):
             await _refuse(self._send, 400, self._headers)
             return
-        inlet = socket.posting = Inlet()
+        inlet = socket.incoming_post = IncomingBody()
         too_large: PayloadTooLarge | None = None
         try:
             await self._take_in(socket, inlet)
@@ -228,7 +229,7 @@ class Post:
         except Disconnected as error:
             socket.close(error.reason)
         finally:
-            socket.posting = None
+            socket.incoming_post = None
             inlet.done.set()
         if too_large is not None:
             await self._refuse_and_linger(socket, too_large)
@@ -238,37 +239,37 @@ class Post:
 
         Not for ever, as the server would.
         """
-        socket.limited(error.limit)
-        socket.server.complaints.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
-        if self._form.script is not None:  # a page cannot see the status of a form: the next poll tells it
+        socket.count_limit(error.limit)
+        socket.server.throttled_log.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
+        if self._form.jsonp_index is not None:  # a page cannot see the status of a form: the next poll tells it
             await _refuse(self._send, error.status, self._headers)
             socket.close("transport error")
             return
         headers = [_PLAIN[0], (b"connection", b"close"), (b"content-length", b"0"), *self._headers]
-        await tell(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
+        await try_send(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
         left = 2 * socket.config.max_payload
-        with socket.server.clock.deadline(LINGER):
+        with socket.server.clock.deadline(BODY_DRAIN_TIMEOUT):
             rest = error.rest
             while rest and left > 0:
                 message = await self._receive()
                 left -= len(message.get("body", b""))
                 rest = message.get("more_body", False)
-        await tell(self._send, {"type": "http.response.body", "body": b""})
+        await try_send(self._send, {"type": "http.response.body", "body": b""})
 
     async def _wait_for_former(self, socket: Socket) -> bool:
-        former = socket.posting
-        if former is None or former.awaited or not (former.answered or socket.protocol.roams):
+        former = socket.incoming_post
+        if former is None or former.awaited or not (former.answered or socket.protocol.allows_transport_switch):
             _broke_in(socket, "POST")
             return False
         former.awaited = True
         with socket.server.clock.deadline(socket.config.send_timeout):
             await former.done.wait()
-            return socket.posting is None
-        socket.flooded()
+            return socket.incoming_post is None
+        socket.close_flooding()
         return False
 
-    async def _take_in(self, socket: Socket, inlet: Inlet) -> None:
-        reading = inlet.reading = Started(read_body(self._scope, self._receive, socket.config.max_payload))
+    async def _take_in(self, socket: Socket, inlet: IncomingBody) -> None:
+        reading = inlet.reading = EagerCall(read_body(self._scope, self._receive, socket.config.max_payload))
         if not reading.done and not await reading.finish(socket.server.clock, socket.config.send_timeout):
             socket.close("transport error")  # too slow, if it is not the end of the socket that we heard
             await _refuse(self._send, 400, self._headers)
@@ -295,22 +296,22 @@ class Post:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
         try:
             yield from socket.split(body, self._form, binary=kind == "application/octet-stream")
-        except socket.protocol.forgives as error:
+        except socket.protocol.nonfatal_errors as error:
             socket.refuse(error)
 
-    async def _accept(self, socket: Socket, inlet: Inlet) -> None:
+    async def _accept(self, socket: Socket, inlet: IncomingBody) -> None:
         inlet.answered = True
         await _answer(self._send, socket.protocol.post_answer, self._headers)
 
 
-class Inlet:
+class IncomingBody:
     """The body of a POST on its way in. ``answered``: the client may send the next."""
 
     def __init__(self) -> None:
         self.answered = False
         self.awaited = False
         """The next POST waits for the end of this one. Only one may."""
-        self.reading: Started[bytes] | None = None
+        self.reading: EagerCall[bytes] | None = None
         self.done = asyncio.Event()
 
     def end(self) -> None:
@@ -335,7 +336,7 @@ async def _feed(socket: Socket, frames: Iterator[Frame]) -> bool:
     """Hand the frames over. Waits while the backlog is full; lets other clients have their turns. True at the end."""
     count = 0
     while True:
-        await socket.readable()
+        await socket.wait_readable()
         frame = next(frames, None) if socket.state is SocketState.OPEN else None
         if frame is None:
             return True
@@ -345,16 +346,18 @@ async def _feed(socket: Socket, frames: Iterator[Frame]) -> bool:
 
 
 async def _answer(send: Send, body: Body, headers: Headers) -> None:
-    await answer(send, body.status, body.content, [(b"content-type", body.kind), *_PLAIN, *headers])
+    await respond(send, body.status, body.content, [(b"content-type", body.kind), *_PLAIN, *headers])
 
 
 async def _refuse(send: Send, status: int, headers: Headers) -> None:
-    await answer(send, status, b"", [_PLAIN[0], *headers])
+    await respond(send, status, b"", [_PLAIN[0], *headers])
 
 
 def _broke_in(socket: Socket, method: str) -> None:
     """A second request of a kind of which there may be one at a time: the session is over."""
-    socket.server.complaints.warning(method, "%s: closed, a second %s while one is served", socket.sid_in(""), method)
+    socket.server.throttled_log.warning(
+        method, "%s: closed, a second %s while one is served", socket.sid_in(""), method
+    )
     socket.close("transport error")
 
 

@@ -13,19 +13,20 @@ from typing import Any
 
 import anyio
 
+from asocketio.asgi.responses import respond, try_send
+from asocketio.asgi.types import Headers, Message, Receive, Scope, Send
 from asocketio.errors import ProtocolError
-from asocketio.asgi.responses import Headers, answer, tell
-from asocketio.runtime.log import log
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Frame
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.log import log
 from asocketio.session.socket import Socket, SocketState
-from asocketio.transports.base import Message, Opening, Receive, Scope, Send, Transport
+from asocketio.transports.base import HandshakeTransport, Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
 
-__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketOpening", "deny"]
+__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketHandshake", "deny"]
 
 
-HASTE = 1.0
+SHUTDOWN_CLOSE_TIMEOUT = 1.0
 """Seconds for the goodbye of a server that shuts down: granian's ``send`` may never return then."""
 
 _CLOSE = {"type": "websocket.close", "code": 1000}
@@ -64,7 +65,7 @@ class WebSocket(Transport):
                     self._close_socket()
                     return
                 if not socket.receive(frame):
-                    await socket.readable()
+                    await socket.wait_readable()
                 elif count % SLICE == 0:
                     await asyncio.sleep(0)
 
@@ -130,13 +131,13 @@ class WebSocket(Transport):
             asyncio.get_running_loop().call_soon(self._reading.cancel)
 
     @property
-    def ready(self) -> bool:
+    def writable(self) -> bool:
         return not self._writing
 
     async def _finish(self, socket: Socket) -> None:
         """Send what is left and close, within ``close_grace``; at once where the server itself is going."""
         grace = (
-            min(socket.config.close_grace, HASTE)
+            min(socket.config.close_grace, SHUTDOWN_CLOSE_TIMEOUT)
             if socket.reason == "server shutting down"
             else socket.config.close_grace
         )
@@ -161,7 +162,7 @@ class WebSocket(Transport):
         await self._tell(_CLOSE)
 
 
-class WebSocketOpening(WebSocket, Opening):
+class WebSocketHandshake(WebSocket, HandshakeTransport):
     """The websocket that asks for a session, and carries it to its end."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
@@ -221,10 +222,10 @@ class RoamingWebSocket(WebSocket):
         """Take over from what carries the socket now, and read until the end."""
         self._socket = socket
         await self._tell({"type": "websocket.accept"})
-        while socket.posting is not None:
-            await socket.posting.done.wait()  # what came by polling comes first
+        while socket.incoming_post is not None:
+            await socket.incoming_post.done.wait()  # what came by polling comes first
         if socket.state is not SocketState.OPEN:
-            await self.dismiss(socket.protocol.encode(socket.protocol.farewell(socket.reason)).frames)
+            await self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
         elif not self._gone:
             former = socket.transport
             socket.attach(self)
@@ -282,8 +283,8 @@ class Upgrade(WebSocket):
                 except ProtocolError:
                     return False
                 if packet is not None and packet.type is PacketType.UPGRADE:
-                    if socket.posting is not None:
-                        await socket.posting.done.wait()  # what came by polling comes first
+                    if socket.incoming_post is not None:
+                        await socket.incoming_post.done.wait()  # what came by polling comes first
                     return True
                 if packet is None or packet.type is not PacketType.PING or packet.data != "probe" or self.probed:
                     return False
@@ -306,9 +307,9 @@ class Upgrade(WebSocket):
 async def deny(scope: Scope, send: Send, status: int, body: bytes, headers: Headers) -> None:
     """Refuse a websocket with an HTTP response, or with a close where the server has no such extension."""
     if not _can_deny(scope):
-        await tell(send, {"type": "websocket.close", "code": 1008})
+        await try_send(send, {"type": "websocket.close", "code": 1008})
         return
-    await answer(send, status, body, headers, prefix="websocket.")
+    await respond(send, status, body, headers, prefix="websocket.")
 
 
 def _can_deny(scope: Scope) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from asocketio import BaseNamespace, BroadcastMixin, RoomsMixin, SocketIOApp
-from asocketio.runtime.tuning import TUNE
+from asocketio.runtime.tuning import TUNE_ENV
 
 
 class Bench(BaseNamespace, RoomsMixin, BroadcastMixin):
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     parser.add_argument("--loop", default="auto")
     parser.add_argument("--max-payload", type=int, default=1_000_000)
     given = parser.parse_args()
-    os.environ.setdefault(TUNE, "1")  # as the asocketio command does
+    os.environ.setdefault(TUNE_ENV, "1")  # as the asocketio command does
     uvicorn.run(
         served(given.max_payload), host="127.0.0.1", port=given.port, loop=given.loop, http=given.http,
         ws=given.ws, lifespan="on",

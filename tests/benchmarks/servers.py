@@ -55,7 +55,10 @@ def available(modules: Path | None) -> dict[str, Server]:
     arguments = ["--port", "{port}", "--max-payload", "{max_payload}"]
     ours = [sys.executable, "-m", "tests.benchmarks.server", *arguments, "--ws"]
     servers = [
-        Server("lane", [*ours, "asocketio.servers.uvicorn:Lane", "--http", "asocketio.servers.write_coalescer:JoinedHTTP"]),
+        Server(
+            "lane",
+            [*ours, "asocketio.servers.uvicorn:WebSocketProtocol", "--http", "asocketio.servers.uvicorn:HTTPProtocol"],
+        ),
         Server("asgi", [*ours, "websockets-sansio"]),
     ]
     if importlib.util.find_spec("socketio"):

@@ -12,13 +12,13 @@ from time import process_time_ns
 from typing import Any, cast
 
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio.servers.connection import Connection
-from asocketio.protocol.websocket_frames import Frames
-from asocketio.servers.takeover import LaneOpening
-from asocketio.manage import manage_by_itself
 from asocketio.asgi.view import http_scope
-from asocketio.protocol.packet import Packet, PacketType
+from asocketio.manage import manage_by_itself
 from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.websocket_frames import Frames
+from asocketio.servers.connection import Connection
+from asocketio.servers.takeover import TakeoverHandshake
 
 MASK = b"\x12\x34\x56\x78"
 
@@ -56,12 +56,12 @@ def masked(text: str) -> bytes:
 async def socket() -> tuple[SocketIOApp, Connection]:
     """A socket that has joined the global namespace."""
     app = SocketIOApp(namespaces={"/": Echo})
-    app.registry.bind()
+    app.server.bind()
     way = Way()
-    opening = LaneOpening(cast("Any", way), cast("Any", None), [])
+    opening = TakeoverHandshake(cast("Any", way), cast("Any", None), [])
     scope = {"type": "websocket", "path": "/socket.io/", "query_string": b"", "headers": []}
     assert app.namespaces is not None
-    made = app.registry.create(EngineIO4(), opening)
+    made = app.server.create(EngineIO4(), opening)
     manage_by_itself(http_scope(scope, made), app.namespaces, opening)
     await asyncio.sleep(0)
     way.connection.data_received(masked("40"))
@@ -85,7 +85,7 @@ async def main() -> None:
     app, connection = await socket()
     text = '420["echo","' + "x" * 32 + '"]'
     chunk = masked(text) * batch
-    flush = app.registry._flush  # pyright: ignore[reportPrivateUsage]
+    flush = app.server._flush  # pyright: ignore[reportPrivateUsage]
 
     def echo() -> None:
         for _ in range(count // batch):

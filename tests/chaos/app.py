@@ -35,7 +35,7 @@ NEWS = 0.25
 """Seconds between two broadcasts to everybody."""
 
 # How long a client that was thrown out can still learn of it: half a minute is too long for a short run.
-asocketio.server.LINGER = 3.0
+asocketio.server.GONE_SESSION_TTL = 3.0
 
 
 class Chaos(BaseNamespace, RoomsMixin, BroadcastMixin):

@@ -12,7 +12,7 @@ from tests.benchmarks.wire import BINARY, masked, split
 from tests.chaos.proxy import Faults, Link, Proxy
 
 if TYPE_CHECKING:
-    from tests.chaos.dialects import Dialect, Frame
+    from tests.chaos.dialects import ClientProtocol, Frame
 
 __all__ = ["Http", "Lost", "Polling", "WebSocket"]
 
@@ -201,7 +201,7 @@ class Http:
 class Polling:
     """A session by polls: a GET waits all the time, POSTs go one at a time."""
 
-    def __init__(self, dialect: Dialect, proxy: Proxy, faults: Callable[[], Faults], *, jsonp: bool) -> None:
+    def __init__(self, dialect: ClientProtocol, proxy: Proxy, faults: Callable[[], Faults], *, jsonp: bool) -> None:
         self.lost: Callable[[str], None] = _ignored
         self.frames: Callable[[list[Frame]], None] = _ignored
         self.gap: Callable[[], None] = lambda: None
@@ -231,7 +231,10 @@ class Polling:
         """The text of the answer to the handshake."""
         self._rng = rng
         self._fields = ({"j": "0"} if self._dialect.name == "3" else {"i": "0"}) if self._jsonp else {}
-        asked = {**fields, **({"jsonp": "0"} if self._jsonp and self._dialect.roams else self._fields)}
+        asked = {
+            **fields,
+            **({"jsonp": "0"} if self._jsonp and self._dialect.allows_transport_switch else self._fields),
+        }
         status, body = await self.get.ask("GET", self._dialect.path("polling", "", asked), within=OPENS_WITHIN)
         if status != 200 or b"(new Error(" in body:
             raise Lost(f"handshake: {status} {body[:80]!r}")
@@ -239,7 +242,9 @@ class Polling:
         return str(first[0])
 
     def _path(self) -> str:
-        return self._dialect.path("jsonp" if self._jsonp and self._dialect.roams else "polling", self.sid, self._fields)
+        return self._dialect.path(
+            "jsonp" if self._jsonp and self._dialect.allows_transport_switch else "polling", self.sid, self._fields
+        )
 
     def listen(self) -> None:
         """Begin to poll, and to post what is sent."""
@@ -264,7 +269,7 @@ class Polling:
                 await self._one_poll(self.get)
             except Lost:
                 broken += 1
-                if not self._dialect.roams or broken > 3 or self._ended:
+                if not self._dialect.allows_transport_switch or broken > 3 or self._ended:
                     raise
                 self.gap()
 

@@ -59,7 +59,7 @@ class Session(Doings):
     async def _open(self) -> None:
         script, dialect = self.script, self._dialect
         fields = {"who": script.name, "marks": ".".join(script.marks)}
-        if script.mode == "websocket" and not dialect.roams:
+        if script.mode == "websocket" and not dialect.allows_transport_switch:
             carrier = WebSocket(self._proxy, self._next_faults(), self._rng)
             self._carrier = carrier
             await carrier.ask(dialect.path("websocket", "", fields))
@@ -163,7 +163,7 @@ class Session(Doings):
             self.model.left(namespace)
             if namespace in self._figures:
                 self._figures[namespace].set()
-            if self._dialect.roams and namespace == "/":
+            if self._dialect.allows_transport_switch and namespace == "/":
                 self._lost("thrown out")
             elif not self._may_end and "leave me" not in self.script.tricks:
                 self._wrong(f"thrown out of {namespace}")
@@ -257,7 +257,7 @@ class Session(Doings):
         faults = Faults() if cut or self.script.gentle else self._next_faults()
         websocket = self._second = WebSocket(self._proxy, faults, self._rng)
         try:
-            if self._dialect.roams:
+            if self._dialect.allows_transport_switch:
                 await self._roam(polling, websocket)
             else:
                 await self._upgrade(polling, websocket, cut)

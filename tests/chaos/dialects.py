@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-__all__ = ["DIALECTS", "Dialect", "Packet"]
+__all__ = ["CLIENT_PROTOCOLS", "ClientProtocol", "Packet"]
 
 Frame = str | bytes
 
@@ -33,7 +33,7 @@ class Packet:
     got: list[bytes] = field(default_factory=list)
 
 
-class Dialect:
+class ClientProtocol:
     """Engine.IO 4."""
 
     name = "4"
@@ -41,7 +41,7 @@ class Dialect:
     """The client asks for signs of life."""
     opens = False
     """``/`` is joined unasked."""
-    roams = False
+    allows_transport_switch = False
     carries_bytes = True
     modes: tuple[str, ...] = ("websocket", "polling", "upgrade")
     separator = "\x1e"
@@ -121,7 +121,7 @@ class Dialect:
         return base64.b64decode(part[1:]) if part.startswith("b") else part
 
 
-class Dialect3(Dialect):
+class Dialect3(ClientProtocol):
     """Engine.IO 3; polling bodies are text (``b64=1``)."""
 
     name = "3"
@@ -158,12 +158,12 @@ class Dialect3(Dialect):
         return frames
 
 
-class Dialect09(Dialect):
+class Dialect09(ClientProtocol):
     """Socket.IO 0.9."""
 
     name = "0.9"
     opens = True
-    roams = True
+    allows_transport_switch = True
     carries_bytes = False
     modes = ("websocket", "polling", "jsonp", "roam")
 
@@ -249,4 +249,6 @@ def _unscripted(body: bytes, jsonp: bool) -> str:
     return text
 
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Dialect(), Dialect3(), Dialect09())}
+CLIENT_PROTOCOLS: dict[str, ClientProtocol] = {
+    dialect.name: dialect for dialect in (ClientProtocol(), Dialect3(), Dialect09())
+}

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos.dialects import DIALECTS, Frame
+from tests.chaos.dialects import CLIENT_PROTOCOLS, Frame
 from tests.chaos.model import Model
 from tests.chaos.plan import Script
 
@@ -32,7 +32,7 @@ class Doings(ABC):
         self._counts = counts
         self._complain = complain
         self._complained = False
-        self._dialect = DIALECTS[script.generation]
+        self._dialect = CLIENT_PROTOCOLS[script.generation]
         self._rng = random.Random(f"session {script.name}")
         self._over = asyncio.Event()
         self._may_end = not script.gentle

@@ -62,9 +62,10 @@ EXPECTED = (
 )
 # Of types that should not outlive their clients.
 KINDS = (
-    *("Socket", "Member", "Chaos", "Dispatcher", "Work", "Outbox", "Acks", "Poll", "Post", "Inlet", "Connection"),
-    *("Probe", "Lane", "LaneOpening", "PollingOpening", "RoamingWebSocket", "Upgrade", "WebSocketOpening"),
-    *("_Adopted", "WebSocketsSansIOProtocol", "Runner"),  # uvicorn's HTTP objects live on with their keep-alive timers
+    *("Socket", "Member", "Chaos", "Dispatcher", "HandlerCall", "Outbox", "Acks", "Poll", "Post", "IncomingBody"),
+    *("Connection", "Probe", "WebSocketProtocol", "TakeoverHandshake", "PollingHandshake", "RoamingWebSocket"),
+    *("Upgrade", "WebSocketHandshake", "_Adopted", "WebSocketsSansIOProtocol"),
+    "PooledTask",  # uvicorn's HTTP objects live on with their keep-alive timers
 )
 
 
@@ -155,11 +156,11 @@ class Ledger:
 
     def stats(self, app: SocketIOApp, deep: bool) -> dict[str, Any]:
         """All figures; ``deep`` counts objects too, before and after the collector has run."""
-        registry, adapter = app.registry, app.registry.adapter
+        registry, adapter = app.server, app.server.adapter
         rooms: Any = adapter
         gauges = {
             "sockets": len(registry.sockets),
-            "lives": registry.lives,
+            "lives": registry.active_sessions,
             "deadlines": _deadlines(app),
             "namespaces": len(rooms._namespaces),
             "rooms": len(rooms._rooms),
@@ -208,7 +209,7 @@ class _Watch(logging.Handler):
 
 def _deadlines(app: SocketIOApp) -> int:
     """Entries on the lines of the registry's timer."""
-    lines: Any = getattr(app.registry, "_deadlines", None)
+    lines: Any = getattr(app.server, "_deadlines", None)
     return sum(map(len, lines._lines)) if lines is not None else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from tests.chaos.dialects import DIALECTS
+from tests.chaos.dialects import CLIENT_PROTOCOLS
 from tests.chaos.proxy import Cut, Faults
 
 __all__ = ["STEPS", "Script", "plan", "strangers"]
@@ -57,7 +57,7 @@ def plan(seed: int, client: int, session: int, pace: float) -> Script:
     """The script of one session."""
     rng = random.Random(f"{seed} {client} {session}")
     generation = rng.choice(("4", "4", "3", "0.9"))
-    mode = rng.choice(DIALECTS[generation].modes)
+    mode = rng.choice(CLIENT_PROTOCOLS[generation].modes)
     character = rng.choices(("calm", "gentle", "hurt", "sloppy"), (2, 3, 5, 1))[0]
     if mode == "websocket" and character == "sloppy":
         character = "hurt"

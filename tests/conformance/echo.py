@@ -10,11 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketIOApp
-from asocketio.protocol.base import Decoder, Encoded, Form, Frame
+from asocketio.asgi.request import GENERATIONS
+from asocketio.protocol.base import BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import EngineIO
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.asgi.request import GENERATIONS
 
 __all__ = ["echo_app"]
 
@@ -65,7 +65,7 @@ class _RawDecoder(Decoder):
             return Packet(PacketType.EVENT, name="raw", args=[frame])
         return self._engine.feed(frame)
 
-    def split(self, body: bytes, form: Form, *, binary: bool = False) -> list[Frame]:
+    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> list[Frame]:
         return self._engine.split(body, form, binary=binary)
 
 

@@ -25,17 +25,17 @@ from tests.examples.conftest import WITHIN
 from tests.servers import Server
 
 Generation = Literal["0.9", 3, 4]
-Carrier = Literal["websocket", "polling", "jsonp"]
+ClientTransport = Literal["websocket", "polling", "jsonp"]
 
 GENERATIONS: tuple[Generation, ...] = ("0.9", 3, 4)
-CARRIERS: tuple[Carrier, ...] = ("websocket", "polling", "jsonp")
+CLIENT_TRANSPORTS: tuple[ClientTransport, ...] = ("websocket", "polling", "jsonp")
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "three_generations" / "index.html"
 SCRIPTS = {  # what the page asks the CDN for -> where the packages of the tests have it
     "socket.io-client@0.9.17/dist/socket.io.min.js": "socket.io-client-0.9.17/dist/socket.io.min.js",
     "socket.io-client@2.5.0/dist/socket.io.js": "socket.io-client-2.5.0/dist/socket.io.js",
     "socket.io-client@4.8.4/dist/socket.io.min.js": "socket.io-client-4/dist/socket.io.min.js",
 }
-TRANSPORTS: dict[str, dict[Carrier, str]] = {  # what each client calls them; 4.x knows no JSONP
+TRANSPORTS: dict[str, dict[ClientTransport, str]] = {  # what each client calls them; 4.x knows no JSONP
     "0.9.17": {"websocket": "websocket", "polling": "xhr-polling", "jsonp": "jsonp-polling"},
     "2.5.0": {"websocket": "websocket", "polling": "polling", "jsonp": "jsonp-polling"},
     "4.8.4": {"websocket": "websocket", "polling": "polling", "jsonp": "polling"},
@@ -56,8 +56,8 @@ TEXTS = [
 # --- in memory -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", CARRIERS)
-async def test_every_generation_hears_every_other(transport: Carrier) -> None:
+@pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)
+async def test_every_generation_hears_every_other(transport: ClientTransport) -> None:
     async with AsyncExitStack() as stack:
         clients = {}
         for generation in GENERATIONS:
@@ -99,7 +99,7 @@ async def test_a_message_is_text_of_a_sane_length(generation: Generation) -> Non
 class OpenPage(Protocol):
     """Opens an address as somebody new would. What a page throws or complains about fails the test.
 
-    ``forgive`` is a pattern of complaints that do not.
+    ``forgive`` is a pattern of throttled_log that do not.
     """
 
     def __call__(self, url: str, *, forgive: str = ...) -> Page: ...
@@ -107,7 +107,7 @@ class OpenPage(Protocol):
 
 @pytest.fixture
 def open_page(browser: Browser, node_modules: Path) -> Iterator[OpenPage]:
-    complaints: list[str] = []
+    throttled_log: list[str] = []
 
     def serve_script(route: Route) -> None:
         name = route.request.url.removeprefix("https://cdn.jsdelivr.net/npm/")
@@ -117,7 +117,7 @@ def open_page(browser: Browser, node_modules: Path) -> Iterator[OpenPage]:
     def listener(forgive: str) -> Callable[[ConsoleMessage], None]:
         def listen(message: ConsoleMessage) -> None:
             if message.type in ("error", "warning") and not re.match(forgive, message.text):
-                complaints.append(f"{message.text} ({message.location['url']})")
+                throttled_log.append(f"{message.text} ({message.location['url']})")
 
         return listen
 
@@ -126,7 +126,7 @@ def open_page(browser: Browser, node_modules: Path) -> Iterator[OpenPage]:
         context.set_default_timeout(WITHIN)
         context.route("https://cdn.jsdelivr.net/**", serve_script)
         page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: throttled_log.append(str(error)))
         page.on("console", listener(forgive))
         page.goto(url)
         return page
@@ -134,7 +134,7 @@ def open_page(browser: Browser, node_modules: Path) -> Iterator[OpenPage]:
     yield open_page
     for context in browser.contexts:
         context.close()
-    assert complaints == []
+    assert throttled_log == []
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +155,11 @@ def complaints_in(log: str) -> list[str]:
     return [line for line in log.splitlines() if not line.startswith("INFO:") or re.search(r'HTTP/1.1" [45]\d\d', line)]
 
 
-def address(server: Server, transport: Carrier) -> str:
+def address(server: Server, transport: ClientTransport) -> str:
     return server.url + ("/" if transport == "websocket" else f"/?transport={transport}")
 
 
-def panels(page: Page, transport: Carrier) -> dict[str, Locator]:
+def panels(page: Page, transport: ClientTransport) -> dict[str, Locator]:
     """By the client's version, once all of them are in the room."""
     found = {version: page.get_by_role("region", name=version, exact=True) for version in TRANSPORTS}
     for version, panel in found.items():
@@ -196,8 +196,8 @@ def log_of(panel: Locator, *, lines: int) -> dict[str, list[str]]:
     return said
 
 
-@pytest.mark.parametrize("transport", CARRIERS)
-def test_what_one_says_appears_in_all_panels(open_page: OpenPage, server: Server, transport: Carrier) -> None:
+@pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)
+def test_what_one_says_appears_in_all_panels(open_page: OpenPage, server: Server, transport: ClientTransport) -> None:
     found = panels(open_page(address(server, transport)), transport)
     lines = 0
     for text in TEXTS[:4]:
@@ -213,8 +213,8 @@ def test_what_one_says_appears_in_all_panels(open_page: OpenPage, server: Server
                 assert other.locator(".text").all_text_contents()[-1] == text
 
 
-@pytest.mark.parametrize("transport", CARRIERS)
-def test_all_talk_at_once(open_page: OpenPage, server: Server, transport: Carrier) -> None:
+@pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)
+def test_all_talk_at_once(open_page: OpenPage, server: Server, transport: ClientTransport) -> None:
     found = panels(open_page(address(server, transport)), transport)
     rounds = 3
     for _ in range(rounds):
@@ -226,8 +226,8 @@ def test_all_talk_at_once(open_page: OpenPage, server: Server, transport: Carrie
         expect(panel.locator(".mine .tick", has_text="✓ delivered")).to_have_count(rounds * len(TEXTS))
 
 
-@pytest.mark.parametrize("transport", CARRIERS)
-def test_a_long_message_arrives_whole(open_page: OpenPage, server: Server, transport: Carrier) -> None:
+@pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)
+def test_a_long_message_arrives_whole(open_page: OpenPage, server: Server, transport: ClientTransport) -> None:
     found = panels(open_page(address(server, transport)), transport)
     text = ("é😀\u2028\\n\n\"'</" * 125)[:900]
     for panel in found.values():
@@ -301,9 +301,9 @@ def test_jsonp_reaches_a_server_on_another_origin(
     assert re.search(r'"GET /socket.io/1/\?\S*jsonp=\d', elsewhere.log())
 
 
-@pytest.mark.parametrize("transport", CARRIERS)
+@pytest.mark.parametrize("transport", CLIENT_TRANSPORTS)
 def test_every_client_comes_back_to_a_server_that_was_away(
-    open_page: OpenPage, start_server: StartServer, transport: Carrier
+    open_page: OpenPage, start_server: StartServer, transport: ClientTransport
 ) -> None:
     server = start_server("examples.three_generations.app:app", "asocketio")
     page = open_page(address(server, transport), forgive="Failed to load resource|WebSocket connection to")

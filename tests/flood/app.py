@@ -104,11 +104,11 @@ class Closed(BaseNamespace):
 
 def _stats() -> Stats:
     gc.collect()
-    adapter: Any = app.registry.adapter
+    adapter: Any = app.server.adapter
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
-        "sockets": len(app.registry.sockets),
-        "lives": app.registry.lives,
+        "sockets": len(app.server.sockets),
+        "lives": app.server.active_sessions,
         "members": sum(map(len, adapter._namespaces.values())),
         "rooms": len(adapter._rooms),
         "tasks": len(asyncio.all_tasks()),

@@ -23,7 +23,7 @@ BYTES = bytes(range(64))
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ClientProtocol:
     """How a generation spells what these clients say; ``{}`` is the room."""
 
     path: str
@@ -37,7 +37,7 @@ class Dialect:
     goodbye: str
 
 
-_V3 = Dialect(
+_V3 = ClientProtocol(
     "/socket.io/?EIO=3&transport=polling",
     "&sid=",
     "/socket.io/?EIO=3&transport=websocket",
@@ -48,8 +48,8 @@ _V3 = Dialect(
     '42["join","{}"]',
     "1",
 )
-DIALECTS = {
-    "0.9": Dialect(
+CLIENT_PROTOCOLS = {
+    "0.9": ClientProtocol(
         "/socket.io/1/",
         "xhr-polling/",
         "/socket.io/1/websocket/",
@@ -61,7 +61,7 @@ DIALECTS = {
         "0::",
     ),
     "3": _V3,
-    "4": Dialect(
+    "4": ClientProtocol(
         *("/socket.io/?EIO=4&transport=polling", "&sid=", "/socket.io/?EIO=4&transport=websocket", "40"),
         *(_V3.echo, _V3.heard, _V3.say, _V3.enter, _V3.goodbye),
     ),
@@ -73,7 +73,7 @@ class _Link:
 
     def __init__(self, port: int, generation: str) -> None:
         self.port, self.generation = port, generation
-        self.words = DIALECTS[generation]
+        self.words = CLIENT_PROTOCOLS[generation]
         self.sid = ""
         self.path = ""
         self.carrier: Attacker | None = None

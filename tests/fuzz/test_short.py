@@ -19,17 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from asocketio import codec, visit
-from asocketio.protocol.json_codec import Json, StdJson
+from asocketio.asgi import request as visit
 from asocketio.errors import MalformedPacket
-from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol import engineio3, engineio4, grammar, jsonp, socketio09, utf16
+from asocketio.protocol import json_codec as codec
 from asocketio.protocol.base import Body, Frame
-from asocketio.protocols import engineio3, engineio4, grammar, jsonp, socketio09, utf16
+from asocketio.protocol.json_codec import Json, StdJson
 from asocketio.protocol.json_parser import write
+from asocketio.protocol.packet import Packet, PacketType
 from tests.fuzz import promises, run
 from tests.fuzz.atheris_targets import dictionary
 from tests.fuzz.inputs import TOKENS, Inputs, binary_3, body_09, body_3, body_4, examples
-from tests.fuzz.promises import Broken, examine, weight
+from tests.fuzz.promises import WebSocketError, examine, weight
 from tests.fuzz.run import Found, Watch, main, run_chunk, shrunk
 from tests.fuzz.targets import TARGETS, Posted, Request, form_of_eio
 from tests.properties import short
@@ -317,7 +318,7 @@ BUGS: dict[str, tuple[Any, str, Any, str, Any, str]] = {
     "escapes": (jsonp, "unescape", unchanged, "jsonp", (b"d=", "\\n"), "'\\\\n' is unescaped to '\\\\n'"),
     "a script": (jsonp, "script", says_raw, "jsonp", (b"d=", "é"), "'é' is said by Body("),
     "depth": (codec, "_too_deep", shallow, "codec", "[" * 101 + "]" * 101, "'[[[["),
-    "a callback": (visit, "_index", a_billion, "visit", ("http", "GET", "", "/socket.io/1/", b""), "Speaker("),
+    "a callback": (visit, "_index", a_billion, "visit", ("http", "GET", "", "/socket.io/1/", b""), "Responder("),
 }  # fmt: skip
 """What is broken -> where, by what, the input that shows it, and what is said of that."""
 
@@ -327,7 +328,7 @@ def test_a_broken_promise_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) ->
     owner, attribute, replacement, name, given, message = BUGS[bug]
     examine(TARGETS[name], given)
     monkeypatch.setattr(owner, attribute, replacement)
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(WebSocketError) as caught:
         examine(TARGETS[name], given)
     assert str(caught.value).startswith(message)
 
@@ -353,7 +354,7 @@ def tap(monkeypatch: pytest.MonkeyPatch, function: Callable[[str], object]) -> N
 def test_time_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promises, "SECONDS", 0.0)
     monkeypatch.setattr(promises, "SECONDS_PER_BYTE", 0.0)
-    with pytest.raises(Broken, match=r"^took 0\.00 s, allowed are 0\.00 s$"):
+    with pytest.raises(WebSocketError, match=r"^took 0\.00 s, allowed are 0\.00 s$"):
         examine(TARGETS["codec"], "[]")
 
 
@@ -367,7 +368,9 @@ def test_what_a_module_keeps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[str] = []
     monkeypatch.setattr(codec, "_kept", kept, raising=False)
     tap(monkeypatch, kept.append)
-    with pytest.raises(Found, match=r"up to input 9: modules that hold more than before: \{'asocketio.protocol.json_codec'"):
+    with pytest.raises(
+        Found, match=r"up to input 9: modules that hold more than before: \{'asocketio.protocol.json_codec'"
+    ):
         run_chunk(Inputs("codec", 0), TARGETS["codec"], range(10))
 
 

@@ -20,7 +20,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from asocketio import Config
-from tests.chaos.dialects import DIALECTS, Frame, Packet
+from tests.chaos.dialects import CLIENT_PROTOCOLS, Frame, Packet
 from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.nginx import BLOCKS, LOCATION, Nginx, with_line, without_line
@@ -113,7 +113,7 @@ class Talker:
 
     def __init__(self, http: httpx.AsyncClient, generation: str, *, jsonp: bool = False) -> None:
         self.sid = ""
-        self._http, self._jsonp, self._dialect = http, jsonp, DIALECTS[generation]
+        self._http, self._jsonp, self._dialect = http, jsonp, CLIENT_PROTOCOLS[generation]
         self._headers = {"Referer": f"{http.base_url}/page"} if jsonp else {}
 
     async def open(self) -> None:
@@ -157,7 +157,7 @@ class Talker:
     def _path(self, fields_09: dict[str, str]) -> str:
         if not self._jsonp:
             return self._dialect.path("polling", self.sid, {})
-        if self._dialect.roams:
+        if self._dialect.allows_transport_switch:
             return self._dialect.path("jsonp", self.sid, fields_09)
         return self._dialect.path("polling", self.sid, {"j": "0"})
 
@@ -166,7 +166,7 @@ class Talker:
 
 
 @pytest.mark.parametrize("jsonp", [False, True], ids=["polling", "jsonp"])
-@pytest.mark.parametrize("generation", DIALECTS)
+@pytest.mark.parametrize("generation", CLIENT_PROTOCOLS)
 async def test_polling(any_server: Server, start_nginx: StartNginx, generation: str, jsonp: bool) -> None:
     async with peer_of(start_nginx(before(any_server))) as peer:
         talker = Talker(peer.http, generation, jsonp=jsonp)
@@ -180,18 +180,18 @@ async def test_polling(any_server: Server, start_nginx: StartNginx, generation: 
 
 @asynccontextmanager
 async def websocket_of(peer: Peer, nginx: Nginx, generation: str) -> AsyncIterator[WebSocket]:
-    dialect = DIALECTS[generation]
+    dialect = CLIENT_PROTOCOLS[generation]
     sid = ""
-    if dialect.roams:
+    if dialect.allows_transport_switch:
         sid, _ = dialect.greeting((await peer.http.get(dialect.path("polling", "", {}))).text)
     path = dialect.path("websocket", sid, {})
     async with connect(nginx.ws_url + path, compression=None, ping_interval=None) as connection:
         yield WebSocket(connection)
 
 
-@pytest.mark.parametrize("generation", DIALECTS)
+@pytest.mark.parametrize("generation", CLIENT_PROTOCOLS)
 async def test_websocket(any_server: Server, start_nginx: StartNginx, generation: str) -> None:
-    nginx, dialect = start_nginx(before(any_server)), DIALECTS[generation]
+    nginx, dialect = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
     async with peer_of(nginx) as peer, websocket_of(peer, nginx, generation) as websocket:
         if not dialect.opens:
             await websocket.send("40")
@@ -207,7 +207,7 @@ async def test_websocket(any_server: Server, start_nginx: StartNginx, generation
 
 @pytest.mark.parametrize("generation", ["3", "4"])
 async def test_upgrade(any_server: Server, start_nginx: StartNginx, generation: str) -> None:
-    nginx, dialect = start_nginx(before(any_server)), DIALECTS[generation]
+    nginx, dialect = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
     async with peer_of(nginx) as peer:
         talker = Talker(peer.http, generation)
         await talker.open()
@@ -303,7 +303,7 @@ async def test_a_body_that_only_the_server_finds_too_large(server: Server, start
 
 async def test_what_waits_for_longer_than_nginx_does(server: Server, start_nginx: StartNginx) -> None:
     nginx = start_nginx(with_line(before(server), "proxy_read_timeout", IMPATIENT))
-    polls = [poll_for_too_long(server, nginx, generation) for generation in DIALECTS]
+    polls = [poll_for_too_long(server, nginx, generation) for generation in CLIENT_PROTOCOLS]
     await asyncio.gather(*polls, be_silent_for_too_long(server, nginx))
 
 
@@ -471,7 +471,7 @@ async def test_the_client_is_who_nginx_says_if_nginx_is_believed(
         assert (await asked(session, "seen"))[1:] == seen
         answer = await peer.get(SOCKETIO, EIO="4", transport="polling")
         assert ("Secure" in answer.headers["set-cookie"]) is (believed and scheme == "https")
-    path = DIALECTS["4"].path("websocket", "", {})
+    path = CLIENT_PROTOCOLS["4"].path("websocket", "", {})
     from_there = {"local_addr": ("127.0.3.1", 0), "additional_headers": STRANGER}
     async with connect(nginx.ws_url + path, compression=None, ping_interval=None, **from_there) as connection:
         websocket = WebSocket(connection)
@@ -529,7 +529,7 @@ async def test_a_server_that_ends_tells_clients_behind_nginx(
 ) -> None:
     server = start_server(APP, "asocketio")
     nginx = start_nginx(before(server))
-    path = DIALECTS["4"].path("websocket", "", {})
+    path = CLIENT_PROTOCOLS["4"].path("websocket", "", {})
     async with (
         peer_of(nginx) as peer,
         connect(nginx.ws_url + path, compression=None, ping_interval=None) as connection,

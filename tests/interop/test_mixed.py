@@ -19,8 +19,8 @@ from tests.conftest import StartServer
 from tests.interop.test_clients import DEADLINE, HERE, SETTINGS
 
 VERSIONS = ("0.9.17", "1.7.4", "2.5.0", "3.1.3", "4.8.4")
-CARRIERS = ("polling", "jsonp", "websocket")
-PAIRS = [f"{speaker}-{listener}" for speaker, listener in product(CARRIERS, repeat=2)]
+CLIENT_TRANSPORTS = ("polling", "jsonp", "websocket")
+PAIRS = [f"{speaker}-{listener}" for speaker, listener in product(CLIENT_TRANSPORTS, repeat=2)]
 
 
 @dataclass(frozen=True, slots=True)

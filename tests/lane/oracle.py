@@ -10,7 +10,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.utils import apply_mask as masked
 
-from asocketio.protocol.websocket_frames import CONTINUATION, Broken, Frames
+from asocketio.protocol.websocket_frames import CONTINUATION, Frames, WebSocketError
 
 __all__ = ["BINARY", "CLOSE", "CONT", "KEY", "PING", "PONG", "TEXT", "Ours", "Theirs"]
 __all__ += ["close_payload", "cut", "heard", "spell"]
@@ -85,7 +85,7 @@ class Ours:
                 if opcode == CLOSE:
                     self.closed = True
                     return
-        except Broken as error:
+        except WebSocketError as error:
             self.code, self.closed = error.code, True
 
 

@@ -1,4 +1,4 @@
-"""A client of `Lane` in memory: a transport that keeps what is written, and what a client reads from it."""
+"""A client of `WebSocketProtocol` in memory: transport that keeps what is written, and what a client reads from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from asocketio import SocketIOApp
-from asocketio.servers.uvicorn import Lane
+from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.testing import TestClock, settle
 from tests.lane.oracle import BINARY, CLOSE, PONG, TEXT, spell
 
@@ -129,7 +129,7 @@ def clocked(app: Any, clock: TestClock) -> Any:
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         if "extensions" in scope:
-            scope["extensions"]["asocketio.runtime.clock"] = clock
+            scope["extensions"]["asocketio.clock"] = clock
         await app(scope, receive, send)
 
     return call
@@ -138,7 +138,9 @@ def clocked(app: Any, clock: TestClock) -> Any:
 class Peer:
     """One connection to ``app``, from its upgrade request on."""
 
-    def __init__(self, app: Any, protocol: Any = Lane, state: ServerState | None = None, **settings: Any) -> None:
+    def __init__(
+        self, app: Any, protocol: Any = WebSocketProtocol, state: ServerState | None = None, **settings: Any
+    ) -> None:
         config = Config(app, log_config=None, lifespan="off", ws=protocol, proxy_headers=False, **settings)
         config.load()
         self.state = state or ServerState()

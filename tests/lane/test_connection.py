@@ -1,4 +1,4 @@
-"""Connection and `Lane` on a transport in memory: what is written for what comes in, and when nothing more is read."""
+"""Connection and `WebSocketProtocol` on a transport in memory: what is written for what comes in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asocketio import BaseNamespace, BroadcastMixin, SocketIOApp
-from asocketio.lane import frames as lane_frames
+from asocketio.protocol import websocket_frames as lane_frames
 from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
 from tests.lane.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, spell
@@ -163,7 +163,7 @@ async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Pee
     assert chat.heard() == ["CLOSE 1001"]
     assert chat.gone
     assert Chat.last.reasons == ["transport close"]
-    assert (app.registry.sockets, app.registry.lives) == ({}, 0)
+    assert (app.server.sockets, app.server.active_sessions) == ({}, 0)
 
 
 async def test_binary_both_ways(chat: Peer) -> None:
@@ -279,7 +279,7 @@ async def test_both_limits_count(limits: tuple[int, int]) -> None:
     await peer.say(f'421["echo","{"x" * (filling + 1)}"]')
     assert peer.heard() == ["CLOSE 1009"]
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_what_breaks_the_protocol_above_ends_the_socket(chat: Peer) -> None:
@@ -358,7 +358,7 @@ async def test_a_peer_that_leaves_before_it_is_answered() -> None:
     await settle()
     assert left == ["http.disconnect"]
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 # ---- a peer that does not read -------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ async def test_a_peer_that_does_not_read_is_given_up(caplog: pytest.LogCaptureFi
         await settle()
     assert "max_outbox" in caplog.text
     assert Chat.last.reasons == ["transport error"]
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
     assert peer.transport.waiting < 300_000
     assert peer.transport.late == []
 
@@ -420,7 +420,7 @@ async def test_the_connection_of_a_peer_that_never_reads_is_cut(how: str) -> Non
     assert peer.transport.aborted
     await settle()
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 @pytest.mark.usefixtures("short_goodbye")
@@ -433,7 +433,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat
     await settle()
     assert chat.gone
     assert chat.frames() == []
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: Peer) -> None:
@@ -597,7 +597,7 @@ async def test_a_connection_that_is_lost(app: SocketIOApp, chat: Peer, error: Ex
     await settle()
     assert Chat.last.reasons == ["transport close"]
     assert chat.gone
-    assert (app.registry.sockets, app.registry.lives) == ({}, 0)
+    assert (app.server.sockets, app.server.active_sessions) == ({}, 0)
     Chat.last.emit("late")
     await settle()
     assert chat.transport.late == []
@@ -640,7 +640,7 @@ async def test_the_server_ends_before_a_view_has_answered() -> None:
     peer.frames()
     assert peer.head.startswith(b"HTTP/1.1 500 ")
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_the_app_closes(app: SocketIOApp, chat: Peer) -> None:
@@ -664,7 +664,7 @@ async def test_a_hundred_clients_leave_nothing_behind(app: SocketIOApp) -> None:
             peer.transport.lose()
     await settle()
     assert all(peer.gone for peer in peers)
-    assert (app.registry.sockets, app.registry.lives) == ({}, 0)
+    assert (app.server.sockets, app.server.active_sessions) == ({}, 0)
     peer = first
     del peers, first, peer
     Chat.last = None
@@ -748,7 +748,7 @@ async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
     peer.frames()
     assert peer.head.startswith(f"HTTP/1.1 {status} ".encode())
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_a_page_of_another_site_is_refused() -> None:
@@ -772,7 +772,7 @@ async def test_a_view_that_refuses() -> None:
     assert b"x-why: no token\r\n" in peer.head
     assert peer.transport.writes[-1].endswith(b"who are you?")
     assert peer.gone
-    assert app.registry.lives == 0
+    assert app.server.active_sessions == 0
 
 
 async def test_a_generation_of_3_and_the_clock(app: SocketIOApp) -> None:

@@ -1,4 +1,4 @@
-"""Joined: what one turn of the loop writes is one write, in order, whatever its size; all else is the transport's."""
+"""WriteCoalescer: what one turn of the loop writes is one write, in order, of any size; all else is the transport's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.protocol.websocket_frames import LARGE
-from asocketio.servers.write_coalescer import Joined, joining
-from asocketio.servers.uvicorn import Lane
+from asocketio.servers.uvicorn import WebSocketProtocol, coalescing
+from asocketio.servers.write_coalescer import WriteCoalescer
 
 LIMIT = 10.0  # seconds
 
@@ -38,9 +38,9 @@ class Written:
         return self.closed
 
 
-def joined() -> tuple[Joined, Written]:
+def joined() -> tuple[WriteCoalescer, Written]:
     transport = Written()
-    return Joined(cast("asyncio.Transport", transport), asyncio.get_running_loop()), transport
+    return WriteCoalescer(cast("asyncio.Transport", transport), asyncio.get_running_loop()), transport
 
 
 async def test_small_writes_of_a_turn_are_one() -> None:
@@ -89,7 +89,7 @@ async def test_both_of_uvicorns_classes_serve_polls_and_hand_websockets_over(bas
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = SocketIOApp(namespaces={"/": Echo})
-    config = uvicorn.Config(app, http=joining(base), ws=cast("Any", Lane), log_level="error")
+    config = uvicorn.Config(app, http=coalescing(base), ws=cast("Any", WebSocketProtocol), log_level="error")
     server = uvicorn.Server(config)
     async with asyncio.timeout(LIMIT):
         serving = asyncio.create_task(server.serve([listener]))

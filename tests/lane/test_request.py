@@ -159,7 +159,7 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
     await settle()
     (scope,) = scopes or [None]
     if scope is not None:
-        scope["extensions"].pop("asocketio.lane", None)
+        scope["extensions"].pop("asocketio.takeover", None)
     return scope
 
 
@@ -177,11 +177,11 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
     ],
 )
 async def test_the_scope_is_the_one_that_uvicorn_makes(head: bytes, root_path: str) -> None:
-    from asocketio.servers.uvicorn import Lane
+    from asocketio.servers.uvicorn import WebSocketProtocol
 
     expected = await scope_of(WebSocketsSansIOProtocol, head, root_path=root_path)
     assert expected is not None
-    assert await scope_of(Lane, head, root_path=root_path) == expected
+    assert await scope_of(WebSocketProtocol, head, root_path=root_path) == expected
 
 
 # ---- websockets of other applications ------------------------------------------------------------------------------
@@ -296,29 +296,29 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
     [*(f"/{name}" for name in NAMED), "/wrong", "/none", "/socket.io/?EIO=9"],
 )
 async def test_other_websockets_are_served_as_by_uvicorns_own_class(path: str, end: str) -> None:
-    from asocketio.servers.uvicorn import Lane
+    from asocketio.servers.uvicorn import WebSocketProtocol
 
     chunks = [spell(TEXT, "one"), spell(TEXT, "t", fin=False) + spell(0, "wo"), spell(9, b"ping"), spell(2, b"\xff")]
     expected = await talk(WebSocketsSansIOProtocol, path, *chunks, end=end)
-    got = await talk(Lane, path, *chunks, end=end)
+    got = await talk(WebSocketProtocol, path, *chunks, end=end)
     assert got == expected
     assert got[2], "something is left in the server"
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff", spell(TEXT, b"\xff"), spell(2, bytes(100_001)), spell(TEXT, key=None)])
 async def test_what_is_wrong_on_other_websockets(data: bytes) -> None:
-    from asocketio.servers.uvicorn import Lane
+    from asocketio.servers.uvicorn import WebSocketProtocol
 
     expected = await talk(WebSocketsSansIOProtocol, "/echo", data)
-    assert await talk(Lane, "/echo", data) == expected
+    assert await talk(WebSocketProtocol, "/echo", data) == expected
 
 
 async def test_a_bad_request_is_answered_by_uvicorns_own_class() -> None:
-    from asocketio.servers.uvicorn import Lane
+    from asocketio.servers.uvicorn import WebSocketProtocol
 
     for head in (request(OPENING, leave="sec-websocket-key"), request(OPENING, ("sec-websocket-key", KEY.decode()))):
         lines = []
-        for protocol in (WebSocketsSansIOProtocol, Lane):
+        for protocol in (WebSocketsSansIOProtocol, WebSocketProtocol):
             peer = Peer(Other(), protocol, ws_per_message_deflate=False)
             await peer.ask(head)
             lines.append(peer.transport.writes[0].splitlines()[0])

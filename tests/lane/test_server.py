@@ -20,7 +20,7 @@ from tests.lane.peers import request
 from tests.servers import Server
 
 APP = "tests.lane.app:app"
-LANE = ("--ws", "asocketio.servers.uvicorn:Lane")
+LANE = ("--ws", "asocketio.servers.uvicorn:WebSocketProtocol")
 LOOPS = {"asyncio": ("--loop", "asyncio", "--http", "h11"), "uvloop": ("--loop", "uvloop")}
 ENV = {"GOODBYE": "0.3"}
 

@@ -77,7 +77,7 @@ async def test_an_upgrade(session: Peer) -> None:
     assert Chat.last.reasons == []
     await peer.send(spell(CLOSE))
     assert Chat.last.reasons == ["transport close"]
-    assert session.app.registry.lives == 0
+    assert session.app.server.active_sessions == 0
     await end(peer)
 
 
@@ -168,7 +168,7 @@ async def test_the_session_ends_while_a_post_is_taken_in(session: Peer) -> None:
     await settle()
     assert peer.heard() == ["3probe", "CLOSE 1000"]
     await end(peer)
-    assert session.app.registry.lives == 0
+    assert session.app.server.active_sessions == 0
 
 
 async def test_polling_talks_on_while_a_websocket_probes(session: Peer) -> None:
@@ -257,7 +257,7 @@ async def test_the_session_ends_while_a_websocket_probes(session: Peer, texts: l
     await settle()
     assert peer.heard()[-1] == "CLOSE 1000"
     await end(peer)
-    assert session.app.registry.lives == 0
+    assert session.app.server.active_sessions == 0
 
 
 async def test_the_server_ends_while_a_websocket_probes(session: Peer) -> None:

@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import (
     MalformedPacket,
@@ -24,17 +23,18 @@ from asocketio.errors import (
     UnknownPacket,
     UsageError,
 )
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Decoder, Form, Frame
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Frame
 from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.json_parser import RESERVED_EVENTS
+from asocketio.protocol.packet import Packet, PacketType
 from tests.properties import short
 from tests.support.vectors import rows
 
 PROTOCOL = EngineIO3()
 CONFIG = Config()
-PLAIN = Form()
-TEXT_ONLY = Form(text_only=True)
+PLAIN = BodyFormat()
+TEXT_ONLY = BodyFormat(text_only=True)
 SECONDS = 5.0
 """For 200 kB: a hundred times what linear code needs, a tenth of what quadratic code would."""
 
@@ -231,7 +231,7 @@ def test_frames_are_joined_to_a_text_body_for_a_client_that_takes_no_other(row: 
 @pytest.mark.parametrize("row", rows("engineio3", "payloads", "binary_payloads"))
 def test_a_body_is_binary_only_where_a_packet_is_and_the_client_takes_it(row: dict[str, Any]) -> None:
     has_binary = any(isinstance(frame, bytes) for frame in row["frames"])
-    kinds = [PROTOCOL.join(row["frames"], form).kind for form in (PLAIN, TEXT_ONLY, Form(script=0))]
+    kinds = [PROTOCOL.join(row["frames"], form).kind for form in (PLAIN, TEXT_ONLY, BodyFormat(jsonp_index=0))]
     assert kinds == [
         b"application/octet-stream" if has_binary else b"text/plain; charset=UTF-8",
         b"text/plain; charset=UTF-8",
@@ -265,7 +265,9 @@ FRAMES: list[Frame] = ["4é😀x", b"\x04\x01\xff\x02", '42["1:2"]', "2", b"\x04
 
 
 @pytest.mark.parametrize(("form", "binary"), [(PLAIN, True), (TEXT_ONLY, False)], ids=["binary", "text"])
-def test_a_body_that_is_cut_anywhere_is_refused_or_holds_the_packets_before_the_cut(form: Form, binary: bool) -> None:
+def test_a_body_that_is_cut_anywhere_is_refused_or_holds_the_packets_before_the_cut(
+    form: BodyFormat, binary: bool
+) -> None:
     def joined(count: int) -> bytes:
         """What the first packets would be in the whole body."""
         return b"".join(PROTOCOL.join([frame, b"\x04"], form).content[: -len(last)] for frame in FRAMES[:count])
@@ -457,7 +459,7 @@ def test_what_is_sent_by_websocket_is_received_as_it_was(packets: list[Packet]) 
 
 @given(st.lists(packets, min_size=1, max_size=4), st.sampled_from([PLAIN, TEXT_ONLY]))
 @settings(short, max_examples=60)
-def test_what_is_sent_by_polling_is_received_as_it_was(packets: list[Packet], form: Form) -> None:
+def test_what_is_sent_by_polling_is_received_as_it_was(packets: list[Packet], form: BodyFormat) -> None:
     body = PROTOCOL.join(sent(packets), form)
     binary = body.kind == b"application/octet-stream"
     assert received(list(decoder().split(body.content, PLAIN, binary=binary))) == packets
@@ -555,8 +557,9 @@ def test_ids_are_those_that_clients_compute() -> None:
 
 def test_the_client_pings_and_the_root_opens_by_itself() -> None:
     assert (
-        EngineIO3.generation, EngineIO3.pings, EngineIO3.opens_global, EngineIO3.global_is_connection, EngineIO3.roams,
-        EngineIO3.answers_posts_first, EngineIO3.confirms_again, EngineIO3.clients_send_errors, EngineIO3.post_answer,
+        EngineIO3.generation, EngineIO3.pings, EngineIO3.opens_global, EngineIO3.global_is_connection,
+        EngineIO3.allows_transport_switch, EngineIO3.answers_posts_first, EngineIO3.acks_duplicate_connect,
+        EngineIO3.clients_send_errors, EngineIO3.post_answer,
     ) == ("3", "client", True, False, False, False, False, True, Body(b"ok", b"text/html"))  # fmt: skip
 
 
@@ -564,7 +567,7 @@ def test_clients_may_be_wrong_about_namespaces_and_types_and_nothing_else() -> N
     forgiven = [
         error
         for error in (StrayPacket, UnknownPacket, MalformedPacket, MalformedPayload, UnexpectedPacket)
-        if issubclass(error, EngineIO3.forgives)
+        if issubclass(error, EngineIO3.nonfatal_errors)
     ]
     assert forgiven == [StrayPacket, UnknownPacket]
 
@@ -578,4 +581,4 @@ def test_clients_may_be_wrong_about_namespaces_and_types_and_nothing_else() -> N
     ],
 )
 def test_a_poll_is_told_how_it_ended(reason: str, kind: PacketType) -> None:
-    assert PROTOCOL.farewell(reason) == Packet(kind)
+    assert PROTOCOL.close_packet(reason) == Packet(kind)

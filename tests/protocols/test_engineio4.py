@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, MalformedPayload, ProtocolError, UnexpectedPacket, UsageError
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Form, Frame
+from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.json_codec import CustomJson
+from asocketio.protocol.packet import Packet, PacketType
 from tests.properties import short
 from tests.support.vectors import rows
 
@@ -29,11 +29,11 @@ SECONDS = 5.0
 
 
 def join(frames: Iterable[Frame]) -> bytes:
-    return PROTOCOL.join(frames, Form()).content
+    return PROTOCOL.join(frames, BodyFormat()).content
 
 
 def split(body: bytes) -> list[Frame]:
-    return list(PROTOCOL.decoder(CONFIG).split(body, Form()))
+    return list(PROTOCOL.decoder(CONFIG).split(body, BodyFormat()))
 
 
 def feed(frames: list[Frame]) -> list[Packet | None]:

@@ -12,12 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.protocol.json_codec import StdJson
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, ProtocolError, UnexpectedPacket, UsageError
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.base import Frame
+from asocketio.protocol.json_codec import StdJson
 from asocketio.protocol.json_parser import RESERVED_EVENTS, Assembler, write
+from asocketio.protocol.packet import Packet, PacketType
 from tests.properties import short
 from tests.support.vectors import rows
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from asocketio.asgi.request import GENERATIONS, parse_request
 from asocketio.config import Config
 from asocketio.errors import BadRequest, MalformedPayload
+from asocketio.protocol import jsonp
+from asocketio.protocol.base import Body, BodyFormat, Frame, Protocol
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Form, Frame, Protocol
-from asocketio.protocols import jsonp
-from asocketio.asgi.request import GENERATIONS, read_visit
 from tests.properties import short
 
 PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
@@ -37,7 +37,7 @@ def form(payload: str, generation: str) -> bytes:
 
 
 def split(body: bytes, generation: str = "3") -> list[Frame]:
-    return list(PROTOCOLS[generation].decoder(CONFIG).split(body, Form(script=0)))
+    return list(PROTOCOLS[generation].decoder(CONFIG).split(body, BodyFormat(jsonp_index=0)))
 
 
 # ---- answers ---------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def test_a_script_calls_the_callback_with_text_and_is_all_ascii(argument: str, c
     ],
 )
 def test_a_poll_is_answered_by_a_script(generation: str, script: int, frames: list[Frame], content: bytes) -> None:
-    assert PROTOCOLS[generation].join(frames, Form(script=script)) == Body(content, SCRIPT, 200)
+    assert PROTOCOLS[generation].join(frames, BodyFormat(jsonp_index=script)) == Body(content, SCRIPT, 200)
 
 
 # ---- bodies ----------------------------------------------------------------------------------------------------
@@ -228,12 +228,14 @@ def test_what_goes_out_in_a_script_comes_in_by_a_form_as_it_was(given: tuple[str
     generation, packets = given
     protocol = PROTOCOLS[generation]
     frames = [frame for packet in packets for frame in protocol.encode(packet).frames]
-    called = re.fullmatch(rb'(?:___eio|io\.j)\[7\]\((".*")\);', protocol.join(frames, Form(script=7)).content)
+    called = re.fullmatch(
+        rb'(?:___eio|io\.j)\[7\]\((".*")\);', protocol.join(frames, BodyFormat(jsonp_index=7)).content
+    )
     assert called is not None
     payload = json.loads(called[1])
-    assert payload == protocol.join(frames, Form(text_only=True)).content.decode()
+    assert payload == protocol.join(frames, BodyFormat(text_only=True)).content.decode()
     decoder = protocol.decoder(CONFIG)
-    read = [decoder.feed(frame) for frame in decoder.split(form(payload, generation), Form(script=7))]
+    read = [decoder.feed(frame) for frame in decoder.split(form(payload, generation), BodyFormat(jsonp_index=7))]
     assert [packet for packet in read if packet is not None] == packets
 
 
@@ -281,24 +283,24 @@ def scope(query: str) -> dict[str, Any]:
 @pytest.mark.parametrize("eio", ["3", "4"])
 def test_a_callback_that_is_no_number_is_refused(eio: str, index: str) -> None:
     with pytest.raises(BadRequest, match=r"expected the number of a JSONP callback$"):
-        read_visit(scope(f"EIO={eio}&transport=polling&j={quote(index)}"), "/", CONFIG, PROTOCOLS)
+        parse_request(scope(f"EIO={eio}&transport=polling&j={quote(index)}"), "/", CONFIG, PROTOCOLS)
 
 
 @pytest.mark.parametrize("index", NO_NUMBERS)
 @pytest.mark.parametrize(
     ("below", "field", "form"),
-    [("/1/", "jsonp", Form()), ("/1/jsonp-polling/abc", "i", Form(script=0))],
+    [("/1/", "jsonp", BodyFormat()), ("/1/jsonp-polling/abc", "i", BodyFormat(jsonp_index=0))],
     ids=["handshake", "poll"],
 )
-def test_in_09_it_is_as_if_it_were_not_there(below: str, field: str, form: Form, index: str) -> None:
-    assert read_visit(scope(f"{field}={quote(index)}"), below, CONFIG, PROTOCOLS).form == form
+def test_in_09_it_is_as_if_it_were_not_there(below: str, field: str, form: BodyFormat, index: str) -> None:
+    assert parse_request(scope(f"{field}={quote(index)}"), below, CONFIG, PROTOCOLS).form == form
 
 
 @pytest.mark.parametrize(("index", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999999999)])
 def test_a_callback_has_a_number_of_up_to_nine_digits(index: str, number: int) -> None:
     visits = [
-        read_visit(scope(f"EIO=3&transport=polling&j={index}"), "/", CONFIG, PROTOCOLS),
-        read_visit(scope(f"jsonp={index}"), "/1/", CONFIG, PROTOCOLS),
-        read_visit(scope(f"i={index}"), "/1/jsonp-polling/abc", CONFIG, PROTOCOLS),
+        parse_request(scope(f"EIO=3&transport=polling&j={index}"), "/", CONFIG, PROTOCOLS),
+        parse_request(scope(f"jsonp={index}"), "/1/", CONFIG, PROTOCOLS),
+        parse_request(scope(f"i={index}"), "/1/jsonp-polling/abc", CONFIG, PROTOCOLS),
     ]
-    assert [visit.form.script for visit in visits] == [number] * 3
+    assert [visit.form.jsonp_index for visit in visits] == [number] * 3

@@ -12,7 +12,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio import errors
-from asocketio.protocol.json_codec import CustomJson
 from asocketio.config import Config
 from asocketio.errors import (
     BadRequest,
@@ -32,16 +31,17 @@ from asocketio.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.base import Body, Form, Frame
+from asocketio.protocol.base import Body, BodyFormat, Frame
+from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.json_parser import RESERVED_EVENTS
+from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
 from tests.properties import short
 from tests.support.vectors import rows
 
 PROTOCOL = SocketIO09()
 CONFIG = Config()
-PLAIN = Form()
+PLAIN = BodyFormat()
 TEXT = b"text/plain; charset=UTF-8"
 SCRIPT = b"text/javascript; charset=UTF-8"
 SECONDS = 5.0
@@ -425,8 +425,8 @@ def test_all_namespaces_have_the_sessions_id() -> None:
 def test_the_transport_decides_who_beats_and_the_root_is_the_connection() -> None:
     assert (
         SocketIO09.generation, SocketIO09.pings, SocketIO09.opens_global, SocketIO09.global_is_connection,
-        SocketIO09.roams, SocketIO09.answers_posts_first, SocketIO09.confirms_again, SocketIO09.clients_send_errors,
-        SocketIO09.post_answer,
+        SocketIO09.allows_transport_switch, SocketIO09.answers_posts_first, SocketIO09.acks_duplicate_connect,
+        SocketIO09.clients_send_errors, SocketIO09.post_answer,
     ) == ("0.9", "transport", True, True, True, True, True, True, Body(b"1", TEXT))  # fmt: skip
 
 
@@ -434,7 +434,7 @@ def test_garbage_costs_a_client_the_packet_and_only_too_much_of_it_the_connectio
     given: list[type[ProtocolError]] = [
         *(MalformedPacket, UnknownPacket, MalformedPayload, UnexpectedPacket, StrayPacket, PayloadTooLarge)
     ]
-    assert [error for error in given if not issubclass(error, SocketIO09.forgives)] == [PayloadTooLarge]
+    assert [error for error in given if not issubclass(error, SocketIO09.nonfatal_errors)] == [PayloadTooLarge]
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_garbage_costs_a_client_the_packet_and_only_too_much_of_it_the_connectio
     ],
 )
 def test_a_poll_is_told_to_stay_away_or_to_come_back(reason: str, frame: str) -> None:
-    assert PROTOCOL.encode(PROTOCOL.farewell(reason)).frames == (frame,)
+    assert PROTOCOL.encode(PROTOCOL.close_packet(reason)).frames == (frame,)
 
 
 @pytest.mark.parametrize(
@@ -498,7 +498,10 @@ def test_a_poll_is_told_to_stay_away_or_to_come_back(reason: str, frame: str) ->
 def test_a_request_that_reaches_no_socket_is_answered_in_words_or_by_a_script(
     error: HandshakeError, method: str, body: Body, script: Body
 ) -> None:
-    assert (PROTOCOL.refusal(error, PLAIN, method), PROTOCOL.refusal(error, Form(script=3), method)) == (body, script)
+    assert (PROTOCOL.refusal(error, PLAIN, method), PROTOCOL.refusal(error, BodyFormat(jsonp_index=3), method)) == (
+        body,
+        script,
+    )
 
 
 def test_a_server_that_takes_no_one_says_so() -> None:

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import asocketio.servers.connection as lane
 import asocketio.server as registry
+import asocketio.servers.connection as lane
 from asocketio import (
     BaseNamespace,
     BroadcastMixin,
@@ -24,8 +24,8 @@ from asocketio import (
     event,
     socketio_manage,
 )
+from asocketio.asgi.types import Receive, Scope, Send
 from asocketio.errors import SocketIOError
-from asocketio.transports.base import Receive, Scope, Send
 
 __all__ = ["LIFE", "MAX_PAYLOAD", "SETTINGS", "app"]
 
@@ -53,7 +53,7 @@ LIFE = 4.0
 
 # As for the settings: what is left behind must be gone soon.
 lane.GOODBYE = 1.0
-registry.LINGER = 1.0
+registry.GONE_SESSION_TTL = 1.0
 
 
 class Main(BaseNamespace, RoomsMixin, BroadcastMixin):
@@ -172,7 +172,7 @@ def stats(*, collect: bool) -> dict[str, int]:
     adapters: list[Any] = [each.registry.adapter for each in (app, live)]
     return {
         "sockets": sum(len(each.registry.sockets) for each in (app, live)),
-        "lives": sum(each.registry.lives for each in (app, live)),
+        "lives": sum(each.registry.active_sessions for each in (app, live)),
         "members": sum(len(members) for each in adapters for members in each._namespaces.values()),
         "rooms": sum(len(each._rooms) for each in adapters),
         "tasks": len(asyncio.all_tasks()),

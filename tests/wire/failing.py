@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from asocketio.transports.base import Receive, Scope, Send
+from asocketio.asgi.types import Receive, Scope, Send
 
 __all__ = ["app"]
 

@@ -10,19 +10,19 @@ from websockets.frames import Frame as Bytes
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
+from asocketio.asgi.types import Message, Scope
 from asocketio.errors import UsageError
-from asocketio.servers.connection import Connection
 from asocketio.protocol.base import Frame
-from asocketio.testing.transports import Call, Carrier, ClientRefused
-from asocketio.transports.base import Message, Scope
+from asocketio.servers.connection import Connection
+from asocketio.testing.transports import Call, ClientRefused, ClientTransport
 
-__all__ = ["LaneCarrier"]
+__all__ = ["TakeoverTransport"]
 
 
 class Wire:
     """What a `Connection` takes for its transport; the client's side of it reads what is written."""
 
-    def __init__(self, carrier: LaneCarrier) -> None:
+    def __init__(self, carrier: TakeoverTransport) -> None:
         self._carrier = carrier
         self._closed = False
         self._reading = True
@@ -67,7 +67,7 @@ class Wire:
             self.connection.data_received(self._sent.pop(0))
 
 
-class LaneCarrier(Carrier):
+class TakeoverTransport(ClientTransport):
     """A websocket on the fast lane."""
 
     async def open(self) -> None:
@@ -75,10 +75,10 @@ class LaneCarrier(Carrier):
         self._wire: Wire | None = None
         self._heard: asyncio.Queue[Frame | None] = asyncio.Queue()
         self.calls.add(asyncio.get_running_loop().create_task(self._listen()))
-        if self.client.dialect.opens_by_http:
+        if self.client.client_protocol.opens_by_http:
             await self.handshake()
         scope = self.client.scope("websocket")
-        scope["extensions"]["asocketio.lane"] = self
+        scope["extensions"]["asocketio.takeover"] = self
         self._reader = Protocol(Side.CLIENT)
         self._call = self.call(Call(self._app, scope, [{"type": "websocket.connect"}]))
         either: list[asyncio.Future[Any]] = [self._first, self._call.response]
@@ -93,7 +93,7 @@ class LaneCarrier(Carrier):
         await self.client.app(scope, receive, send)
         if self._wire is not None:
             self._call.response.cancel()  # there will be none
-            self._wire.connection.call_ended(None)
+            self._wire.connection.on_call_done(None)
         elif not self._call.response.done():
             raise UsageError("the app returned without a response")
 
@@ -104,7 +104,7 @@ class LaneCarrier(Carrier):
             return None
         self._wire = Wire(self)
         self._wire.connection = Connection(cast("asyncio.Transport", self._wire), limit)
-        if self.client.dialect.opens_by_http:
+        if self.client.client_protocol.opens_by_http:
             self._first.set_result(None)
         return self._wire.connection
 
