@@ -158,11 +158,11 @@ async def test_recv_disconnect_has_close_grace(caplog: Log) -> None:
 
 
 async def test_recv_disconnect_that_raises_is_logged_and_told(caplog: Log) -> None:
-    class WebSocketError(BaseNamespace):
+    class Broken(BaseNamespace):
         async def recv_disconnect(self) -> None:
             raise ValueError("broken goodbye")
 
-    async with serve(WebSocketError) as client:
+    async with serve(Broken) as client:
         namespace = await client.connect()
         await namespace.disconnect()
         with pytest.raises(Disconnected):

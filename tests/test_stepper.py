@@ -93,11 +93,11 @@ async def test_a_plain_function_that_raises_stop_iteration_has_failed(stepper: E
 
 
 async def test_a_failure_leaves_nothing_to_the_garbage_collector(stepper: EagerRunner) -> None:
-    class WebSocketError(Exception):
+    class Broken(Exception):
         pass
 
     def fail() -> None:
-        raise WebSocketError
+        raise Broken
 
     outcome, _ = start(stepper, fail)
     assert outcome.error is not None

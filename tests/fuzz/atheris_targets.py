@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     with atheris.instrument_imports(include=["asocketio"]):
         targets = importlib.import_module("tests.fuzz.targets").TARGETS
     from tests.fuzz.inputs import TOKENS, Inputs
-    from tests.fuzz.promises import WebSocketError, examine
+    from tests.fuzz.promises import Broken, examine
 
     if not arguments or arguments[0] not in targets:
         sys.exit(f"usage: python -m tests.fuzz.atheris_targets {{{','.join(targets)}}} [options of libFuzzer]")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
         given = target.of_bytes(data)
         try:
             examine(target, given, patience=PATIENCE)
-        except WebSocketError:
+        except Broken:
             shown = ascii(tuple(given) if isinstance(given, tuple) else given)
             print(f"BROKEN: python -m tests.fuzz.run --target {name} --replay, with\n{shown[:10_000]}", flush=True)
             raise

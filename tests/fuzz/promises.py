@@ -1,4 +1,4 @@
-"""What everything that reads a peer's input promises, whatever that input is, as checks that raise `WebSocketError`.
+"""What everything that reads a peer's input promises, whatever that input is, as checks that raise `Broken`.
 
 A `Target` is one reader. Its `Target.run` makes the calls of the package and nothing else, because that is
 what is timed; its `Target.judge` looks at what came of them, and may be slow.
@@ -21,7 +21,7 @@ from asocketio.config import Config
 from asocketio.errors import SocketIOError
 from asocketio.protocol.json_codec import Json
 
-__all__ = ["Outcome", "Target", "WebSocketError", "as_utf16", "examine", "grown", "module_state", "same", "weight"]
+__all__ = ["Broken", "Outcome", "Target", "as_utf16", "examine", "grown", "module_state", "same", "weight"]
 
 SECONDS = 0.2
 SECONDS_PER_BYTE = 5e-6
@@ -32,7 +32,7 @@ LONGEST_ERROR = 500
 """Errors go into log lines: what a peer sends must not make those long."""
 
 
-class WebSocketError(AssertionError):
+class Broken(AssertionError):
     """An input for which a promise does not hold."""
 
 
@@ -55,12 +55,12 @@ class Outcome:
         name = type(error).__name__
         message = str(error)
         if len(message) > LONGEST_ERROR:
-            raise WebSocketError(f"{name} has a message of {len(message)} characters: {message[:60]!r}...")
+            raise Broken(f"{name} has a message of {len(message)} characters: {message[:60]!r}...")
         if not message.isascii():
             try:
                 message.encode()
             except UnicodeEncodeError:
-                raise WebSocketError(f"{name} has a message that no log file can take: {message!r}") from None
+                raise Broken(f"{name} has a message that no log file can take: {message!r}") from None
         self.results.append(name)
 
 
@@ -75,7 +75,7 @@ class Target(ABC):
 
     @abstractmethod
     def judge(self, given: Any, outcome: Outcome) -> None:
-        """Raise `WebSocketError` where what came of ``given`` is not what was promised."""
+        """Raise `Broken` where what came of ``given`` is not what was promised."""
 
     @abstractmethod
     def size(self, given: Any) -> int:
@@ -94,7 +94,7 @@ def examine(target: Target, given: Any, *, patience: float = 1.0) -> Outcome:
     """Check all promises for one input. ``patience`` stretches the time limit, for code that is instrumented.
 
     Raises:
-        WebSocketError: one of them does not hold.
+        Broken: one of them does not hold.
     """
     allowed = patience * (SECONDS + SECONDS_PER_BYTE * target.size(given))
     attempt = 1
@@ -102,22 +102,22 @@ def examine(target: Target, given: Any, *, patience: float = 1.0) -> Outcome:
         started = time.thread_time()
         try:
             outcome = target.run(given)
-        except WebSocketError:
+        except Broken:
             raise
         except Exception as error:
-            raise WebSocketError(f"raised {type(error).__name__}: {str(error)[:200]}") from error
+            raise Broken(f"raised {type(error).__name__}: {str(error)[:200]}") from error
         outcome.seconds = time.thread_time() - started
         if outcome.seconds <= allowed:
             break
         if attempt == ATTEMPTS:
-            raise WebSocketError(f"took {outcome.seconds:.2f} s, allowed are {allowed:.2f} s")
+            raise Broken(f"took {outcome.seconds:.2f} s, allowed are {allowed:.2f} s")
         attempt += 1
     try:
         target.judge(given, outcome)
-    except WebSocketError:
+    except Broken:
         raise
     except Exception as error:  # of the package, on the way back
-        raise WebSocketError(f"what was read cannot be written: {type(error).__name__}: {str(error)[:200]}") from error
+        raise Broken(f"what was read cannot be written: {type(error).__name__}: {str(error)[:200]}") from error
     return outcome
 
 

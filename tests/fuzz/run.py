@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fuzz.inputs import Inputs
-from tests.fuzz.promises import Target, WebSocketError, examine, grown, module_state
+from tests.fuzz.promises import Broken, Target, examine, grown, module_state
 from tests.fuzz.targets import TARGETS
 
 __all__ = ["Failure", "Found", "Tally", "main", "run_chunk", "shrunk"]
@@ -118,7 +118,7 @@ def run_chunk(inputs: Inputs, target: Target, numbers: range, seen: Callable[[in
         given = inputs.make(number)
         try:
             _look(target, given, number, tally)
-        except WebSocketError as error:
+        except Broken as error:
             raise Found(_failure(inputs, target, number, given, error)) from error
     left = grown(before)
     more = _blocks() - blocks - BLOCKS - (numbers.stop - middle) // BLOCKS_ONE_IN
@@ -142,7 +142,7 @@ def _look(target: Target, given: Any, number: int, tally: Tally) -> None:
     if number % MEMORY_ONE_IN == 0 or size > LONG:
         peak = _memory(target, given)
         if peak > BYTES + BYTES_PER_BYTE * size:
-            raise WebSocketError(f"takes {peak} bytes of memory for {size} bytes of input")
+            raise Broken(f"takes {peak} bytes of memory for {size} bytes of input")
         tally.peak = max(tally.peak, (peak, size, number))
 
 
@@ -160,7 +160,7 @@ def _blocks() -> int:
     return sys.getallocatedblocks()
 
 
-def _failure(inputs: Inputs, target: Target, number: int, given: Any, error: WebSocketError) -> Failure:
+def _failure(inputs: Inputs, target: Target, number: int, given: Any, error: Broken) -> Failure:
     small = given if str(error).startswith(("took", "takes")) else shrunk(target, given, str(error))
     trace = "" if error.__cause__ is None else "".join(traceback.format_exception(error.__cause__))
     return Failure(target.name, inputs.seed, number, str(error), trace, _literal(small))
@@ -183,7 +183,7 @@ def shrunk(target: Target, given: Any, message: str) -> Any:
                 return given
             try:
                 examine(target, smaller)
-            except WebSocketError as error:
+            except Broken as error:
                 if str(error).split()[:2] == words:
                     given, progress = smaller, True
                     break
@@ -357,7 +357,7 @@ def replay(target: Target, literal: str) -> int:
     """Examine one input, and show what comes of it."""
     try:
         outcome = examine(target, ast.literal_eval(literal))
-    except WebSocketError as error:
+    except Broken as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         print(f"BROKEN: {error}")

@@ -19,7 +19,7 @@ from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, StdJson, restore
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
-from tests.fuzz.promises import Outcome, Target, WebSocketError, as_utf16, same, weight
+from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
 __all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "unescaped"]
 
@@ -160,13 +160,11 @@ def judge_packet(speech: Speech, packet: Packet) -> None:
         return
     frames = speech.protocol.encode(packet).frames
     if not same(_read(speech, frames), wanted, _normal):
-        raise WebSocketError(
-            f"{packet!r:.300} is written {frames!r:.300}, which is read {_read(speech, frames)!r:.300}"
-        )
+        raise Broken(f"{packet!r:.300} is written {frames!r:.300}, which is read {_read(speech, frames)!r:.300}")
     text = frames[0]
     ascii_only = speech.ascii_json and packet.endpoint.isascii()
     if ascii_only and packet.type in speech.namespaces - {PacketType.MESSAGE} and not text.isascii():
-        raise WebSocketError(f"{packet!r:.300} is written {text!r:.300}, which is not ASCII")
+        raise Broken(f"{packet!r:.300} is written {text!r:.300}, which is not ASCII")
     judge_join(speech, frames)
 
 
@@ -175,7 +173,7 @@ def _read(speech: Speech, frames: Sequence[Frame]) -> Packet | None:
     *first, last = frames
     for frame in first:
         if decoder.feed(frame) is not None:
-            raise WebSocketError(f"{frames!r:.300}: complete before its end")
+            raise Broken(f"{frames!r:.300}: complete before its end")
     return decoder.feed(last)
 
 
@@ -196,12 +194,12 @@ def judge_join(speech: Speech, frames: Sequence[Frame]) -> None:
             called = _SCRIPT.fullmatch(body.content)
             text = None if called is None else json.loads(called[1])
             if not isinstance(text, str) or not body.content.isascii():
-                raise WebSocketError(f"{body!r:.300} is no script that says text")
+                raise Broken(f"{body!r:.300} is no script that says text")
             if "\\\n" in text:
                 continue  # the client itself takes it for another
             again = list(decoder.split(urlencode({"d": speech.posted(text)}).encode(), form))
         if again != list(frames):
-            raise WebSocketError(f"{frames!r:.300} are joined to {body!r:.300}, which is split into {again!r:.300}")
+            raise Broken(f"{frames!r:.300} are joined to {body!r:.300}, which is split into {again!r:.300}")
 
 
 def judge_fields(packet: Packet) -> None:
@@ -216,7 +214,7 @@ def judge_fields(packet: Packet) -> None:
         and (number is None or (type(number) is int and 0 <= number < 10**16))
         and (packet.ack is None or (number is not None and packet.ack in (True, "data")))
     ):
-        raise WebSocketError(f"{packet!r:.300} is no packet")
+        raise Broken(f"{packet!r:.300} is no packet")
 
 
 # ---- frames ----------------------------------------------------------------------------------------------------
@@ -256,23 +254,23 @@ class Frames(Target):
                 again.refuse(error)
                 packet = None
             if repr(again.results[0] if again.refused else packet) != repr(result):
-                raise WebSocketError(f"{frame!r:.300} is {result!r:.200}, and then {packet!r:.200} {again.refused}")
+                raise Broken(f"{frame!r:.300} is {result!r:.200}, and then {packet!r:.200} {again.refused}")
             held = weight(decoder)
             if packet is not None:
                 judge_fields(packet)
             attachment = isinstance(frame, bytes) or frame.startswith("b")  # which is base64
             if not attachment and packet is None and not again.refused:
                 if due:
-                    raise WebSocketError(f"{frame!r:.200} was taken while attachments are due")
+                    raise Broken(f"{frame!r:.200} was taken while attachments are due")
                 due, room, swallowed = True, 100 + len(frame), 0
             elif due and attachment:
                 due = packet is None and held != fresh
                 room += len(frame)
                 swallowed += not again.refused
             elif due and packet is not None and packet.type in self.speech.namespaces:
-                raise WebSocketError(f"{packet!r:.200} came while attachments are due")
+                raise Broken(f"{packet!r:.200} came while attachments are due")
             if held > (fresh + room if due else fresh) or swallowed > CONFIG.max_attachments:
-                raise WebSocketError(
+                raise Broken(
                     f"the decoder holds {held} after {frame!r:.200} ({fresh} when new), {swallowed} attachments"
                 )
 
@@ -344,14 +342,14 @@ class Bodies(Target):
         if not isinstance(frames, list):
             return
         if len(frames) > len(given.body) + 1 or sum(map(len, frames)) > len(given.body):
-            raise WebSocketError(f"{len(frames)} frames came of {len(given.body)} bytes")
+            raise Broken(f"{len(frames)} frames came of {len(given.body)} bytes")
         decoder = self.protocol.decoder(CONFIG)
         fresh = weight(decoder)
         again = list(decoder.split(given.body, given.form, binary=given.binary))
         if again != frames or weight(decoder) != fresh:
-            raise WebSocketError(f"{frames!r:.300}, and then {again!r:.300}")
+            raise Broken(f"{frames!r:.300}, and then {again!r:.300}")
         if {type(frame) for frame in frames} - {str, bytes}:
-            raise WebSocketError(f"{frames!r:.300} are no frames")
+            raise Broken(f"{frames!r:.300} are no frames")
         if all(isinstance(frame, bytes) or is_unicode(frame) for frame in frames):
             judge_join(self.speech, frames[:MOST_JOINED])
         for packet in _packets(outcome)[:MOST_REWRITTEN]:
@@ -395,19 +393,19 @@ class Forms(Target):
         results: dict[str, Any] = dict(result for result in outcome.results if isinstance(result, tuple))
         decodes = body.decode(errors="ignore").encode() == body
         if decodes != ("text" in results) or (decodes and results["text"] != body.decode()):
-            raise WebSocketError(f"the text of {body!r:.300} is {results.get('text')!r:.300}")
+            raise Broken(f"the text of {body!r:.300} is {results.get('text')!r:.300}")
         if "field" in results:
             value = results["field"]
             if jsonp.field(urlencode({"x": text[:9].encode(errors="replace"), "d": value}).encode()) != value:
-                raise WebSocketError(f"the field {value!r:.300} comes back as another")
+                raise Broken(f"the field {value!r:.300} comes back as another")
         if results["unescape"] != unescaped(text):
-            raise WebSocketError(f"{text!r:.300} is unescaped to {results['unescape']!r:.300}")
+            raise Broken(f"{text!r:.300} is unescaped to {results['unescape']!r:.300}")
         if "\\\n" not in text and jsonp.unescape(form_of_eio(text)) != text:
-            raise WebSocketError(f"{text!r:.300} is escaped to {form_of_eio(text)!r:.300}, and comes back as another")
+            raise Broken(f"{text!r:.300} is escaped to {form_of_eio(text)!r:.300}, and comes back as another")
         script: Body = results["script"]
         called = _SCRIPT.fullmatch(script.content)
         if called is None or not script.content.isascii() or json.loads(called[1]) != as_utf16(text):
-            raise WebSocketError(f"{text!r:.300} is said by {script!r:.300}")
+            raise Broken(f"{text!r:.300} is said by {script!r:.300}")
 
     def size(self, given: tuple[bytes, str]) -> int:
         return len(given[0]) + len(given[1])
@@ -465,13 +463,13 @@ class Units(Target):
         text, start, count = given
         units, piece, *lengths = outcome.results
         if units != len(text.encode("utf-16-le", "surrogatepass")) // 2:
-            raise WebSocketError(f"{text!r:.300} has {units} units")
+            raise Broken(f"{text!r:.300} has {units} units")
         if as_utf16(text) == text and piece != _cut(text, start, count):
-            raise WebSocketError(f"{count} units of {text!r:.300} from {start} are {piece!r:.300}")
+            raise Broken(f"{count} units of {text!r:.300} from {start} are {piece!r:.300}")
         for length, end in zip(lengths, _ENDS, strict=True):
             found = re.compile(f"([0-9]{{1,9}}){end}").match(text, start)
             if length != (MalformedPayload.__name__ if found is None else (int(found[1]), found.end())):
-                raise WebSocketError(f"the length in {text!r:.300} at {start} is {length!r}")
+                raise Broken(f"the length in {text!r:.300} at {start} is {length!r}")
 
     def size(self, given: tuple[str, int, int]) -> int:
         return 4 * len(given[0])
@@ -513,16 +511,16 @@ class Values(Target):
         expected = _loads(given)
         read = outcome.results[0]
         if (expected is None) != bool(outcome.refused) or (expected is not None and repr(expected) != repr(read)):
-            raise WebSocketError(f"{given!r:.300} is read {read!r:.300}, expected {expected!r:.300}")
+            raise Broken(f"{given!r:.300} is read {read!r:.300}, expected {expected!r:.300}")
         if expected is None:
             return
         for codec in (self.std, self.ascii):
             text, attachments = codec.dumps(read[0])
             again = codec.loads(text)
             if attachments or not same(again, read[0]) or not is_unicode(text):
-                raise WebSocketError(f"{read!r:.300} is written {text!r:.300}, which is read {again!r:.300}")
+                raise Broken(f"{read!r:.300} is written {text!r:.300}, which is read {again!r:.300}")
             if codec is self.ascii and not text.isascii():
-                raise WebSocketError(f"{text!r:.300} is not ASCII")
+                raise Broken(f"{text!r:.300} is not ASCII")
         try:
             restore(read[0], [b"0", b"1"])
         except MalformedPacket as error:
@@ -626,22 +624,22 @@ class Visits(Target):
             if isinstance(result, HandshakeError):
                 body = who.protocol.refusal(result, who.form, given.method)
                 if type(body) is not Body or not body.content or not 200 <= body.status < 600:
-                    raise WebSocketError(f"{result!r} is answered by {body!r}")
+                    raise Broken(f"{result!r} is answered by {body!r}")
             elif isinstance(result, EngineRequest):
                 self._judge_visit(given, below, who, result)
 
     def _judge_speaker(self, who: Responder) -> None:
         script = who.form.jsonp_index
         if type(who) is not Responder or not (script is None or 0 <= script < 10**9) or who.form.text_only:
-            raise WebSocketError(f"{who!r} is no guess_responder")
+            raise Broken(f"{who!r} is no guess_responder")
 
     def _judge_visit(self, given: Request, below: str, who: Responder, visit: EngineRequest) -> None:
         """The visit says it again by a URL of its own, which is read as the same."""
         if visit.protocol.generation != who.protocol.generation:
-            raise WebSocketError(f"{who!r} asks for {visit!r:.300}")
+            raise Broken(f"{who!r} asks for {visit!r:.300}")
         script = visit.form.jsonp_index
         if not (script is None or 0 <= script < 10**9):
-            raise WebSocketError(f"{visit!r:.300} has no callback that could be")
+            raise Broken(f"{visit!r:.300} has no callback that could be")
         query = dict(visit.query)
         if visit.protocol.generation == "0.9":
             name = "jsonp-polling" if visit.sid and script is not None else {"polling": "xhr-polling"}.get(
@@ -650,7 +648,7 @@ class Visits(Target):
             path = f"/1/{name}/{visit.sid}/" if visit.sid else "/1/"
             if script is not None and not (visit.sid and script == 0):
                 query["i" if visit.sid else "jsonp"] = str(script)
-            if visit.leaves:
+            if visit.closes_session:
                 query["disconnect"] = "1"
         else:
             path = "/"
@@ -661,7 +659,7 @@ class Visits(Target):
         scope = given._replace(root="", path="/socket.io" + path, query=urlencode(query).encode()).scope
         again = parse_request(scope, path_below(scope, "/socket.io") or "", CONFIG, self.protocols)
         if again != visit._replace(protocol=self.protocols[visit.protocol.generation]):
-            raise WebSocketError(f"{visit!r:.300} is asked for again by {scope!r:.300}, which is {again!r:.300}")
+            raise Broken(f"{visit!r:.300} is asked for again by {scope!r:.300}, which is {again!r:.300}")
 
     def size(self, given: Sequence[Any]) -> int:
         return len(given[3]) + len(given[4])
