@@ -17,28 +17,28 @@ def fuzz(session: nox.Session) -> None:
 def fuzz_wire(session: nox.Session) -> None:
     """Raw bytes against a running server: ``nox -s fuzz_wire -- --inputs 20000 --seed 2 --server asocketio``."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.wire.run", *(session.posargs or ["--inputs", "100000"]))
+    session.run("python", "-m", "tests.fuzz.wire.run", *(session.posargs or ["--inputs", "100000"]))
 
 
 @nox.session
 def flood(session: nox.Session) -> None:
     """Attacks at full size, about a quarter of an hour: ``nox -s flood -- --scenarios unread-acks --servers lane``."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.flood.run", *session.posargs)
+    session.run("python", "-m", "tests.load.flood.run", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """An hour of clients that come, talk and go, and the slope of memory: ``nox -s soak -- --minutes 5``."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.flood.soak", *(session.posargs or ["--minutes", "60"]))
+    session.run("python", "-m", "tests.load.flood.soak", *(session.posargs or ["--minutes", "60"]))
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Half an hour of cuts, delays and half-open connections: ``nox -s chaos -- --minutes 5 --clients 100``."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.chaos.run", *(session.posargs or ["--minutes", "30", "--clients", "500"]))
+    session.run("python", "-m", "tests.load.chaos.run", *(session.posargs or ["--minutes", "30", "--clients", "500"]))
 
 
 @nox.session(python="3.11")
@@ -59,7 +59,7 @@ def tests(session: nox.Session) -> None:
 def fast(session: nox.Session) -> None:
     """What runs in memory, in seconds."""
     session.install("-e", ".[test]")
-    folders = ("chaos", "conformance", "examples", "flood", "integration", "interop", "wire")
+    folders = ("compat/examples", "conformance", "fuzz/wire", "integration", "interop", "load")
     session.run("pytest", *(f"--ignore=tests/{name}" for name in folders), *session.posargs)
 
 
@@ -67,7 +67,7 @@ def fast(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Style, types and layers."""
     session.install("-e", ".[test]")
-    session.run("pytest", "tests/test_quality.py", "tests/test_layers.py")
+    session.run("pytest", "tests/unit/test_quality.py", "tests/unit/test_layers.py")
 
 
 @nox.session

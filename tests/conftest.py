@@ -16,9 +16,9 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from asocketio.testing.transports import CLIENT_TRANSPORTS  # noqa: E402
-from tests.servers import Server  # noqa: E402  (needs the line above)
-from tests.takeover_transport import TakeoverTransport  # noqa: E402
-from tests.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
+from tests.clients.takeover_transport import TakeoverTransport  # noqa: E402
+from tests.support.servers import Server  # noqa: E402  (needs the line above)
+from tests.support.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
 
 class StartServer(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.cases import Case
 from tests.benchmarks.usage import pin
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 __all__ = ["ROOT", "Running", "Server", "available", "environment", "found_modules", "running"]
 

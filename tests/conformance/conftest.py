@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.wire import DEADLINE, Peer
 from tests.conftest import StartServer
-from tests.servers import Server
+from tests.support.servers import Server
 
 APP = "tests.conformance.apps:app"
 CALM = {"MAX_PAYLOAD": "1000000"}

@@ -28,8 +28,8 @@ from typing import Any
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from tests.servers import ROOT, SERVERS, Server
 from tests.support.node import installed_modules, node_binary
+from tests.support.servers import ROOT, SERVERS, Server
 
 CHECKOUTS = ROOT / ".cache" / "suites"
 APP = "tests.conformance.apps:app"

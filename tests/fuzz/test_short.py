@@ -33,7 +33,7 @@ from tests.fuzz.inputs import TOKENS, Inputs, binary_3, body_09, body_3, body_4,
 from tests.fuzz.promises import Broken, examine, weight
 from tests.fuzz.run import Found, Watch, main, run_chunk, shrunk
 from tests.fuzz.targets import TARGETS, Posted, Request, form_of_eio
-from tests.properties import short
+from tests.support.properties import short
 
 # ---- inputs ----------------------------------------------------------------------------------------------------
 

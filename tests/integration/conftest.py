@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conformance.wire import DEADLINE, Peer
-from tests.servers import Server
+from tests.support.servers import Server
 
 MeetServer = Callable[[Server], Awaitable[Peer]]
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from tests.servers import HOST, ROOT, free_port
+from tests.support.servers import HOST, ROOT, free_port
 
 __all__ = ["BLOCKS", "LOCATION", "Nginx", "nginx_binary", "with_line", "without_line"]
 

@@ -15,9 +15,9 @@ import pytest
 from tests.conformance.wire import SOCKETIO, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
-from tests.lane.oracle import CLOSE, TEXT, spell
-from tests.lane.peers import OPENING, request
-from tests.servers import Server
+from tests.support.servers import Server
+from tests.unit.servers.oracle import CLOSE, TEXT, spell
+from tests.unit.servers.peers import OPENING, request
 
 T = TypeVar("T")
 

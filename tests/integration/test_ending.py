@@ -15,7 +15,7 @@ import pytest
 from tests.conformance.wire import SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
-from tests.servers import ROOT, Server
+from tests.support.servers import ROOT, Server
 
 APP = "tests.integration.app:app"
 PROMPT = 3.0  # seconds

@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.wire import SOCKETIO, Peer, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
-from tests.servers import SERVERS, Server
+from tests.support.servers import SERVERS, Server
 
 VIEW = "/view/"
 BOTH = pytest.mark.parametrize("path", [SOCKETIO, VIEW])

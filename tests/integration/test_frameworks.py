@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.wire import SOCKETIO, Peer, Polling, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
-from tests.servers import Server
+from tests.support.servers import Server
 
 APPS = {
     "starlette-inside": "tests.integration.frameworks:starlette_inside",

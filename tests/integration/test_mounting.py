@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.wire import Peer, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
-from tests.servers import Server
+from tests.support.servers import Server
 
 WAYS = {
     "uvicorn": ("uvicorn-httptools-websockets-sansio", ("--root-path", "/api")),

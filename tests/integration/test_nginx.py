@@ -20,13 +20,13 @@ import pytest
 from websockets.asyncio.client import connect
 
 from asocketio import Config
-from tests.chaos.dialects import CLIENT_PROTOCOLS, Frame, Packet
 from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.nginx import BLOCKS, LOCATION, Nginx, with_line, without_line
 from tests.integration.test_ending import PROMPT, join, stop, waiting_poll
 from tests.interop.test_clients import HERE, SETTINGS
-from tests.servers import Server
+from tests.load.chaos.dialects import CLIENT_PROTOCOLS, Frame, Packet
+from tests.support.servers import Server
 
 APP = "tests.integration.proxied:app"
 UPSTREAM = "127.0.0.1:8000"  # in the documentation

@@ -1,0 +1,171 @@
+"""Every program of the README runs, in the order of reading."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from asocketio import ConnectionRefused, SocketIOApp
+from asocketio.testing import ClientRefused, TestClient
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def programs() -> dict[str, list[str]]:
+    """The Python blocks under each heading."""
+    found: dict[str, list[str]] = {}
+    for section in README.read_text().split("\n## ")[1:]:
+        heading, _, text = section.partition("\n")
+        found[heading] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return {heading: blocks for heading, blocks in found.items() if blocks}
+
+
+PROGRAMS = programs()
+
+
+def run(heading: str, index: int = 0, **names: Any) -> dict[str, Any]:
+    """What a block defines."""
+    world: dict[str, Any] = {"__name__": "readme", **names}
+    exec(compile(PROGRAMS[heading][index], f"README: {heading}", "exec"), world)
+    return world
+
+
+def test_each_block_has_its_test() -> None:
+    source = Path(__file__).read_text()
+    missing = [heading for heading in PROGRAMS if f'"{heading}"' not in source]
+    assert missing == []
+    assert {heading: len(blocks) for heading, blocks in PROGRAMS.items() if len(blocks) > 1} == {
+        "Let the framework guard the door": 3,
+        "Rooms and broadcasts": 2,
+    }
+
+
+async def test_the_smallest_program() -> None:
+    async with TestClient(run("The smallest program")["app"]) as client:
+        echo = await client.connect()
+        assert await echo.call("echo", "hello") == "thanks"
+        assert await echo.receive() == ("heard", "hello")
+
+
+async def test_fastapi_guards_the_door() -> None:
+    api = run("Let the framework guard the door", 0)["api"]
+    async with TestClient(api) as stranger:
+        with pytest.raises(ClientRefused, match="401"):
+            await stranger.connect("/chat")
+    async with TestClient(api, query={"token": "sesame"}) as client:
+        assert await (await client.connect("/chat")).call("whoami") == "ada"
+
+
+async def test_django_awaits_the_socket() -> None:
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="secret", ROOT_URLCONF=__name__, MIDDLEWARE=[], DEBUG=True)
+        django.setup()
+    from django.core.asgi import get_asgi_application
+    from django.test import override_settings
+
+    world = run("Let the framework guard the door", 1)
+    with override_settings(ROOT_URLCONF=tuple(world["urlpatterns"]), ALLOWED_HOSTS=["*"], MIDDLEWARE=[]):
+        async with TestClient(SocketIOApp(get_asgi_application())) as client:
+            assert await (await client.connect("/chat")).call("whoami") == "/socket.io/"
+
+
+async def test_mounted() -> None:
+    async with TestClient(run("Let the framework guard the door", 2)["app"]) as client:
+        assert await (await client.connect("/chat")).call("echo", 1) == 1
+
+
+async def test_refuse_a_client() -> None:
+    async with TestClient(run("Refuse a client, or tell who it is")["app"]) as client:
+        with pytest.raises(ConnectionRefused, match="who are you"):
+            await client.connect("/members")
+        member = await client.connect("/members", auth={"password": "sesame", "name": "ada"})
+        assert await member.call("whoami") == "ada"
+
+
+async def test_events() -> None:
+    async with TestClient(run("Events")["app"]) as client:
+        files = await client.connect()
+        assert await files.call("user message", "hi") is None
+        assert await files.call("file:chunk", b"123") == 3
+        assert await files.call("else", 1) == ("unknown", "else")
+
+
+async def test_ask_a_client() -> None:
+    async with TestClient(run("Ask a client")["app"]) as client:
+        asking = await client.connect(on={"add": lambda *numbers: sum(numbers)})
+        assert await asking.call("sum", 1, 2, 3) == 6
+        await asking.emit("later")
+        assert await asking.receive() == ("got", 3)
+
+
+async def test_rooms_and_broadcasts() -> None:
+    world = run("Rooms and broadcasts", 0)
+    app = world["app"]
+    later = run("Rooms and broadcasts", 1, app=app)
+    async with TestClient(app) as one, TestClient(app) as two:
+        ada = await one.connect(on={"ready?": lambda: "yes"})
+        bob = await two.connect()
+        assert await ada.call("join", "red") == []
+        assert await ada.receive() == ("news", "to everybody, me included")
+        assert [await bob.receive(), await bob.receive()] == [
+            ("news", "to everybody, me included"), ("news", "to everybody else"),
+        ]  # fmt: skip
+        assert await bob.call("join", "red") == ["yes"]
+        received = [await ada.receive() for _ in range(5)]
+        assert received == [
+            ("joined", bob.sid), ("news", "to everybody, me included"), ("news", "to everybody else"),
+            ("colours",), ("cursor", 1, 2),
+        ]  # fmt: skip
+
+        class Request:
+            scope: ClassVar = {"asocketio": app}
+
+        await later["announce"](Request)
+        assert await ada.receive() == ("news", "from a request")
+        await later["later"]()
+        assert await ada.receive() == ("news", "by whoever holds the app")
+
+
+async def test_jobs() -> None:
+    async with TestClient(run("Jobs, and the end of a client")["app"]) as client:
+        ticker = await client.connect()
+        await ticker.emit("start", 0.001)
+        assert [await ticker.receive(), await ticker.receive()] == [("tick",), ("tick",)]
+        await ticker.emit("leave")
+        assert await ticker.disconnected() == "io server disconnect"
+
+
+async def test_allow_methods_and_test_without_a_server() -> None:
+    app = run("Allow methods one by one")["app"]
+    await run("Test without a server", app=app)["test_kick"]()
+
+
+async def test_serve_old_clients_too() -> None:
+    app = run("Serve old clients too")["app"]
+    async with (
+        TestClient(app, generation="0.9", transport="polling") as oldest,
+        TestClient(app, generation=3) as old,
+        TestClient(app) as new,
+    ):
+        here = [await client.connect("/", {"name": "ada"}) for client in (oldest, old, new)]
+        for speaker in here:
+            await speaker.send("é😀")
+            for other in here:
+                if other is not speaker:
+                    assert await other.receive() == ("said", "ada", "é😀")
+
+
+def test_the_settings_are_the_config() -> None:
+    from dataclasses import fields
+
+    from asocketio import Config
+
+    table = README.read_text().split("## Settings")[1].split("## Run it")[0]
+    named = set(re.findall(r"`([a-z_]+)`", "\n".join(line.split("|")[1] for line in table.splitlines() if "|" in line)))
+    assert named - {"path"} == {field.name for field in fields(Config)}

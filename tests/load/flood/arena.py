@@ -1,0 +1,263 @@
+"""Where one scenario is played: a fresh server, bystanders, the attack, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from tests.benchmarks.servers import environment
+from tests.benchmarks.usage import resident_bytes
+from tests.load.flood.app import SETTINGS, Stats
+from tests.load.flood.attacker import Attacker, request
+from tests.support.servers import ROOT, Server
+
+__all__ = ["KB", "MB", "SERVERS", "Field", "Outcome", "Result", "Scenario", "Size", "end_in_order", "play", "stats"]
+
+KB, MB = 1000, 1_000_000
+
+SERVERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lane": ("asocketio", ()),
+    "plain": (
+        "uvicorn-httptools-websockets-sansio-uvloop",
+        ("--ws-max-size", "1000000", "--ws-per-message-deflate", "false"),
+    ),
+}
+"""The name in `tests.support.servers.SERVERS`, and more arguments."""
+
+PATIENCE = {"ping_interval": 10.0, "ping_timeout": 10.0}
+"""Settings of every server: who has gone without a word is missed while the run still waits for its end."""
+
+BYSTANDERS = 8
+WATCHED = 0.5
+"""Seconds for which bystanders are watched at least."""
+EMPTY_WITHIN = 25.0
+"""Seconds until the server must have let go of an attacker that has gone: ``close_grace`` and a goodbye, generously."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a run is, and how strict."""
+
+    scale: float
+    """What counts are multiplied with."""
+    alone: float
+    """Seconds for which bystanders are measured before the attack."""
+    multiple: float
+    """What the bystanders' p99 may be of what it is alone..."""
+    floor: float
+    """... unless it is below so many seconds."""
+
+
+class Latency(TypedDict):
+    """What bystanders tell, see `tests.load.flood.bystanders`."""
+
+    count: int
+    p50: float
+    p99: float
+    worst: float
+    lost: list[str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the attack itself has seen."""
+
+    inputs: str
+    """What was sent."""
+    ended: str
+    """How the server ended the attacker."""
+    faults: list[str] = field(default_factory=list[str])
+
+    def expect(self, ended: str, *allowed: str) -> None:
+        """A fault unless the attacker was ended in one of these ways."""
+        if ended not in allowed:
+            self.faults.append(f"the attacker ended as {ended!r}, expected {' or '.join(map(repr, allowed))}")
+
+
+@dataclass(slots=True)
+class Field:
+    """What an attack is given."""
+
+    port: int
+    pid: int
+    scale: float
+
+    def count(self, full: int, least: int = 1) -> int:
+        """So many of them at full size."""
+        return max(int(full * self.scale), least)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """An attack, and what it may cost."""
+
+    name: str
+    attack: Callable[[Field], Awaitable[Outcome]]
+    allowance: Callable[[float], float]
+    """Bytes that the server may grow by while it lasts; the argument is the scale."""
+    why: str
+    """Where that comes from."""
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    full_settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    """More of them at full size."""
+    long: bool = False
+    """It takes too long for a short run."""
+    floor: float = 0.0
+    """Seconds that bystanders may wait for what is honest work, however strict the run is."""
+    errors: bool = False
+    """The server is expected to log errors."""
+
+
+@dataclass(slots=True)
+class Result:
+    """A row of the table."""
+
+    scenario: str
+    server: str
+    outcome: Outcome
+    base: int
+    peak: int
+    after: int
+    alone: Latency
+    under: Latency
+    said: dict[str, int]
+    faults: list[str]
+
+
+class _Bystanders:
+    """The process of those who do no harm."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+
+    async def line(self) -> str:
+        return (await asyncio.wait_for(self._out.readline(), 30)).decode().strip()
+
+    async def figures(self) -> Latency:
+        """Since the last time they were asked."""
+        self._in.write(b"\n")
+        told: Latency = json.loads(await self.line())
+        return told
+
+
+@contextlib.asynccontextmanager
+async def _bystanders(port: int, count: int) -> AsyncIterator[_Bystanders]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.load.flood.bystanders", str(port), str(count)),
+        cwd=ROOT,
+        env=environment(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        group = _Bystanders(process)
+        if await group.line() != "ready":
+            raise RuntimeError("the bystanders cannot connect")
+        yield group
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()  # that ends it
+        await process.communicate()
+
+
+def end_in_order() -> None:
+    """A SIGTERM ends this process like Ctrl+C would: the server that it has started ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+async def stats(port: int) -> Stats:
+    """What the server holds."""
+    with await Attacker.tcp(port) as client:
+        told: Stats = json.loads(await client.ask(request("GET", "/stats")))
+        return told
+
+
+async def play(scenario: Scenario, server: str, size: Size, log: Path) -> Result:
+    """One scenario on a fresh server."""
+    name, args = SERVERS[server]
+    more = scenario.full_settings if size.scale >= 1 else {}
+    env = {SETTINGS: json.dumps({**PATIENCE, **scenario.settings, **more})}
+    with Server("tests.load.flood.app:app", name, log, args=args, env=env) as running:
+        async with _bystanders(running.port, BYSTANDERS) as bystanders:
+            result = await _attacked(scenario, server, size, running, bystanders)
+        await _expect_empty(result, running.port, 0, "when all had left")
+        result.said = (await stats(running.port))["said"]
+        _, seconds = running.stop()
+        if seconds > 5:
+            result.faults.append(f"the server took {seconds:.1f} s to stop")
+    if "Traceback" in running.log() and not scenario.errors:
+        result.faults.append("a traceback in the log")
+    return result
+
+
+async def _attacked(scenario: Scenario, server: str, size: Size, running: Server, bystanders: _Bystanders) -> Result:
+    port, pid = running.port, running.process.pid
+    await asyncio.sleep(0.1)
+    await bystanders.figures()
+    await asyncio.sleep(size.alone)
+    alone = await bystanders.figures()
+    base = (await stats(port))["rss"]
+    _forget_peak(pid)
+    began = asyncio.get_running_loop().time()
+    outcome = await scenario.attack(Field(port, pid, size.scale))
+    await asyncio.sleep(max(WATCHED - (asyncio.get_running_loop().time() - began), 0))
+    under = await bystanders.figures()
+    peak = _peak(pid)
+    result = Result(scenario.name, server, outcome, base, peak, 0, alone, under, {}, list(outcome.faults))
+    await _expect_empty(result, port, BYSTANDERS, "after the attack")
+    told = await stats(port)
+    result.after = told["rss"]
+    if told["errors"] and not scenario.errors:
+        result.faults.append(f"{told['errors']} errors in the log: {told['said']}")
+    _judge(result, scenario, size)
+    return result
+
+
+def _judge(result: Result, scenario: Scenario, size: Size) -> None:
+    grown, allowed = result.peak - result.base, scenario.allowance(size.scale)
+    if grown > allowed:
+        result.faults.append(f"grew by {grown / MB:.0f} MB, at most {allowed / MB:.0f} are due: {scenario.why}")
+    limit = max(size.multiple * result.alone["p99"], size.floor, scenario.floor)
+    if result.under["p99"] > limit:
+        result.faults.append(f"bystanders waited {result.under['p99']:.2f} s (p99), at most {limit:.2f} are due")
+    if result.under["lost"]:
+        result.faults.append(f"bystanders were lost: {result.under['lost'][:3]}")
+    if not result.under["count"]:
+        result.faults.append("bystanders heard nothing at all")
+
+
+async def _expect_empty(result: Result, port: int, sockets: int, when: str) -> None:
+    """The sessions of attackers end, with all that belonged to them."""
+    until = asyncio.get_running_loop().time() + EMPTY_WITHIN
+    while True:
+        told = await stats(port)
+        if told["sockets"] == told["lives"] == told["members"] == sockets and not told["rooms"]:
+            return
+        if asyncio.get_running_loop().time() > until:
+            held = {key: value for key, value in told.items() if key in ("sockets", "lives", "members", "rooms")}
+            result.faults.append(f"{when} the server still held {held}, expected {sockets} sockets")
+            return
+        await asyncio.sleep(0.1)
+
+
+def _forget_peak(pid: int) -> None:
+    """Let the kernel take the peak of the memory anew, where it lets us."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _peak(pid: int) -> int:
+    """The most memory that was really there."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resident_bytes(pid)

@@ -1,0 +1,144 @@
+"""Too much, too fast: events to a slow handler, and bytes without end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.benchmarks.wire import masked
+from tests.load.flood.arena import MB, Field, Outcome, Scenario
+from tests.load.flood.attacker import Attacker, request
+
+__all__ = ["FLOODS"]
+
+EVENTS = 200_000
+EVENT = '42["slow","' + "x" * 1000 + '"]'
+BURST = 100
+"""Events in one write, or in one POST."""
+LASTS = 15.0
+"""Seconds of an attack at full size that the server has brought to a standstill."""
+
+ONE_CLIENT = 24 * MB
+"""What one client may cost: a chunk, a frame and a message of max_payload (1 MB) each on their way in, max_backlog
+(1 MB) waiting, max_outbox (4 MB) going out and as much in the transport; twice, for what the allocator keeps."""
+OF_ONE_CLIENT = "the limits of one client, twice"
+
+
+def _lasts(field: Field) -> float:
+    return max(LASTS * field.scale, 2.0)
+
+
+async def events_by_websocket(field: Field) -> Outcome:
+    """The reader must stop: what does not fit into the backlog waits in the network."""
+    wanted = field.count(EVENTS)
+    with await Attacker.websocket(field.port) as attacker:
+        bursts = await attacker.flood(masked(EVENT) * BURST, wanted // BURST, _lasts(field))
+        ended = await attacker.ended(0.1)
+    outcome = Outcome(f"{bursts * BURST} of {wanted} events, {attacker.sent / MB:.1f} MB", ended)
+    outcome.expect(ended, "open")  # it is made to wait, and may live
+    return outcome
+
+
+async def events_by_polling(field: Field) -> Outcome:
+    """The answer to a POST waits until its events fit into the backlog; an impatient second POST ends the session."""
+    wanted = field.count(EVENTS)
+    attacker, path = await Attacker.poller(field.port)
+    with attacker:
+        post = request("POST", path, "\x1e".join([EVENT] * BURST))
+        until = asyncio.get_running_loop().time() + _lasts(field)
+        posts = 0
+        while posts * BURST < wanted and asyncio.get_running_loop().time() < until:
+            await attacker.ask(post)
+            posts += 1
+        polite = posts
+        with await Attacker.tcp(field.port) as other:
+            await attacker.send(post * 50)  # pipelined, not waiting for any answer
+            await other.send(post * 50)
+            ended = await other.ended(5)
+    outcome = Outcome(f"{polite * BURST} of {wanted} events in turn, then 100 POSTs at once", ended)
+    outcome.expect(ended, "HTTP 400")
+    return outcome
+
+
+async def large_messages(field: Field) -> Outcome:
+    """100 MB in messages that are just allowed."""
+    message = masked('42["slow","' + "x" * 999_900 + '"]')
+    wanted = field.count(100)
+    with await Attacker.websocket(field.port) as attacker:
+        sent = await attacker.flood(message, wanted, LASTS)
+        ended = await attacker.ended(0.1)
+    outcome = Outcome(f"{sent} of {wanted} messages of 1 MB", ended)
+    outcome.expect(ended, "open")
+    return outcome
+
+
+async def giant_frame(field: Field) -> Outcome:
+    """One frame over the limit is refused by its header."""
+    size = field.count(100 * MB)
+    head = b"\x81\xff" + size.to_bytes(8, "big") + b"\x12\x34\x56\x78"
+    with await Attacker.websocket(field.port) as attacker:
+        await attacker.send(head + b"x" * 1000)
+        taken = await attacker.flood(b"x" * MB, size // MB, LASTS)
+        ended = await attacker.ended(10)
+    outcome = Outcome(f"a frame of {size / MB:.0f} MB, {taken} MB went out", ended)
+    # What the attacker still sends may reset the connection before it has read the goodbye.
+    outcome.expect(ended, "close 1009", "ConnectionResetError", "eof")
+    return outcome
+
+
+async def endless_message(field: Field) -> Outcome:
+    """A message in fragments that has no end."""
+    first = b"\x01\xfe" + (60_000).to_bytes(2, "big") + b"\0\0\0\0" + b"x" * 60_000
+    more = b"\x00" + first[1:]
+    with await Attacker.websocket(field.port) as attacker:
+        await attacker.send(first)
+        sent = await attacker.flood(more, field.count(100 * MB) // 60_000, LASTS)
+        ended = await attacker.ended(10)
+    outcome = Outcome(f"{sent} fragments of 60 kB", ended)
+    outcome.expect(ended, "close 1009", "ConnectionResetError", "eof")
+    return outcome
+
+
+async def endless_post(field: Field) -> Outcome:
+    """A chunked body without end is refused once it is over the limit."""
+    attacker, path = await Attacker.poller(field.port)
+    chunk = f"{65_536:x}\r\n".encode() + b"x" * 65_536 + b"\r\n"
+    with attacker:
+        head = request("POST", path).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        await attacker.send(head)
+        sent = await attacker.flood(chunk, field.count(100 * MB) // 65_536, LASTS)
+        ended = await attacker.ended(2)
+    outcome = Outcome(f"{sent} chunks of 64 kB in a POST", ended)
+    outcome.expect(ended, "HTTP 413", "ConnectionResetError")
+    await _gone(field, path, outcome)
+    return outcome
+
+
+async def lying_length(field: Field) -> Outcome:
+    """More announced than sent: the session ends by send_timeout. More announced than allowed: refused at once."""
+    attacker, path = await Attacker.poller(field.port)
+    with attacker, await Attacker.tcp(field.port) as other:
+        await attacker.send(request("POST", path).replace(b"Length: 0", b"Length: 100000000"))
+        refused = await attacker.ended(2)
+        await other.send(request("POST", path).replace(b"Length: 0", b"Length: 900000") + b"4" * 1000)
+        ended = await other.ended(10)
+    outcome = Outcome("a POST of 100 MB by its header; a POST of 0.9 MB that stops after 1 kB", f"{refused}, {ended}")
+    outcome.expect(refused, "HTTP 413")
+    outcome.expect(ended, "HTTP 400", "eof", "ConnectionResetError")
+    return outcome
+
+
+async def _gone(field: Field, path: str, outcome: Outcome) -> None:
+    """The session may live after a body was refused; it is left in an orderly way here."""
+    status = await Attacker.once(field.port, request("POST", path, "1"))
+    outcome.ended += f", then {status} for a goodbye"
+
+
+FLOODS = [
+    Scenario("events-websocket", events_by_websocket, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("events-polling", events_by_polling, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("large-messages", large_messages, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("giant-frame", giant_frame, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("endless-message", endless_message, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("endless-post", endless_post, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
+    Scenario("lying-length", lying_length, lambda _: ONE_CLIENT, OF_ONE_CLIENT, {"send_timeout": 2.0}),
+]

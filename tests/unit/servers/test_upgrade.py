@@ -1,0 +1,340 @@
+"""From polling to a websocket on the fast lane (Engine.IO), and between the transports of 0.9."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from asocketio.testing import settle
+from tests.behaviour.test_transports import Peer
+from tests.support.worlds import Recorder
+from tests.unit.servers.oracle import CLOSE, PING, PONG, TEXT, spell
+from tests.unit.servers.peers import Peer as LanePeer
+from tests.unit.servers.peers import clocked, request
+
+UPGRADE_TIMEOUT = 10.0
+
+
+class Chat(Recorder):
+    gate: asyncio.Event
+
+    async def on_wait(self) -> None:
+        await self.gate.wait()
+
+    async def on_say(self, *args: Any) -> None:
+        self.emit("said", *args)
+
+
+@pytest.fixture
+async def session() -> Any:
+    """A polling session that has joined."""
+    Chat.gate = asyncio.Event()
+    session = Peer(Chat, max_backlog_packets=160)
+    await session.open()
+    yield session
+    Chat.gate.set()
+    await session.end()
+
+
+async def websocket(session: Peer, *texts: str) -> LanePeer:
+    """A websocket for the session."""
+    peer = LanePeer(clocked(session.app, session.clock))
+    await peer.ask(request(f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"))
+    await peer.say(*texts)
+    return peer
+
+
+async def end(*peers: LanePeer) -> None:
+    for peer in peers:
+        await peer.bye()
+        assert peer.gone
+        assert peer.transport.late == []
+
+
+async def assert_polling_goes_on(session: Peer) -> None:
+    assert (await session.post(b'427["echo"]')).body == "ok"
+    body = (await session.get()).body
+    while body == "6":  # a probe had begun to release polls
+        body = (await session.get()).body
+    assert body == "437[]"
+
+
+async def test_an_upgrade(session: Peer) -> None:
+    poll = await session.get()
+    peer = await websocket(session, "2probe")
+    assert peer.heard() == ["3probe"]
+    assert poll.waiting
+    await session.clock.advance(0.2)
+    assert (poll.status, poll.body) == (200, "6")
+    await peer.say("5", '421["echo","é"]')
+    assert peer.heard() == ['431["é"]']
+    assert not peer.state.tasks
+    await session.clock.advance(2 * UPGRADE_TIMEOUT)
+    await peer.say('422["echo"]')
+    assert peer.heard() == ["432[]"]
+    assert Chat.last.reasons == []
+    await peer.send(spell(CLOSE))
+    assert Chat.last.reasons == ["transport close"]
+    assert session.app.server.active_sessions == 0
+    await end(peer)
+
+
+async def test_probe_and_upgrade_in_one_chunk(session: Peer) -> None:
+    poll = await session.get()
+    peer = await websocket(session, "2probe", "5", '421["echo"]')
+    assert peer.heard() == ["3probe", "431[]"]
+    assert poll.body == "6"
+    await end(peer)
+
+
+async def test_an_upgrade_without_a_probe_answers_the_waiting_poll(session: Peer) -> None:
+    poll = await session.get()
+    peer = await websocket(session, "5", '421["echo"]')
+    assert (poll.body, peer.heard()) == ("6", ["431[]"])
+    await end(peer)
+
+
+async def test_what_waits_follows_by_websocket_in_order(session: Peer) -> None:
+    peer = await websocket(session, "2probe")
+    await session.post(b'42["say",1]\x1e451-["say",{"_placeholder":true,"num":0}]\x1ebAQ==\x1e42["say",3]')
+    await peer.say("5", '42["say",4]')
+    assert peer.heard() == [
+        "3probe", '42["said",1]', '451-["said",{"_placeholder":true,"num":0}]', b"\x01", '42["said",3]', '42["said",4]',
+    ]  # fmt: skip
+    await end(peer)
+
+
+async def test_large_messages_that_wait_follow_by_websocket(session: Peer) -> None:
+    texts = [str(n) * 50_000 for n in range(5)]
+    for text in texts:
+        Chat.last.emit("large", text)
+    peer = await websocket(session, "2probe", "5", '421["echo"]')
+    assert peer.heard() == ["3probe", *(f'42["large","{text}"]' for text in texts), "431[]"]
+    await end(peer)
+
+
+async def test_what_came_by_polling_comes_first(session: Peer) -> None:
+    """A POST that is still being taken in: the websocket is not read until it is."""
+    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    post = await session.post(body.encode())
+    assert post.waiting
+    peer = await websocket(session, "2probe", "5", '42["say",100]')
+    assert peer.heard() == ["3probe"]
+    assert not peer.transport.reading
+    Chat.gate.set()
+    await settle()
+    assert peer.heard() == [f'42["said",{n}]' for n in range(101)]
+    assert peer.transport.reading
+    await end(peer)
+
+
+async def test_a_websocket_lost_while_a_post_is_taken_in_leaves_polling_alone(session: Peer) -> None:
+    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    await session.post(body.encode())
+    peer = await websocket(session, "2probe", "5")
+    peer.transport.lose()
+    await settle()
+    Chat.gate.set()
+    await settle()
+    answer = await session.get()
+    await asyncio.sleep(0.03)  # a refusal would be late
+    assert (answer.status, answer.body.count("said")) == (200, 100)
+    await assert_polling_goes_on(session)
+    assert peer.gone
+
+
+async def test_an_upgrade_that_waits_for_a_post_for_too_long_is_closed_and_polling_goes_on(session: Peer) -> None:
+    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    await session.post(body.encode())
+    peer = await websocket(session, "2probe", "5")
+    await session.clock.advance(UPGRADE_TIMEOUT + 0.1)
+    assert peer.heard() == ["3probe", "CLOSE 1000"]
+    Chat.gate.set()
+    await settle()
+    await end(peer)
+    answer = await session.get()
+    assert (answer.status, answer.body.count("said")) == (200, 100)
+    await assert_polling_goes_on(session)
+
+
+async def test_the_session_ends_while_a_post_is_taken_in(session: Peer) -> None:
+    body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
+    await session.post(body.encode())
+    peer = await websocket(session, "2probe", "5")
+    Chat.last.socket.close("forced close")
+    Chat.gate.set()
+    await settle()
+    assert peer.heard() == ["3probe", "CLOSE 1000"]
+    await end(peer)
+    assert session.app.server.active_sessions == 0
+
+
+async def test_polling_talks_on_while_a_websocket_probes(session: Peer) -> None:
+    peer = await websocket(session, "2probe")
+    await assert_polling_goes_on(session)
+    await peer.say("5", '421["echo"]')
+    assert peer.heard() == ["3probe", "431[]"]
+    await end(peer)
+
+
+@pytest.mark.parametrize("when", ["during", "after"])
+async def test_a_second_websocket_is_accepted_and_closed(session: Peer, when: str) -> None:
+    first = await websocket(session, "2probe", *(["5"] if when == "after" else []))
+    second = await websocket(session)
+    assert second.heard() == ["CLOSE 1000"]
+    assert second.head.startswith(b"HTTP/1.1 101 ")
+    await end(second)
+    await first.say(*(["5"] if when == "during" else []), '421["echo"]')
+    assert first.heard() == ["3probe", "431[]"]
+    assert Chat.last.reasons == []
+    await end(first)
+
+
+async def test_a_second_websocket_that_says_something_is_not_heard(session: Peer) -> None:
+    first = await websocket(session, "2probe")
+    second = await websocket(session, "2probe", "5", '421["echo"]')
+    assert second.heard() == ["CLOSE 1000"]
+    await end(second)
+    await first.say("5", '422["echo"]')
+    assert first.heard() == ["3probe", "432[]"]
+    await end(first)
+
+
+@pytest.mark.parametrize("texts", [[], ["2probe"]])
+async def test_an_upgrade_that_takes_too_long_is_closed_and_polling_goes_on(session: Peer, texts: list[str]) -> None:
+    peer = await websocket(session, *texts)
+    await session.clock.advance(UPGRADE_TIMEOUT - 0.1)
+    assert "CLOSE 1000" not in peer.heard()
+    await session.clock.advance(0.2)
+    assert peer.heard() == ["CLOSE 1000"]
+    await peer.say("5", '42["say","too late"]')
+    await end(peer)
+    await assert_polling_goes_on(session)
+    again = await websocket(session, "2probe", "5", '421["echo"]')
+    assert again.heard() == ["3probe", "431[]"]
+    await end(again)
+
+
+@pytest.mark.parametrize("text", ["42hello", "3", "1", "abc", "", "2", "2probes"])
+async def test_another_frame_than_the_probe_closes_the_websocket(session: Peer, text: str) -> None:
+    peer = await websocket(session, text)
+    assert peer.heard() == ["CLOSE 1000"]
+    await end(peer)
+    await assert_polling_goes_on(session)
+
+
+@pytest.mark.parametrize("how", ["close", "lost", "broken"])
+@pytest.mark.parametrize("texts", [[], ["2probe"]])
+async def test_a_websocket_that_ends_while_it_probes_leaves_polling_alone(
+    session: Peer, how: str, texts: list[str]
+) -> None:
+    peer = await websocket(session, *texts)
+    if how == "lost":
+        peer.transport.lose()
+        await settle()
+    else:
+        await peer.send(spell(CLOSE) if how == "close" else b"\xff\xff")
+    assert peer.gone
+    await assert_polling_goes_on(session)
+    again = await websocket(session, "2probe", "5", '421["echo"]')
+    assert again.heard() == ["3probe", "431[]"]
+    await end(again)
+
+
+async def test_pings_of_the_websocket_while_it_probes(session: Peer) -> None:
+    peer = await websocket(session)
+    await peer.send(spell(PING, b"?") + spell(TEXT, "2probe"))
+    assert peer.frames() == [(PONG, b"?"), (TEXT, b"3probe")]
+    await end(peer)
+
+
+@pytest.mark.parametrize("texts", [[], ["2probe"]])
+async def test_the_session_ends_while_a_websocket_probes(session: Peer, texts: list[str]) -> None:
+    peer = await websocket(session, *texts)
+    Chat.last.socket.disconnect()
+    await settle()
+    assert peer.heard()[-1] == "CLOSE 1000"
+    await end(peer)
+    assert session.app.server.active_sessions == 0
+
+
+async def test_the_server_ends_while_a_websocket_probes(session: Peer) -> None:
+    peer = await websocket(session, "2probe")
+    peer.lane.shutdown()
+    await settle()
+    assert peer.heard() == ["3probe", "CLOSE 1000"]
+    await end(peer)
+    await assert_polling_goes_on(session)
+
+
+async def test_after_the_upgrade_a_poll_is_refused(session: Peer) -> None:
+    peer = await websocket(session, "2probe", "5")
+    poll = await session.get()
+    await asyncio.sleep(0.03)
+    assert poll.status == 400
+    await peer.say('421["echo"]')
+    assert peer.heard()[-1] == "431[]"
+    await end(peer)
+
+
+# ---- 0.9: the newest request carries the session -------------------------------------------------------------------
+
+
+@pytest.fixture
+async def session09() -> Any:
+    session = Peer(Chat)
+    session.sid = (await session.get(path="/socket.io/1/", query_string=b"")).body.partition(":")[0]
+    yield session
+    await session.end()
+
+
+async def websocket09(session: Peer, sid: str = "") -> LanePeer:
+    peer = LanePeer(clocked(session.app, session.clock))
+    await peer.ask(request(f"/socket.io/1/websocket/{sid or session.sid}"))
+    return peer
+
+
+async def test_a_websocket_of_0_9(session09: Peer) -> None:
+    peer = await websocket09(session09)
+    assert peer.heard() == ["1::"]
+    await peer.say('5:1+::{"name":"echo","args":["é"]}')
+    assert peer.heard() == ['6:::1+["\\u00e9"]']
+    await peer.send(spell(CLOSE))
+    await end(peer)
+
+
+async def test_a_second_websocket_of_0_9_takes_over(session09: Peer) -> None:
+    first = await websocket09(session09)
+    assert first.heard() == ["1::"]
+    second = await websocket09(session09)
+    assert first.heard() == ["CLOSE 1000"]
+    await end(first)
+    assert Chat.last.reasons == []
+    await second.say('5:1+::{"name":"echo","args":[2]}')
+    assert second.heard()[-1] == "6:::1+[2]"
+    await end(second)
+    assert Chat.last.reasons != []
+
+
+async def test_the_first_websocket_of_0_9_ends_late_and_the_session_stays(session09: Peer) -> None:
+    first = await websocket09(session09)
+    second = await websocket09(session09)
+    await first.say('5:7+::{"name":"echo","args":["old way"]}')
+    first.transport.lose()
+    await settle()
+    first.lane.shutdown()
+    await settle()
+    assert Chat.last.reasons == []
+    await second.say('5:1+::{"name":"echo","args":[2]}')
+    assert second.heard()[-1] == "6:::1+[2]"
+    await end(second)
+
+
+async def test_a_session_of_0_9_that_is_unknown(session09: Peer) -> None:
+    peer = await websocket09(session09, "unknown")
+    first, close = peer.heard()
+    assert str(first).startswith(("0", "7"))
+    assert close == "CLOSE 1000"
+    await end(peer)
