@@ -169,10 +169,10 @@ def stats(*, collect: bool) -> dict[str, int]:
     """What there is of everything that clients can leave behind. ``collect``: after the garbage collector."""
     if collect:
         gc.collect()  # tasks whose exception nobody has seen say so when they are freed
-    adapters: list[Any] = [each.registry.adapter for each in (app, live)]
+    adapters: list[Any] = [each.server.adapter for each in (app, live)]
     return {
-        "sockets": sum(len(each.registry.sockets) for each in (app, live)),
-        "lives": sum(each.registry.active_sessions for each in (app, live)),
+        "sockets": sum(len(each.server.sockets) for each in (app, live)),
+        "lives": sum(each.server.active_sessions for each in (app, live)),
         "members": sum(len(members) for each in adapters for members in each._namespaces.values()),
         "rooms": sum(len(each._rooms) for each in adapters),
         "tasks": len(asyncio.all_tasks()),
