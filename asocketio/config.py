@@ -21,8 +21,8 @@ _GENERATIONS = ("0.9", 3, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """The settings of a `SocketIOApp`. Times are in seconds, sizes in bytes."""
+class Timing:
+    """The intervals and time-outs of a server, in seconds."""
 
     ping_interval: float = 25.0
     """From an answered ping to the next."""
@@ -40,16 +40,28 @@ class Config:
     """A view must have called ``socketio_manage``, and a client have joined a namespace, by then."""
     upgrade_timeout: float = 10.0
     """A websocket that has not taken over from polling by then is closed; polling goes on."""
+    send_timeout: float = 30.0
+    """The longest wait for room to send, and for a POST to be taken in."""
+    close_grace: float = 5.0
+    """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
+    close_window: float = 1.0
+    """A server that closes spreads the ends of a thousand sockets, or more, over this time: they all come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits(Timing):
+    """What a client, an address and a process may use; sizes in bytes."""
+
     max_payload: int = 1_000_000
     """The largest polling body or websocket message taken from a client."""
     max_attachments: int = 10
     """Binary values in one packet."""
+    max_attachment_bytes: int = 10_000_000
+    """Binary values of one packet, together."""
     max_backlog: int = 1_000_000
     """Bytes of a client's packets that may wait to be handled."""
     max_backlog_packets: int = 1000
     """Packets of a client that may wait to be handled."""
-    max_attachment_bytes: int = 10_000_000
-    """Binary values of one packet, together."""
     max_outbox: int = 4_000_000
     """Bytes queued for one client before it counts as too slow and is closed; each packet counts 100 more."""
     max_pending_acks: int = 1000
@@ -64,17 +76,17 @@ class Config:
     """How often one client may send events: ``{"*": (100, 1.0), "message": (5, 10.0)}`` is at most 100 at once and 100
     a second of all together, and 5 at once and 5 in 10 s of ``message``. What comes beyond is dropped; an awaited ack
     says ``rate_limited``. ``"connect"`` is the joining of namespaces, which is refused then."""
-    send_timeout: float = 30.0
-    """The longest wait for room to send, and for a POST to be taken in."""
-    close_grace: float = 5.0
-    """What running handlers, and ``recv_disconnect``, may take when the socket has ended."""
-    close_window: float = 1.0
-    """A server that closes spreads the ends of a thousand sockets, or more, over this time: they all come back."""
+    concurrency: int = 1
+    """Handlers of one socket that may run at a time. 1 keeps its events in strict order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Limits):
+    """The settings of a `SocketIOApp`: its `Timing`, its `Limits`, and who may connect in which way."""
+
     transports: Transports = ("polling", "websocket")
     generations: Generations = ("0.9", 3, 4)
     """Clients served: ``"0.9"``; 3, which is 1.x and 2.x; 4, which is 3.x and 4.x (by their ``EIO=``)."""
-    concurrency: int = 1
-    """Handlers of one socket that may run at a time. 1 keeps its events in strict order."""
     cors_allowed_origins: Sequence[str] | str | None = None
     """Origins of other sites whose pages may connect; ``"*"`` for all; ``None``: the same origin only."""
     cors_allowed_headers: Sequence[str] | None = None
@@ -90,47 +102,11 @@ class Config:
     """Is told what happens, see `asocketio.metrics`."""
 
     def __post_init__(self) -> None:
-        for name in _DURATIONS:
-            _check(name, getattr(self, name), float, "a number of seconds above 0", "25.0")
-        if self.close_window != 0:
-            _check("close_window", self.close_window, float, "a number of seconds, or 0", "1.0")
-        for name in _COUNTS:
-            _check(name, getattr(self, name), int, "a whole number above 0", "1000")
-        if not _is_list(self.transports) or not self.transports or any(t not in _TRANSPORTS for t in self.transports):
-            raise UsageError(
-                f"transports={self.transports!r}: expected one or both of {_TRANSPORTS}, "
-                "for example transports=('websocket',)"
-            )
-        served: Any = self.generations
-        if not _is_list(served) or not served or any(isinstance(g, float) or g not in _GENERATIONS for g in served):
-            raise UsageError(
-                f"generations={self.generations!r}: expected some of {_GENERATIONS}, for example generations=(4,)"
-            )
-        for name in ("heartbeat_interval", "polling_duration"):
-            if getattr(self, name) >= self.close_timeout:
-                raise UsageError(
-                    f"{name}={getattr(self, name)!r}: 0.9 clients leave when they hear nothing for "
-                    f"close_timeout={self.close_timeout!r}, so it must be less than that"
-                )
-        _check_origins(self.cors_allowed_origins)
-        headers: Any = self.cors_allowed_headers
-        if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
-            raise UsageError(
-                f"cors_allowed_headers={self.cors_allowed_headers!r}: expected a list, for example ['x-token']"
-            )
-        if self.max_sessions_per_address is not None:
-            _check("max_sessions_per_address", self.max_sessions_per_address, int, "a whole number above 0", "100")
-        _check_rates(self.rate_limits)
-        if self.pin not in (None, "address", "cookie") or (self.pin == "cookie" and self.cookie is None):
-            raise UsageError(f"pin={self.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
-        if self.on_exception is not None and (
-            not callable(self.on_exception) or inspect.iscoroutinefunction(self.on_exception)
-        ):
-            raise UsageError(f"on_exception={self.on_exception!r}: expected a plain function (exception, about)")
-        if self.metrics is not None and not isinstance(self.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"metrics={self.metrics!r}: expected an instance of asocketio.metrics.Metrics")
-        if self.cookie is not None and not (_is_name(self.cookie)):
-            raise UsageError(f"cookie={self.cookie!r}: expected a plain name such as 'io', or None")
+        _check_timing(self)
+        _check_limits(self)
+        _check_choices(self)
+        _check_access(self)
+        _check_hooks(self)
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Config:
@@ -149,9 +125,7 @@ class Config:
         return cls(**settings)
 
 
-class Settings(TypedDict, total=False):
-    """The fields of `Config` as keyword arguments, for type checkers."""
-
+class _TimingSettings(TypedDict, total=False):
     ping_interval: float
     ping_timeout: float
     heartbeat_interval: float
@@ -160,23 +134,31 @@ class Settings(TypedDict, total=False):
     polling_duration: float
     connect_timeout: float
     upgrade_timeout: float
+    send_timeout: float
+    close_grace: float
+    close_window: float
+
+
+class _LimitSettings(_TimingSettings, total=False):
     max_payload: int
     max_attachments: int
+    max_attachment_bytes: int
     max_backlog: int
     max_backlog_packets: int
-    max_attachment_bytes: int
     max_outbox: int
     max_pending_acks: int
     max_rooms: int
     max_sessions: int
     max_sessions_per_address: int | None
     rate_limits: Mapping[str, tuple[int, float]] | None
-    send_timeout: float
-    close_grace: float
-    close_window: float
+    concurrency: int
+
+
+class Settings(_LimitSettings, total=False):
+    """The fields of `Config` as keyword arguments, for type checkers."""
+
     transports: Transports
     generations: Generations
-    concurrency: int
     cors_allowed_origins: Sequence[str] | str | None
     cors_allowed_headers: Sequence[str] | None
     cookie: str | None
@@ -187,18 +169,8 @@ class Settings(TypedDict, total=False):
 
 # What other servers call them.
 _ELSEWHERE = {"resource": "path", "max_http_buffer_size": "max_payload", "maxHttpBufferSize": "max_payload"}
-_DURATIONS = (
-    "ping_interval",
-    "ping_timeout",
-    "heartbeat_interval",
-    "heartbeat_timeout",
-    "close_timeout",
-    "polling_duration",
-    "connect_timeout",
-    "upgrade_timeout",
-    "send_timeout",
-    "close_grace",
-)
+
+
 _COUNTS = (
     "max_payload",
     "max_attachments",
@@ -213,12 +185,70 @@ _COUNTS = (
 )
 
 
+def _check_timing(timing: Timing) -> None:
+    for field in fields(Timing):
+        value = getattr(timing, field.name)
+        if field.name == "close_window" and value == 0:
+            continue
+        expected = "a number of seconds, or 0" if field.name == "close_window" else "a number of seconds above 0"
+        _check(field.name, value, float, expected, "1.0" if field.name == "close_window" else "25.0")
+    for name in ("heartbeat_interval", "polling_duration"):
+        if getattr(timing, name) >= timing.close_timeout:
+            raise UsageError(
+                f"{name}={getattr(timing, name)!r}: 0.9 clients leave when they hear nothing for "
+                f"close_timeout={timing.close_timeout!r}, so it must be less than that"
+            )
+
+
+def _check_limits(limits: Limits) -> None:
+    for name in _COUNTS:
+        _check(name, getattr(limits, name), int, "a whole number above 0", "1000")
+    if limits.max_sessions_per_address is not None:
+        _check("max_sessions_per_address", limits.max_sessions_per_address, int, "a whole number above 0", "100")
+    _check_rates(limits.rate_limits)
+
+
+def _check_choices(config: Config) -> None:
+    if not _is_some_of(config.transports, _TRANSPORTS):
+        raise UsageError(
+            f"transports={config.transports!r}: expected one or both of {_TRANSPORTS}, "
+            "for example transports=('websocket',)"
+        )
+    if not _is_some_of(config.generations, _GENERATIONS) or any(isinstance(each, float) for each in config.generations):
+        raise UsageError(
+            f"generations={config.generations!r}: expected some of {_GENERATIONS}, for example generations=(4,)"
+        )
+
+
+def _check_access(config: Config) -> None:
+    _check_origins(config.cors_allowed_origins)
+    headers: Any = config.cors_allowed_headers
+    if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
+        raise UsageError(f"cors_allowed_headers={headers!r}: expected a list, for example ['x-token']")
+    if config.pin not in (None, "address", "cookie") or (config.pin == "cookie" and config.cookie is None):
+        raise UsageError(f"pin={config.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
+    if config.cookie is not None and not _is_name(config.cookie):
+        raise UsageError(f"cookie={config.cookie!r}: expected a plain name such as 'io', or None")
+
+
+def _check_hooks(config: Config) -> None:
+    hook = config.on_exception
+    if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
+        raise UsageError(f"on_exception={hook!r}: expected a plain function (exception, about)")
+    if config.metrics is not None and not isinstance(config.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"metrics={config.metrics!r}: expected an instance of asocketio.metrics.Metrics")
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value) is not None  # RFC 6265, token
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Collection) and not isinstance(value, str | bytes)
+
+
+def _is_some_of(value: Any, known: Sequence[Any]) -> bool:
+    return _is_list(value) and bool(value) and all(each in known for each in value)
 
 
 def _check(name: str, value: Any, kind: type, expected: str, example: str) -> None:
