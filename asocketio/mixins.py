@@ -22,6 +22,7 @@ class RoomsMixin:
         Raises:
             Disconnected: the client has left the namespace.
             Overflow: it is in ``max_rooms`` already.
+            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
         """
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
@@ -29,7 +30,7 @@ class RoomsMixin:
         if member.state is LEFT:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
-        if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms:
+        if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms and room != member.sid:
             member.socket.count_limit("max_rooms")
             raise Overflow(f"a client is in {most} rooms of {member.endpoint or '/'!r} already (max_rooms)", "in")
         member.socket.server.adapter.join(member, room)

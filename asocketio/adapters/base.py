@@ -52,7 +52,11 @@ class Adapter(ABC):
 
     @abstractmethod
     def join(self, member: Member, room: str) -> None:
-        """Put the member into ``room``."""
+        """Put the member into ``room``. Its private room, named by its sid, it is in from the start.
+
+        Raises:
+            UsageError: ``room`` is another client's private room.
+        """
 
     @abstractmethod
     def leave(self, member: Member, room: str) -> None:

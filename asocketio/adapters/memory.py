@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection
 
 from asocketio.adapters.base import Adapter, EncodedPerProtocol, Target
+from asocketio.errors import UsageError
 from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.json_parser import check
 from asocketio.protocol.packet import Packet
@@ -40,6 +41,12 @@ class MemoryAdapter(Adapter):
         self._rooms.clear()
 
     def join(self, member: Member, room: str) -> None:
+        if room == member.sid:
+            return
+        if member.names_another(room) or room in self._namespaces.get(member.endpoint, _NOBODY):
+            raise UsageError(
+                "this room's name is another client's sid, or has the form of one: private rooms are for their client"
+            )
         if member.rooms is None:
             member.rooms = set()
         member.rooms.add(room)
@@ -94,8 +101,5 @@ class MemoryAdapter(Adapter):
         return COMPLETED
 
     def _room(self, endpoint: str, room: str) -> Collection[Member]:
-        members = self._rooms.get((endpoint, room))
         alone = self._namespaces.get(endpoint, _NOBODY).get(room)  # a sid is a room of one
-        if alone is None:
-            return members or ()
-        return {alone: None} | members if members else (alone,)
+        return (alone,) if alone is not None else self._rooms.get((endpoint, room), ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import EngineDecoder, EngineIO
 from asocketio.protocol.json_parser import Assembler, check_ack, head, write
 from asocketio.protocol.packet import EVENT, Packet
+from asocketio.protocol.sids import new_sid
 
 __all__ = ["EngineIO4"]
 
@@ -50,7 +50,7 @@ class EngineIO4(EngineIO):
         return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"___eio[{form.jsonp_index}]", text)
 
     def namespace_sid(self, sessid: str, endpoint: str) -> str:
-        return secrets.token_urlsafe(15)  # never the session's id: that one is a secret
+        return new_sid()  # never the session's id: that one is a secret
 
 
 class _Decoder(EngineDecoder):

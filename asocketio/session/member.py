@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from asocketio.errors import Disconnected
 from asocketio.protocol.base import Encoded
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.sids import is_sid
 from asocketio.runtime.log import log
 from asocketio.session.outbox import PACKET_OVERHEAD
 
@@ -92,6 +93,14 @@ class Member:
         """The sid for log lines: before generation 4 the session's secret id is in it, so that is cut down."""
         sessid = self.socket.sessid
         return self.sid.replace(sessid, sessid[:6] + "…")
+
+    def names_another(self, room: str) -> bool:
+        """Whether ``room`` is the name of the private room of another client, here or in another process.
+
+        Before generation 4 a sid has the id of its session in it: ``<id>`` or ``/namespace#<id>``.
+        """
+        other = self.socket.server.sockets.get(room.rpartition("#")[2])
+        return is_sid(room) or (other is not None and other is not self.socket)
 
     def post(self, encoded: Encoded) -> None:
         """Queue a packet for the client; while it is connecting, hold it back."""

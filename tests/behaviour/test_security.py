@@ -8,11 +8,23 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from unittest.mock import ANY
 
 import pytest
 
 import asocketio
-from asocketio import BaseNamespace, BroadcastMixin, Disconnected, Packet, PacketType, RoomsMixin, SocketIOApp, event
+from asocketio import (
+    BaseNamespace,
+    BroadcastMixin,
+    Disconnected,
+    Packet,
+    PacketType,
+    RoomsMixin,
+    SocketIOApp,
+    UsageError,
+    event,
+)
+from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.testing import ClientRefused, TestClient, TestClock, settle
 from tests.behaviour.test_transports import Call
 from tests.support.worlds import GENERATIONS, Recorder, Way, serve, until
@@ -22,6 +34,92 @@ from tests.unit.servers.peers import request as upgrade_request
 
 Log = pytest.LogCaptureFixture
 Generation = Literal["0.9", 3, 4]
+
+# ---- private rooms ------------------------------------------------------------------------------------------------
+
+
+class Doors(Recorder, RoomsMixin):
+    """Lets its clients into rooms by any name, as many programs do."""
+
+    def on_join(self, room: str) -> list[str]:
+        self.join(room)
+        return sorted(self.rooms)
+
+    def on_leave(self, room: str) -> None:
+        self.leave(room)
+
+
+REFUSED = {"error": {"name": "handler_error", "message": ANY}}
+
+
+@asynccontextmanager
+async def victim_and_spy(victims: Generation, **way: Any) -> AsyncGenerator[tuple[SocketIOApp, Any, Any]]:
+    """Two clients of one app, in ``"/"`` and ``"/b"``."""
+    app = SocketIOApp(namespaces={"/": Doors, "/b": Doors})
+    async with TestClient(app, generation=victims) as victim, TestClient(app, **way) as spy:
+        yield app, victim, spy
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_nobody_gets_into_the_private_room_of_another(generation: Generation, way: Way, caplog: Log) -> None:
+    async with victim_and_spy(generation, **way) as (app, victim, spy):
+        victims = {name: await victim.connect(name) for name in ("/", "/b")}
+        for where in [await spy.connect(name) for name in ("/", "/b")]:
+            for each in (*victims.values(), victim):
+                name = each.handshake["sid"] if each is victim else each.sid
+                assert await where.call("join", name) == REFUSED
+        for name, namespace in victims.items():
+            await app.of(name).to(namespace.sid).emit("secret", name)
+            assert await namespace.receive() == ("secret", name)
+        for where in spy.namespaces.values():
+            await where.nothing()
+    assert {record.exc_info[0] for record in caplog.records if record.exc_info} == {UsageError}
+    assert victim.handshake["sid"] not in caplog.text  # before generation 4 the name of the room has it in it
+
+
+async def test_the_sid_of_a_client_that_is_not_there_is_no_room_either(way: Way) -> None:
+    async with victim_and_spy(4, **way) as (app, victim, spy):
+        late = await victim.connect()
+        await late.disconnect()
+        chat = await spy.connect()
+        assert await chat.call("join", late.sid) == REFUSED
+        assert await chat.call("join", EngineIO4().namespace_sid("", "")) == REFUSED  # it may come to another process
+        await app.of("/").to(late.sid).emit("secret")
+        await chat.nothing()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_namespace_that_is_joined_later_has_its_private_room_for_itself(generation: Generation) -> None:
+    async with victim_and_spy(generation) as (app, victim, spy):
+        await victim.connect()
+        sid = victim.protocol.namespace_sid(victim.handshake["sid"], "/b")
+        there = await spy.connect("/b")
+        assert await there.call("join", sid) == REFUSED
+        joined = await victim.connect("/b")
+        await app.of("/b").to(joined.sid).emit("secret")
+        assert await joined.receive() == ("secret",)
+        await there.nothing()
+
+
+async def test_a_client_may_join_its_own_private_room_and_is_in_it_anyway(way: Way) -> None:
+    app = SocketIOApp(namespaces={"/": Doors}, max_rooms=1)
+    async with TestClient(app, **way) as client:
+        chat = await client.connect()
+        assert [await chat.call("join", room) for room in (chat.sid, "red", chat.sid)] == [[], ["red"], ["red"]]
+        await chat.call("leave", chat.sid)
+        await app.of("/").to(chat.sid).emit("once")
+        assert await chat.receive() == ("once",)
+        await chat.nothing()
+
+
+@pytest.mark.parametrize(
+    "room", ["", "red", "~", "~" + 19 * "a", "~" + 21 * "a", "~a b" + 17 * "c", 21 * "a", "a#b", "#"]
+)
+async def test_what_only_looks_a_little_like_a_sid_is_a_room(room: str) -> None:
+    async with serve(Doors) as client:
+        chat = await client.connect()
+        assert await chat.call("join", room) == [room]
+
 
 # ---- pinned sessions ----------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Client:
         self.protocol = protocol
         self.writable = True
         self.posted: list[Encoded] = []
-        self.server = SimpleNamespace(throttled_log=ThrottledLog())
+        self.server = SimpleNamespace(throttled_log=ThrottledLog(), sockets={})
 
     def post(self, encoded: Encoded) -> None:
         self.posted.append(encoded)
@@ -132,17 +132,19 @@ def test_members_of_excluded_rooms_are_left_out(world: World) -> None:
 def test_a_sid_is_a_room_of_one(world: World) -> None:
     world.add("a", "red")
     world.add("b", "red")
-    world.add("c", "a")
+    world.add("c", "c")
+    with pytest.raises(UsageError, match="another client's sid"):
+        world.adapter.join(world.members["c"], "a")
     assert {
         "b": world.meant("b"),
-        "a, and the room of that name": world.meant("a"),
+        "a": world.meant("a"),
         "b or red": world.meant("b", "red"),
         "red, not b": world.meant("red", excluded=("b",)),
         "all but b": world.everybody("b"),
         "elsewhere": world.meant("b", endpoint="/other"),
     } == {
         "b": ["b"],
-        "a, and the room of that name": ["a", "c"],
+        "a": ["a"],
         "b or red": ["a", "b"],
         "red, not b": ["a"],
         "all but b": ["a", "c"],

@@ -272,7 +272,7 @@ def test_the_handshake_has_five_keys_and_whole_milliseconds(upgrades: list[str],
 def test_each_namespace_gets_an_unguessable_id_that_is_not_the_sessions() -> None:
     sids = [PROTOCOL.namespace_sid("secret", endpoint) for endpoint in ("", "", "/chat") for _ in range(100)]
     assert len({*sids, "secret"}) == 301
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{20}", sid) for sid in sids)
+    assert all(re.fullmatch(r"~[A-Za-z0-9_-]{20}", sid) for sid in sids)
 
 
 def test_the_server_pings_and_namespaces_connect_by_request() -> None:
