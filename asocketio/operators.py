@@ -27,6 +27,7 @@ CALL_TIMEOUT = 60.0
 class BroadcastOperator:
     """Some of the clients of one namespace; each method makes a new one, `emit` and `call` use it.
 
+    ``rooms`` is None for the whole namespace. An empty set, as of ``to(*[])``, is nobody: no adapter hears of that.
     ``sender`` is left out; ``member`` is set as long as it means just this one client.
     """
 
@@ -76,10 +77,12 @@ class BroadcastOperator:
         if callback is not None:
             raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
         packet = Packet(EVENT, self.endpoint, event, list(args))
+        if self._is_nobody:
+            self._check(packet)
+            return COMPLETED
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
-            if self.server.adapter.checks:
-                check(packet)
+            self._check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
             return COMPLETED
         return self._broadcast(packet)
@@ -105,6 +108,14 @@ class BroadcastOperator:
         """Whom it means, as adapters understand it."""
         excluded = self.excluded if self.sender is None else self.excluded | {self.sender.sid}
         return Target(self.endpoint, self.rooms, excluded, self.is_local)
+
+    @property
+    def _is_nobody(self) -> bool:
+        return self.rooms is not None and not self.rooms
+
+    def _check(self, packet: Packet) -> None:
+        if self.server.adapter.checks:
+            check(packet)
 
     def _others(self) -> BroadcastOperator:
         return self if self.member is None else replace(self, sender=self.member, member=None)
@@ -140,8 +151,9 @@ class BroadcastOperator:
             asked.add(member)
 
         packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
-        if self.server.adapter.checks:
-            check(packet)  # before anybody is asked
+        self._check(packet)  # before anybody is asked
+        if self._is_nobody:
+            return answers
         spellings = EncodedPerProtocol(packet, self.server.throttled_log)
         for member in self.server.adapter.members(self.target):
             if member.gone or (self.is_volatile and not member.socket.writable):
