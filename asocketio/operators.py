@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.base import EncodedPerProtocol, Target
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
 from asocketio.protocol.json_parser import check
@@ -134,56 +134,55 @@ class BroadcastOperator:
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
         """One packet with one number asks all; each socket waits for its own answer to it."""
-        number = self.server.next_ack()
-        answers: list[Any] = []
-        asked: set[Member] = set()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acks = AckCollector(self.server.next_ack())
+        packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=acks.number, ack="data")
+        self._check(packet)
+        timer = None
+        try:
+            if not self._is_nobody:
+                self._ask_members(packet, acks)
+            acks.all_asked()
+            timer = self.server.clock.call_later(seconds, acks.end)
+            await acks.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            missing = acks.close()
+        if missing:
+            raise AckTimeout(f"{missing} clients did not answer {event!r} within {seconds} s", acks.answers)
+        return acks.answers
 
-        def expect(member: Member) -> None:
-            def answered(got: list[Any] | None, error: BaseException | None) -> None:
-                asked.discard(member)
-                if got is not None:
-                    answers.append(unpack(got))
-                if not asked and not done.done():
-                    done.set_result(None)
-
-            member.socket.expect_number(number, self.endpoint, answered)
-            asked.add(member)
-
-        packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=number, ack="data")
-        self._check(packet)  # before anybody is asked
-        if self._is_nobody:
-            return answers
+    def _ask_members(self, packet: Packet, acks: AckCollector) -> None:
         spellings = EncodedPerProtocol(packet, self.server.throttled_log)
-        for member in self.server.adapter.members(self.target):
-            if member.gone or (self.is_volatile and not member.socket.writable):
-                continue
+        members = self.server.adapter.members(self.target)
+        for member in members:
+            spellings.get(member.socket.protocol)  # raises before anybody is asked
+        for member in members:
             encoded = spellings.get(member.socket.protocol)
-            if encoded is None:
+            if encoded is None or member.gone or (self.is_volatile and not member.socket.writable):
                 continue
             try:
-                expect(member)
+                _expect(member, acks)
             except Overflow:
                 continue
             member.post(encoded)
-        if not asked:
-            return answers
 
-        def give_up() -> None:
-            if not done.done():
-                done.set_result(None)
 
-        timer = self.server.clock.call_later(seconds, give_up)
-        try:
-            await done
-        finally:
-            timer.cancel()
-            left = list(asked)
-            for member in left:
-                member.socket.forget(number)
-        if left:
-            raise AckTimeout(f"{len(left)} clients did not answer {event!r} within {seconds} s", answers)
-        return answers
+def _expect(member: Member, acks: AckCollector) -> None:
+    """Wait for the member's ack.
+
+    Raises:
+        Overflow: the client owes too many already.
+    """
+
+    def answered(args: list[Any] | None, error: BaseException | None) -> None:
+        if args is None:
+            acks.give_up(member)
+        else:
+            acks.answer(member, unpack(args))
+
+    member.socket.expect_number(acks.number, member.endpoint, answered)
+    acks.expect(member, lambda: member.socket.forget(acks.number))
 
 
 def names(rooms: tuple[str, ...]) -> frozenset[str]:
