@@ -30,6 +30,7 @@ from asocketio.runtime.log import log
 from asocketio.session.socket import Socket, SocketState
 from asocketio.transports.base import Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
+from asocketio.transports.websocket import close_reason
 
 __all__ = ["Connection"]
 
@@ -158,23 +159,20 @@ class Connection(Transport, asyncio.Protocol):
     def _break(self, error: WebSocketError) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
         socket = self._socket
-        self._answer_close(
-            error.code.to_bytes(2) + error.reason.encode()[:123],
-            "transport error" if error.code == TOO_BIG else "transport close",
-        )
+        self._answer_close(error.code.to_bytes(2) + error.reason.encode()[:123])
         if error.code == TOO_BIG and socket is not None:
             socket.count_limit("max_payload")
             socket.server.throttled_log.warning(
                 "payload", "%s: closed, a message %s (max_payload, --ws-max-size)", socket.sid_in(""), error.reason
             )
 
-    def _answer_close(self, goodbye: bytes, reason: str = "transport close") -> None:
+    def _answer_close(self, goodbye: bytes) -> None:
         """The end by the peer: what is due to it goes out first."""
         self._discarding = True
         self.flush()
         self._send_close(goodbye)
         self._transport.close()
-        self._ended(reason)
+        self._ended(close_reason(int.from_bytes(goodbye[:2])))
 
     def _ended(self, reason: str = "transport close") -> None:
         """The peer has gone, and with it the socket, unless another transport carries that now."""

@@ -53,6 +53,9 @@ _REASONS: dict[type[ProtocolError], str] = {
     PayloadTooLarge: "transport error",
 }
 
+_LOST = frozenset({"transport close", "transport error"})
+"""The connection ended, whoever ended it."""
+
 
 class SocketState(Enum):
     """Where a socket is in its life."""
@@ -523,10 +526,11 @@ class Socket:
         if self.state is CLOSED:
             return
         self.state = CLOSED
-        self.reason = reason
+        # Some servers close their connections by themselves when they end: which side was first, nobody can tell then.
+        self.reason = "server shutting down" if self.server.closing and reason in _LOST else reason
         self.server.closed(self)
         if self._acks is not None:
-            self._acks.fail(reason)
+            self._acks.fail(self.reason)
         if self.transport is not None:
             self.transport.end()
         if self.upgrade is not None:

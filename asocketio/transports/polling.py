@@ -227,7 +227,8 @@ class Post:
             if not inlet.answered:
                 await _refuse(self._send, error.status, self._headers)
         except Disconnected as error:
-            socket.close(error.reason)
+            if not socket.protocol.allows_transport_switch:  # there a request that breaks ends nothing
+                socket.close(error.reason)
         finally:
             socket.incoming_post = None
             inlet.done.set()

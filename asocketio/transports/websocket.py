@@ -23,13 +23,23 @@ from asocketio.session.socket import Socket, SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
 from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
 
-__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketHandshake", "deny"]
+__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketHandshake", "close_reason", "deny"]
 
 
 SHUTDOWN_CLOSE_TIMEOUT = 1.0
 """Seconds for the goodbye of a server that shuts down: granian's ``send`` may never return then."""
 
+_REASONS = {1009: "transport error", 1012: "server shutting down"}
+
 _CLOSE = {"type": "websocket.close", "code": 1000}
+
+
+def close_reason(code: int) -> str:
+    """Why a socket ends whose websocket has closed with ``code``; which side said it, not every server tells.
+
+    1009: a message was too large. 1012: the server ends and closes all websockets by itself (RFC 6455, 7.4.1).
+    """
+    return _REASONS.get(code, "transport close")
 
 
 class WebSocket(Transport):
@@ -47,6 +57,7 @@ class WebSocket(Transport):
         self._writer: asyncio.Task[None] | None = None
         self._written_out: anyio.Event | None = None
         self._gone = False
+        self._close_code = 1006
 
     async def _run(self, socket: Socket) -> None:
         """Read; when the socket or the peer is gone, send what is left and close."""
@@ -76,6 +87,7 @@ class WebSocket(Transport):
     def _frame_of(self, message: Message) -> Frame | None:
         if message["type"] != "websocket.receive":
             self._gone = True
+            self._close_code = message.get("code", 1005)
             return None
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
@@ -121,8 +133,7 @@ class WebSocket(Transport):
     def _close_socket(self) -> None:
         """The peer has gone, and with it the socket, unless another transport carries that now."""
         if self._socket.transport is self:
-            # Some servers close all websockets themselves when they end.
-            self._socket.close("server shutting down" if self._socket.server.closing else "transport close")
+            self._socket.close(close_reason(self._close_code))
 
     def end(self) -> None:
         # Not now: the reading task may be the one that steps the handler that closes the socket, and

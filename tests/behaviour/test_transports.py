@@ -80,11 +80,15 @@ class Call:
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
         self.sent: list[Any] = []
         self.broken = False
+        self.stuck: asyncio.Event | None = None
+        """The peer does not read, until this is set."""
         self.task = asyncio.ensure_future(app(scope, self.inbox.get, self._send))
 
     async def _send(self, message: Any) -> None:
         if self.broken:
             raise OSError("the peer is gone")
+        if self.stuck is not None:
+            await self.stuck.wait()
         self.sent.append(message)
 
     async def says(self, *frames: str | bytes) -> None:
