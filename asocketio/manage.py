@@ -10,7 +10,6 @@ from typing import Any
 from asocketio.asgi.types import Scope
 from asocketio.errors import Unavailable, UsageError
 from asocketio.namespace import BaseNamespace
-from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.servers.takeover import TakeoverHandshake
 from asocketio.session.dispatcher import Dispatcher
@@ -46,7 +45,8 @@ async def socketio_manage(
     """
     socket, opening = _begin(scope, namespaces, request, error_handler)
     if json_loads is not None or json_dumps is not None:
-        socket.use_protocol(type(socket.protocol)(CustomJson(json_loads, json_dumps)))
+        protocols = socket.server.custom_json
+        socket.use_protocol(protocols.get(type(socket.protocol), json_loads, json_dumps))
     try:
         socket.server.opened(socket)
         if await _let_in(socket, opening):

@@ -10,7 +10,6 @@ from typing import Any
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.base import EncodedPerProtocol, Target
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
-from asocketio.protocol.json_parser import check
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.server import Server
@@ -78,11 +77,11 @@ class BroadcastOperator:
             raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
         packet = Packet(EVENT, self.endpoint, event, list(args))
         if self._is_nobody:
-            self._check(packet)
+            self.server.custom_json.check(packet)
             return COMPLETED
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
-            self._check(packet)
+            self.server.custom_json.check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
             return COMPLETED
         return self._broadcast(packet)
@@ -113,10 +112,6 @@ class BroadcastOperator:
     def _is_nobody(self) -> bool:
         return self.rooms is not None and not self.rooms
 
-    def _check(self, packet: Packet) -> None:
-        if self.server.adapter.checks:
-            check(packet)
-
     def _others(self) -> BroadcastOperator:
         return self if self.member is None else replace(self, sender=self.member, member=None)
 
@@ -136,11 +131,9 @@ class BroadcastOperator:
         """One packet with one number asks all; each socket waits for its own answer to it."""
         acks = AckCollector(self.server.next_ack())
         packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=acks.number, ack="data")
-        self._check(packet)
         timer = None
         try:
-            if not self._is_nobody:
-                self._ask_members(packet, acks)
+            self._ask_members(packet, acks)
             acks.all_asked()
             timer = self.server.clock.call_later(seconds, acks.end)
             await acks.wait()
@@ -153,10 +146,13 @@ class BroadcastOperator:
         return acks.answers
 
     def _ask_members(self, packet: Packet, acks: AckCollector) -> None:
+        members = () if self._is_nobody else self.server.adapter.members(self.target)
+        if not members:
+            self.server.custom_json.check(packet)
         spellings = EncodedPerProtocol(packet, self.server.throttled_log)
-        members = self.server.adapter.members(self.target)
         for member in members:
-            spellings.get(member.socket.protocol)  # raises before anybody is asked
+            spellings.get(member.socket.protocol)
+        spellings.check()  # before anybody is asked
         for member in members:
             encoded = spellings.get(member.socket.protocol)
             if encoded is None or member.gone or (self.is_volatile and not member.socket.writable):

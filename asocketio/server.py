@@ -17,6 +17,7 @@ from asocketio.config import Config
 from asocketio.errors import UnknownSession
 from asocketio.metrics import Gauges, Metrics
 from asocketio.protocol.base import Protocol
+from asocketio.protocol.custom_json import SharedProtocols
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
 from asocketio.runtime.log import ThrottledLog, log
@@ -65,6 +66,8 @@ class Server:
     def __init__(self, config: Config, adapter: Adapter) -> None:
         self.config = config
         self.adapter = adapter
+        self.custom_json = SharedProtocols()
+        adapter.check = self.custom_json.check
         self.clock = Clock()
         self.throttled_log = ThrottledLog()
         self.sockets: dict[str, Socket] = {}

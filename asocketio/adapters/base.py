@@ -6,11 +6,12 @@ What plugs in lives in ``adapters/``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
-from asocketio.errors import CannotCarry
+from asocketio.errors import CannotCarry, UsageError
 from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.json_parser import check
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import ThrottledLog
 from asocketio.session.member import Member
@@ -35,8 +36,9 @@ class Target(NamedTuple):
 class Adapter(ABC):
     """Keeps members in rooms and delivers broadcasts to them. No method waits; awaiting a broadcast may."""
 
-    checks = True
-    """Encode what nobody receives, too, to show mistakes at once. Off where a program has a JSON of its own."""
+    check: Callable[[Packet], None] = staticmethod(check)
+    """Called with a packet that nobody receives, to show mistakes at once. The server sets its own, which knows
+    the JSON functions of the program."""
 
     @abstractmethod
     def add(self, member: Member) -> None:
@@ -74,26 +76,23 @@ class Adapter(ABC):
         that do not keep up are left out.
 
         Raises:
-            UsageError: the packet has no wire form.
+            UsageError: the packet has no JSON form. Clients whose own JSON functions have one for it got it.
         """
 
 
 class EncodedPerProtocol:
-    """One packet for many: encoded once for each generation among them."""
+    """One packet for many clients: encoded once for each protocol among them."""
 
-    __slots__ = ("_complaints", "_encoded", "_packet")
+    __slots__ = ("_complaints", "_encoded", "_error", "_packet")
 
     def __init__(self, packet: Packet, throttled_log: ThrottledLog) -> None:
         self._packet = packet
         self._complaints = throttled_log
         self._encoded: dict[Protocol, Encoded | None] = {}
+        self._error: UsageError | None = None
 
     def get(self, protocol: Protocol) -> Encoded | None:
-        """The packet in a generation's spelling; None, and a line in the log, where it has none.
-
-        Raises:
-            UsageError: the packet has no wire form at all.
-        """
+        """The packet as ``protocol`` writes it. None where it cannot; a mistake of the program is kept for `check`."""
         try:
             return self._encoded[protocol]
         except KeyError:
@@ -110,4 +109,15 @@ class EncodedPerProtocol:
                 packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
                 about=f"{packet.endpoint} {packet.name}",
             )  # fmt: skip
-            return None
+        except UsageError as error:
+            self._error = error
+        return None
+
+    def check(self) -> None:
+        """Raise `UsageError` if a protocol found no JSON form: when the others have got theirs, or before."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # else it would lead back to itself, by this frame

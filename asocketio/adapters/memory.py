@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Collection
 from asocketio.adapters.base import Adapter, EncodedPerProtocol, Target
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Encoded, Protocol
-from asocketio.protocol.json_parser import check
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.member import JOINED, Member
@@ -96,8 +95,10 @@ class MemoryAdapter(Adapter):
                 socket.post(encoded)
             else:
                 member.post(encoded)
-        if self.checks and spellings is None:
-            check(packet)
+        if spellings is None:
+            self.check(packet)
+        else:
+            spellings.check()
         return COMPLETED
 
     def _room(self, endpoint: str, room: str) -> Collection[Member]:

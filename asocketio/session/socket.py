@@ -229,7 +229,6 @@ class Socket:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
         self.protocol = protocol
         self._decoder = protocol.decoder(self.config)
-        self.server.adapter.checks = False
 
     # In: called by transports.
 

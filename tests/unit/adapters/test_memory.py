@@ -12,6 +12,7 @@ from asocketio.adapters.base import Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.custom_json import SharedProtocols
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.packet import Packet, PacketType
@@ -287,12 +288,22 @@ def test_a_packet_without_a_wire_form_is_noticed_though_nobody_is_there(world: W
 
 async def test_what_only_the_programs_own_json_can_write_may_be_sent_to_a_room_that_has_emptied(world: World) -> None:
     packet = Packet(PacketType.EVENT, "/chat", name="n", args=[{1}])
-    member = world.add("a", protocol=EngineIO4(CustomJson(None, lambda value: json.dumps(value, default=list))))
+    protocols = SharedProtocols()
+    world.adapter.check = protocols.check
+    member = world.add("a", protocol=protocols.get(EngineIO4, None, lambda value: json.dumps(value, default=list)))
     await world.adapter.broadcast(packet, Target("/chat"))
     assert world.received == {"a": [('42/chat,["n", [1]]',)]}
     world.adapter.remove(member)
-    world.adapter.checks = False  # as `Socket.use_protocol` does
     await world.adapter.broadcast(packet, Target("/chat"))
+
+
+def test_what_the_json_of_some_cannot_write_goes_to_the_others_and_is_noticed(world: World) -> None:
+    own = EngineIO4(CustomJson(None, lambda value: json.dumps(value, default=list)))
+    for sid in "abcd":
+        world.add(sid, protocol=own if sid in "bd" else None)
+    with pytest.raises(UsageError, match=r"^cannot be sent as JSON: set is no str"):
+        world.adapter.broadcast(Packet(PacketType.EVENT, "/chat", name="n", args=[{1}]), Target("/chat"))
+    assert world.received == {"a": [], "b": [('42/chat,["n", [1]]',)], "c": [], "d": [('42/chat,["n", [1]]',)]}
 
 
 def test_a_packet_without_a_wire_form_reaches_nobody(world: World) -> None:
