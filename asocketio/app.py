@@ -22,7 +22,7 @@ from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSes
 from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator
-from asocketio.protocol.base import Protocol
+from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
@@ -87,7 +87,9 @@ class SocketIOApp:
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
         self.server = Server(self.config, MemoryAdapter())
         served = [str(generation) for generation in self.config.generations]
-        self._protocols: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items() if name in served}
+        self._protocols: dict[str, ServerProtocol] = {
+            name: make() for name, make in GENERATIONS.items() if name in served
+        }
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The loop in which it has asked to hear of signals."""

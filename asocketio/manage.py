@@ -46,7 +46,7 @@ async def socketio_manage(
     socket, opening = _begin(scope, namespaces, request, error_handler)
     if json_loads is not None or json_dumps is not None:
         protocols = socket.server.custom_json
-        socket.use_protocol(protocols.get(type(socket.protocol), json_loads, json_dumps))
+        socket.use_protocol(protocols.get(socket.protocol, json_loads, json_dumps))
     try:
         socket.server.opened(socket)
         if await _let_in(socket, opening):

@@ -16,8 +16,8 @@ from asocketio.asgi.admission import Admission
 from asocketio.config import Config
 from asocketio.errors import UnknownSession
 from asocketio.metrics import Gauges, Metrics
-from asocketio.protocol.base import Protocol
 from asocketio.protocol.custom_json import SharedProtocols
+from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
 from asocketio.runtime.log import ThrottledLog, log
@@ -125,7 +125,7 @@ class Server:
 
     # The life of a socket.
 
-    def create(self, protocol: Protocol, opening: HandshakeTransport, address: str = "") -> Socket:
+    def create(self, protocol: ServerProtocol, opening: HandshakeTransport, address: str = "") -> Socket:
         """A new socket with an unguessable id of 120 random bits.
 
         Raises:
@@ -142,7 +142,7 @@ class Server:
         self.lag.start()
         return socket
 
-    def get(self, sessid: str, protocol: Protocol) -> Socket:
+    def get(self, sessid: str, protocol: ServerProtocol) -> Socket:
         """The socket of a session.
 
         Raises:

@@ -7,23 +7,25 @@ The table of generations is here; a new one is a line in it. Clients of Engine.I
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, UnknownTransport, UnsupportedVersion
-from asocketio.protocol.base import BodyFormat, Protocol
-from asocketio.protocol.engineio3 import EngineIO3
-from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.protocol.json_parser import MAX_FIELDS
-from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.protocol.base import BodyFormat
+from asocketio.protocol.query import MAX_FIELDS
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 
 __all__ = ["GENERATIONS", "EngineRequest", "Responder", "guess_responder", "is_ours", "parse_request", "path_below"]
 
-GENERATIONS: dict[str, type[Protocol]] = {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4}
-"""The name of a generation -> how it speaks."""
+GENERATIONS: dict[str, Callable[[], ServerProtocol]] = {
+    "0.9": ServerSocketIO09,
+    "3": ServerEngineIO3,
+    "4": ServerEngineIO4,
+}
+"""The name of a generation -> what makes its protocol."""
 
 _CLIENTS = {"0.9": "0.9", "3": "1.x and 2.x", "4": "3.x and 4.x"}
 _GENERATION_OF = {"2": "3", "3": "3", "4": "4"}  # by EIO=; the browser build of 1.0 says 2
@@ -40,7 +42,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 class EngineRequest(NamedTuple):
     """A well-formed request of a client. ``sid`` is empty when it asks for a new session."""
 
-    protocol: Protocol
+    protocol: ServerProtocol
     transport: Literal["polling", "websocket"]
     sid: str
     form: BodyFormat
@@ -53,7 +55,7 @@ class EngineRequest(NamedTuple):
 class Responder(NamedTuple):
     """Who seems to be asking, well-formed or not: how to answer it."""
 
-    protocol: Protocol
+    protocol: ServerProtocol
     form: BodyFormat
 
 
@@ -98,7 +100,7 @@ def guess_responder(scope: Scope, below: str) -> Responder:
     return Responder(_RESPONDERS[_GENERATION_OF.get(query.get("EIO", ""), "4")], BodyFormat())
 
 
-def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[str, Protocol]) -> EngineRequest:
+def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
     """What the request asks for. ``protocols`` are the generations that are served.
 
     Raises:
@@ -122,7 +124,7 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
     return request
 
 
-def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> EngineRequest:
+def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
     version = query.get("EIO", "")
     protocol = _served(_GENERATION_OF.get(version, ""), version, protocols)
     transport = query.get("transport", "")
@@ -137,7 +139,7 @@ def _visit(query: dict[str, str], protocols: Mapping[str, Protocol]) -> EngineRe
     return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
 
 
-def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protocol]) -> EngineRequest:
+def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
     """``/1/`` is a handshake, ``/1/<transport>/<sid>`` a request of a session."""
     protocol = _served("0.9", "", protocols)
     name, _, sid = below.removeprefix("/1").removeprefix("/").partition("/")
@@ -154,7 +156,7 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, Protoco
     return EngineRequest(protocol, transport or "polling", sid, form, {}, closes_session)
 
 
-def _served(generation: str, version: str, protocols: Mapping[str, Protocol]) -> Protocol:
+def _served(generation: str, version: str, protocols: Mapping[str, ServerProtocol]) -> ServerProtocol:
     protocol = protocols.get(generation)
     if protocol is not None:
         return protocol
@@ -187,4 +189,4 @@ def _index(text: str) -> int | None:
     return int(text) if _INDEX.fullmatch(text) else None
 
 
-_RESPONDERS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
+_RESPONDERS: dict[str, ServerProtocol] = {name: make() for name, make in GENERATIONS.items()}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from types import BuiltinMethodType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Protocol
-from asocketio.protocol.json_codec import CustomJson, Json
-from asocketio.protocol.json_parser import check, write
+from asocketio.protocol.json_codec import CustomJson
+from asocketio.protocol.json_parser import check
 from asocketio.protocol.packet import Packet
 
 __all__ = ["SharedProtocols"]
 
 Loads = Callable[[str], Any]
 Dumps = Callable[[Any], str | bytes]
+P = TypeVar("P", bound=Protocol)
 
 REMEMBERED = 8
 """How many of the program's JSON functions `SharedProtocols.check` tries, the latest first."""
@@ -28,17 +29,17 @@ class SharedProtocols:
     def __init__(self) -> None:
         # No function is a key: one that refers to a socket would keep that alive for ever.
         self._protocols: WeakValueDictionary[Hashable, Protocol] = WeakValueDictionary()
-        self._writers: tuple[Json, ...] = ()
+        self._writers: tuple[Protocol, ...] = ()
 
-    def get(self, cls: type[Protocol], loads: Loads | None, dumps: Dumps | None) -> Protocol:
-        """The protocol of generation ``cls`` that reads with ``loads`` and writes with ``dumps``."""
-        key = cls, _identity(loads), _identity(dumps)
-        protocol = self._protocols.get(key)
-        if protocol is None:
-            protocol = self._protocols[key] = cls(CustomJson(loads, dumps))
+    def get(self, protocol: P, loads: Loads | None, dumps: Dumps | None) -> P:
+        """``protocol`` with another JSON codec, which reads with ``loads`` and writes with ``dumps``."""
+        key = protocol, _identity(loads), _identity(dumps)
+        shared = self._protocols.get(key)
+        if not isinstance(shared, type(protocol)):
+            shared = self._protocols[key] = protocol.with_json(CustomJson(loads, dumps))
         if dumps is not None:
-            self._remember(protocol.json)
-        return protocol
+            self._remember(shared)
+        return shared
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
@@ -49,17 +50,17 @@ class SharedProtocols:
         try:
             check(packet)
         except UsageError:
-            if not any(_writes(json, packet) for json in self._writers):
+            if not any(_encodes(protocol, packet) for protocol in self._writers):
                 raise
 
-    def _remember(self, json: Json) -> None:
-        if json not in self._writers[:1]:
-            self._writers = (json, *(other for other in self._writers if other is not json))[:REMEMBERED]
+    def _remember(self, protocol: Protocol) -> None:
+        if protocol not in self._writers[:1]:
+            self._writers = (protocol, *(other for other in self._writers if other is not protocol))[:REMEMBERED]
 
 
-def _writes(json: Json, packet: Packet) -> bool:
+def _encodes(protocol: Protocol, packet: Packet) -> bool:
     try:
-        write(packet, json)
+        protocol.encode(packet)
     except UsageError:
         return False
     return True

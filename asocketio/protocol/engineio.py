@@ -1,18 +1,24 @@
-"""What Engine.IO 3 and 4 have in common: packet types, base64, answers. Source: Engine.IO protocol, both revisions."""
+"""Engine.IO framing, as far as revisions 3 and 4 share it. Source: Engine.IO protocol, both revisions.
+
+What the messages hold is the parser's.
+"""
 
 from __future__ import annotations
 
 import binascii
-import json
-from collections.abc import Sequence
+from typing import Self
 
-from asocketio.config import Config
-from asocketio.errors import HandshakeError, MalformedPacket, MalformedPayload
-from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame, Protocol
-from asocketio.protocol.json_parser import Assembler
+from asocketio.errors import MalformedPacket, MalformedPayload
+from asocketio.protocol.base import Decoder, Encoded, Frame, Protocol
+from asocketio.protocol.json_codec import Json
+from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import PacketDecoder, Parser
 
-__all__ = ["EngineDecoder", "EngineIO", "from_base64"]
+__all__ = ["MESSAGE", "EngineDecoder", "EngineIO", "from_base64"]
+
+MESSAGE = "4"
+"""The packet type before a text message. Binary frames are messages, too."""
 
 _TYPES = {
     "0": PacketType.OPEN,
@@ -27,50 +33,34 @@ _BARE = {kind: Encoded((digit,)) for kind, digit in _DIGITS.items()}
 
 
 class EngineIO(Protocol):
-    """The parts of `Protocol` that both revisions spell alike."""
+    """Engine.IO with a Socket.IO parser above it; without one given, the JSON parser."""
 
-    def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
-        named = ",".join(f'"{name}"' for name in upgrades)
-        interval, timeout = round(config.ping_interval * 1000), round(config.ping_timeout * 1000)
-        # Names and numbers only: nothing in it needs an escape.
-        return (
-            f'0{{"sid":"{sid}","upgrades":[{named}],"pingInterval":{interval},"pingTimeout":{timeout},'
-            f'"maxPayload":{config.max_payload}}}'
-        )
+    def __init__(self, parser: Parser | None = None) -> None:
+        self.parser = JSONParser() if parser is None else parser
 
-    def engine_packet(self, packet: Packet) -> Encoded | None:
-        """The spelling of a packet of the connection itself; None for those of namespaces."""
+    def with_json(self, json: Json) -> Self:
+        return type(self)(self.parser.with_json(json))
+
+    def encode_engine(self, packet: Packet) -> Encoded | None:
+        """The frame of a packet of the connection itself; None for a packet of a namespace."""
         if packet.type not in _DIGITS:
             return None
         return Encoded((_DIGITS[packet.type] + packet.data,)) if packet.data else _BARE[packet.type]
 
-    def close_packet(self, reason: str) -> Packet:
-        # A client that closes releases its own poll: it expects a noop (Engine.IO protocol, "Closing").
-        return Packet(PacketType.NOOP if reason == "transport close" else PacketType.CLOSE)
-
-    def refusal(self, error: HandshakeError, form: BodyFormat, method: str) -> Body:
-        # JSONP too gets the status: a script that fails to load is an error to its client, one that throws is not.
-        content = _compact({"code": error.code, "message": error.message}).encode()
-        return Body(content, b"application/json", error.status)
-
 
 class EngineDecoder(Decoder):
-    """Reads the frames that both revisions spell alike: all text."""
+    """Decodes the frames that both revisions share: all text."""
 
-    __slots__ = ("_messages",)
+    __slots__ = ("_packets",)
 
-    def __init__(self, messages: Assembler) -> None:
-        self._messages = messages
+    def __init__(self, packets: PacketDecoder) -> None:
+        self._packets = packets
 
     def feed(self, frame: Frame) -> Packet | None:
         if isinstance(frame, bytes):
-            return self._messages.binary(frame)
-        if frame.startswith("42"):
-            packet = self._messages.plain_event(frame)
-            if packet is not None:
-                return packet
-        if frame.startswith("4"):
-            return self._messages.text(frame[1:])
+            return self._packets.binary(frame)
+        if frame.startswith(MESSAGE):
+            return self._packets.text(frame, 1)
         if frame.startswith("b"):
             try:
                 return self.feed(self.binary(frame))
@@ -90,13 +80,9 @@ def from_base64(text: str) -> bytes:
     """The bytes of a packet that came as base64.
 
     Raises:
-        MalformedPayload: it is not base64.
+        MalformedPayload: ``text`` is not base64.
     """
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise MalformedPayload(f"not base64 ({error}): {text[:20]!r}") from None
-
-
-def _compact(value: dict[str, object]) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Engine.IO 3 with Socket.IO 4: the 1.x and 2.x clients. Source: Engine.IO protocol, revision 3."""
+"""Engine.IO 3, with the rules of Socket.IO 4: the 1.x and 2.x clients. Source: Engine.IO protocol, revision 3."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from asocketio.config import Config
-from asocketio.errors import MalformedPacket, MalformedPayload, StrayPacket, UnknownPacket
+from asocketio.errors import MalformedPacket, MalformedPayload
 from asocketio.protocol import jsonp
 from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
-from asocketio.protocol.engineio import EngineDecoder, EngineIO, from_base64
-from asocketio.protocol.json_codec import AsciiJson, Json
-from asocketio.protocol.json_parser import Assembler, read_query, write
+from asocketio.protocol.engineio import MESSAGE, EngineDecoder, EngineIO, from_base64
+from asocketio.protocol.json_codec import StdJson
 from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
-from asocketio.protocol.utf16 import cut, length_at, units
+from asocketio.protocol.parser import PacketDecoder, Parser
+from asocketio.protocol.query import read_query
+from asocketio.protocol.utf16 import count_units, read_length, take_units
 
 __all__ = ["EngineIO3"]
 
@@ -23,7 +24,8 @@ LARGE = 50_000
 
 _BINARY = b"application/octet-stream"
 _END = 0xFF  # of a length in a binary payload
-_MESSAGE = b"\x04"
+_BINARY_MESSAGE = b"\x04"
+_STD_JSON = StdJson()
 
 
 class EngineIO3(EngineIO):
@@ -32,56 +34,54 @@ class EngineIO3(EngineIO):
     generation = "3"
     pings = "client"
     opens_global = True
-    clients_send_errors = True
-    nonfatal_errors = (StrayPacket, UnknownPacket)
 
-    def __init__(self, json: Json | None = None) -> None:
-        super().__init__(json)
-        # 1.x clients decode UTF-8 twice in text payloads, 2.x once; ASCII is the same to both.
-        self._ascii = AsciiJson(self.json)
+    def __init__(self, parser: Parser | None = None) -> None:
+        super().__init__(parser)
+        self.parser = self.parser.for_revision(4)
 
     def encode(self, packet: Packet) -> Encoded:
         if packet.type is PacketType.PONG and packet.data != "probe":
             packet = Packet(PacketType.PONG)
-        engine = self.engine_packet(packet)
+        engine = self.encode_engine(packet)
         if engine is not None:
             return engine
         if packet.type is PacketType.CONNECT:
             packet = replace(packet, data=None)
         elif packet.type is PacketType.ERROR:
-            packet = replace(packet, data=_error(packet.data, self._ascii))
-        text, attachments = write(packet, self._ascii)
-        return Encoded(("4" + text, *[_MESSAGE + data for data in attachments]))
+            packet = replace(packet, data=_error(packet.data))
+        frames = self.parser.encode(packet, MESSAGE)
+        if len(frames) == 1 and isinstance(frames[0], str):
+            return Encoded(frames)
+        return Encoded(tuple(frame if isinstance(frame, str) else _BINARY_MESSAGE + frame for frame in frames))
 
     def decoder(self, config: Config) -> Decoder:
-        return _Decoder(Assembler(self.json, config, any_error=True))
+        return _Decoder(self.parser.decoder(config))
 
-    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
+    def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         frames = list(frames)
-        if form.jsonp_index is None and not form.text_only and _wants_binary(frames):
-            return Body(b"".join(map(_binary_form, frames)), _BINARY)
-        text = "".join(map(_text_form, frames))
-        return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"___eio[{form.jsonp_index}]", text)
+        index = body_format.jsonp_index
+        if index is None and not body_format.text_only and _wants_binary(frames):
+            return Body(b"".join(map(_as_binary, frames)), _BINARY)
+        text = "".join(map(_as_text, frames))
+        return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
 
-    def namespace_sid(self, sessid: str, endpoint: str) -> str:
-        return f"{endpoint}#{sessid}" if endpoint else sessid  # clients compute it themselves
+    def namespace_sid(self, sessid: str, namespace: str) -> str:
+        return f"{namespace}#{sessid}" if namespace else sessid
 
 
 class _Decoder(EngineDecoder):
     __slots__ = ("_single",)
 
-    def __init__(self, messages: Assembler) -> None:
-        super().__init__(messages)
+    def __init__(self, packets: PacketDecoder) -> None:
+        super().__init__(packets)
         self._single = False
         """This client encodes text once: one of its packets proves it."""
 
     def feed(self, frame: Frame) -> Packet | None:
         if isinstance(frame, bytes):
-            if not frame.startswith(_MESSAGE):
-                raise MalformedPacket(f"binary of type {frame[:1]!r}, expected {_MESSAGE!r}")
-            return self._messages.binary(frame[1:])
-        if frame[:1] == "4" and frame[1:2] > "6" and not self._messages.due:
-            raise UnknownPacket(f"packet {frame[1:20]!r}, expected a type from 0 to 6")
+            if not frame.startswith(_BINARY_MESSAGE):
+                raise MalformedPacket(f"binary of type {frame[:1]!r}, expected {_BINARY_MESSAGE!r}")
+            frame = frame[1:]
         packet = super().feed(frame)
         if packet is not None and packet.type is PacketType.CONNECT:
             name, _, query = packet.endpoint.partition("?")
@@ -89,22 +89,22 @@ class _Decoder(EngineDecoder):
             packet.data = read_query(query)
         return packet
 
-    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
+    def split(self, body: bytes, body_format: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
             yield from _split_binary(body)
             return
-        text = jsonp.text(body) if form.jsonp_index is None else jsonp.unescape(jsonp.field(body))
+        text = jsonp.text(body) if body_format.jsonp_index is None else jsonp.unescape(jsonp.field(body))
         at = 0
         while at < len(text):
-            count, at = length_at(text, at, ":")
-            packet = cut(text, at, count)
+            count, at = read_length(text, at, ":")
+            packet = take_units(text, at, count)
             at += len(packet)
             yield self.binary(packet) if packet.startswith("b") else self._once(packet)
 
     def binary(self, frame: str) -> bytes:
         if frame[1:2] != "4":
             raise MalformedPayload(f"packet {frame[:20]!r}: only messages may be binary")
-        return _MESSAGE + from_base64(frame[2:])
+        return _BINARY_MESSAGE + from_base64(frame[2:])
 
     def _once(self, packet: str) -> str:
         """``packet`` without its second encoding, if it has one.
@@ -128,21 +128,21 @@ def _wants_binary(frames: list[Frame]) -> bool:
     return any(isinstance(frame, bytes) for frame in frames) or sum(map(len, frames)) > LARGE
 
 
-def _error(data: object, json: Json) -> object:
+def _error(data: object) -> object:
     """What the ``error`` event of these clients gets: the data of a refusal, or its message."""
     if isinstance(data, dict) and "message" in data:
         data = data.get("data", data["message"])
     # A digit behind the type would be read as the number of an ack.
-    return json.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
+    return _STD_JSON.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
 
 
-def _text_form(frame: Frame) -> str:
+def _as_text(frame: Frame) -> str:
     if isinstance(frame, bytes):
         frame = f"b{frame[0]}{b64encode(frame[1:]).decode()}"
-    return f"{units(frame)}:{frame}"
+    return f"{count_units(frame)}:{frame}"
 
 
-def _binary_form(frame: Frame) -> bytes:
+def _as_binary(frame: Frame) -> bytes:
     content = frame.encode() if isinstance(frame, str) else frame
     digits = bytes(map(int, str(len(content))))
     return bytes((isinstance(frame, bytes),)) + digits + bytes((_END,)) + content

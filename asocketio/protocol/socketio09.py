@@ -7,28 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
 from asocketio.config import Config
-from asocketio.errors import (
-    CannotCarry,
-    Forbidden,
-    HandshakeError,
-    MalformedPacket,
-    MalformedPayload,
-    Unavailable,
-    UnexpectedPacket,
-    UnknownSession,
-    UnsupportedVersion,
-    UsageError,
-)
+from asocketio.errors import CannotCarry, MalformedPacket, MalformedPayload, UsageError
 from asocketio.protocol import jsonp
 from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame, Protocol
+from asocketio.protocol.fast_json import best_json
 from asocketio.protocol.json_codec import AsciiJson, Json
-from asocketio.protocol.json_parser import RESERVED_EVENTS, check_ack, check_name, read_query
 from asocketio.protocol.packet import GLOBAL_NS, Packet, PacketType
-from asocketio.protocol.utf16 import cut, length_at, repaired, units
+from asocketio.protocol.parser import RESERVED_EVENTS, check_ack, check_name
+from asocketio.protocol.query import read_query
+from asocketio.protocol.utf16 import count_units, read_length, take_units, well_formed
 
 __all__ = ["SocketIO09"]
 
@@ -55,13 +46,6 @@ _BARE = {
     PacketType.CLOSE: Encoded(("0::",)),
 }
 _NO_BINARY = "clients of 0.9 know no binary: send them text, for example base64"
-_TRANSPORTS = {"websocket": ("websocket",), "polling": ("xhr-polling", "jsonp-polling")}
-# What clients know, and show to the program.
-_WORDS: dict[type[HandshakeError], tuple[int, str]] = {
-    Forbidden: (403, "handshake bad origin"),
-    Unavailable: (503, "handshake error"),
-    UnsupportedVersion: (500, "Protocol version not supported."),
-}
 
 
 class SocketIO09(Protocol):
@@ -71,23 +55,14 @@ class SocketIO09(Protocol):
     pings = "transport"
     opens_global = True
     global_is_connection = True
-    refuses_via_jsonp = True
-    allows_transport_switch = True
-    answers_posts_first = True
-    acks_duplicate_connect = True
-    nonfatal_errors = (MalformedPacket, MalformedPayload, UnexpectedPacket)
-    clients_send_errors = True
-    post_answer = Body(b"1")
 
     def __init__(self, json: Json | None = None) -> None:
-        super().__init__(json)
+        self.json = best_json() if json is None else json
         # Clients lose the arguments of acks that hold U+2028; and of ASCII all lengths are the same.
         self._ascii = AsciiJson(self.json)
 
-    def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
-        names = [name for transport in config.transports for name in _TRANSPORTS[transport]]
-        names.sort(key=("websocket", "xhr-polling", "jsonp-polling").index)  # clients try them in this order
-        return f"{sid}:{_seconds(config.heartbeat_timeout)}:{_seconds(config.close_timeout)}:{','.join(names)}"
+    def with_json(self, json: Json) -> Self:
+        return type(self)(json)
 
     def encode(self, packet: Packet) -> Encoded:
         bare = _BARE.get(packet.type)
@@ -96,25 +71,13 @@ class SocketIO09(Protocol):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(self.json)
 
-    def join(self, frames: Iterable[Frame], form: BodyFormat) -> Body:
+    def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         packets = [frame for frame in frames if isinstance(frame, str)]
         text = packets[0] if len(packets) == 1 else "".join(map(_framed, packets))
-        return Body(text.encode()) if form.jsonp_index is None else jsonp.script(f"io.j[{form.jsonp_index}]", text)
+        index = body_format.jsonp_index
+        return Body(text.encode()) if index is None else jsonp.script(f"io.j[{index}]", text)
 
-    def close_packet(self, reason: str) -> Packet:
-        if reason in ("server namespace disconnect", "client namespace disconnect", "transport close"):
-            return Packet(PacketType.DISCONNECT)  # clients told so do not come back
-        return _COME_BACK
-
-    def refusal(self, error: HandshakeError, form: BodyFormat, method: str) -> Body:
-        if isinstance(error, UnknownSession):
-            return self.post_answer if method == "POST" else self.join(self.encode(_COME_BACK).frames, form)
-        status, words = _WORDS.get(type(error), (error.status, error.refused or error.message))
-        if form.jsonp_index is None:
-            return Body(words.encode(errors="replace"), status=status)
-        return Body(f"io.j[{form.jsonp_index}](new Error({json.dumps(words)}));".encode(), jsonp.SCRIPT)
-
-    def namespace_sid(self, sessid: str, endpoint: str) -> str:
+    def namespace_sid(self, sessid: str, namespace: str) -> str:
         return sessid
 
     def text(self, value: Any) -> str:
@@ -127,13 +90,6 @@ class SocketIO09(Protocol):
         if attachments:
             raise CannotCarry(_NO_BINARY)
         return text
-
-
-_COME_BACK = Packet(PacketType.ERROR, data={"message": _REASONS[1], "advice": _RECONNECT})
-
-
-def _seconds(duration: float) -> str:
-    return str(int(duration)) if duration == int(duration) else str(duration)
 
 
 def _head(digit: int, packet: Packet, number: str = "") -> str:
@@ -149,7 +105,7 @@ def _write_message(protocol: SocketIO09, packet: Packet) -> str:
         raise CannotCarry(_NO_BINARY)
     if not isinstance(packet.data, str):
         raise UsageError(f"a message is text, not {type(packet.data).__name__}; JSON is another type of packet")
-    return f"{_head(3, packet, _number(packet))}:{repaired(packet.data)}"
+    return f"{_head(3, packet, _number(packet))}:{well_formed(packet.data)}"
 
 
 def _write_json(protocol: SocketIO09, packet: Packet) -> str:
@@ -199,7 +155,7 @@ _WRITERS = dict.fromkeys(PacketType, _refuse) | {
 
 
 def _framed(packet: str) -> str:
-    return f"{_MARK}{units(packet)}{_MARK}{packet}"
+    return f"{_MARK}{count_units(packet)}{_MARK}{packet}"
 
 
 class _Decoder(Decoder):
@@ -222,8 +178,8 @@ class _Decoder(Decoder):
             parse(packet, data or "", self._json)
         return packet
 
-    def split(self, body: bytes, form: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
-        text = jsonp.text(body) if form.jsonp_index is None else _quoted(jsonp.field(body))
+    def split(self, body: bytes, body_format: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
+        text = jsonp.text(body) if body_format.jsonp_index is None else _quoted(jsonp.field(body))
         if not text.startswith(_MARK):
             yield text
             return
@@ -231,8 +187,8 @@ class _Decoder(Decoder):
         while at < len(text):
             if text[at] != _MARK:
                 raise MalformedPayload(f"{text[at : at + 10]!r}, expected U+FFFD and a length")
-            count, at = length_at(text, at + 1, _MARK)
-            packet = cut(text, at, count)
+            count, at = read_length(text, at + 1, _MARK)
+            packet = take_units(text, at, count)
             at += len(packet)
             yield packet
 
@@ -244,7 +200,7 @@ def _quoted(data: str) -> str:
         text = None
     if not isinstance(text, str):
         raise MalformedPayload(f"{data[:40]!r}, expected a payload as a JSON string")
-    return repaired(text)
+    return well_formed(text)
 
 
 def _parse_message(packet: Packet, data: str, json: Json) -> None:

@@ -22,8 +22,9 @@ from asocketio.errors import (
     StrayPacket,
     UnexpectedPacket,
 )
-from asocketio.protocol.base import BodyFormat, Encoded, Frame, Protocol
+from asocketio.protocol.base import BodyFormat, Encoded, Frame
 from asocketio.protocol.packet import ACK, EVENT, GLOBAL_NS, Packet, PacketType
+from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.runtime.log import shown
 from asocketio.session.acks import Acks, Answer
@@ -135,7 +136,7 @@ class Socket:
     dispatcher: Dispatcher
 
     def __init__(
-        self, server: Server, sessid: str, protocol: Protocol, opening: HandshakeTransport, heartbeat: Heartbeat
+        self, server: Server, sessid: str, protocol: ServerProtocol, opening: HandshakeTransport, heartbeat: Heartbeat
     ) -> None:
         self.server = server
         self.config: Config = server.config
@@ -225,7 +226,7 @@ class Socket:
         """For log records: ``sid``, ``namespace`` and ``event``."""
         return {"sid": self.sid_in(endpoint), "namespace": shown(endpoint) or "/", "event": shown(event)}
 
-    def use_protocol(self, protocol: Protocol) -> None:
+    def use_protocol(self, protocol: ServerProtocol) -> None:
         """Use another instance of the same generation, with its own JSON, before anything was said."""
         self.protocol = protocol
         self._decoder = protocol.decoder(self.config)

@@ -1,18 +1,24 @@
-"""What a `TestClient` says differently in each generation, beyond what its `Protocol` spells."""
+"""What a `TestClient` says differently in each generation, beyond the encoding of its `Protocol`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from asocketio.asgi.request import GENERATIONS
 from asocketio.config import Config
 from asocketio.errors import SocketIOError, UsageError
 from asocketio.protocol.base import Frame, Protocol
+from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.socketio09 import SocketIO09
 
-__all__ = ["CLIENT_PROTOCOLS", "ClientProtocol", "query_of"]
+__all__ = ["CLIENT_PROTOCOLS", "PROTOCOLS", "ClientProtocol", "query_of"]
+
+PROTOCOLS: dict[str, Callable[[], Protocol]] = {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4}
+"""The name of a generation -> what makes its protocol."""
 
 TRANSPORTS = {"websocket": "websocket", "polling": "polling", "jsonp": "polling"}
 
@@ -27,7 +33,7 @@ class ClientProtocol:
 
     def __init__(self, generation: str) -> None:
         self.generation = generation
-        self.protocol: Protocol = GENERATIONS[generation]()
+        self.protocol = PROTOCOLS[generation]()
 
     def address(self, transport: str, sid: str) -> tuple[str, dict[str, str]]:
         """What follows the path, and the query, of a request."""
@@ -41,7 +47,7 @@ class ClientProtocol:
         packet = self.protocol.decoder(Config()).feed(frame)
         if packet is None or packet.type is not PacketType.OPEN:
             raise SocketIOError(f"not a handshake: {frame!r}")
-        said: dict[str, Any] = self.protocol.json.loads(packet.data)
+        said: dict[str, Any] = json.loads(packet.data)
         return said
 
     def connect(self, endpoint: str, auth: Any) -> Packet | None:

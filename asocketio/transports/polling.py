@@ -15,8 +15,9 @@ import anyio
 from asocketio.asgi.responses import read_body, respond, try_send
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send, header
 from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
-from asocketio.protocol.base import Body, BodyFormat, Frame, Protocol
+from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Timer
 from asocketio.runtime.eager_call import EagerCall
 from asocketio.session.socket import Socket, SocketState
@@ -48,7 +49,9 @@ class PollingHandshake(HandshakeTransport):
 
     name = "polling"
 
-    def __init__(self, protocol: Protocol, form: BodyFormat, receive: Receive, send: Send, headers: Headers) -> None:
+    def __init__(
+        self, protocol: ServerProtocol, form: BodyFormat, receive: Receive, send: Send, headers: Headers
+    ) -> None:
         self._protocol = protocol
         self._form = form
         self._receive = receive

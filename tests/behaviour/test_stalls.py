@@ -9,10 +9,8 @@ import pytest
 
 from asocketio.config import Config
 from asocketio.protocol.base import Protocol
-from asocketio.protocol.engineio3 import EngineIO3
-from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerSocketIO09
 from asocketio.runtime.loop_lag import INTERVAL, STALL, LoopLagMonitor
 from asocketio.runtime.timers import Deadlines
 from asocketio.session.heartbeat import Heartbeat, heartbeats
@@ -169,10 +167,10 @@ class Client(Carried):
 
 
 KINDS: dict[str, tuple[Protocol, str]] = {
-    "4": (EngineIO4(), "websocket"),
-    "3": (EngineIO3(), "websocket"),
-    "0.9-websocket": (SocketIO09(), "websocket"),
-    "0.9-polling": (SocketIO09(), "polling"),
+    "4": (ServerEngineIO4(), "websocket"),
+    "3": (ServerEngineIO3(), "websocket"),
+    "0.9-websocket": (ServerSocketIO09(), "websocket"),
+    "0.9-polling": (ServerSocketIO09(), "polling"),
 }
 
 

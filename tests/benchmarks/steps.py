@@ -14,8 +14,8 @@ from typing import Any, cast
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.asgi.view import http_scope
 from asocketio.manage import manage_by_itself
-from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.server_protocol import ServerEngineIO4
 from asocketio.protocol.websocket_frames import Frames
 from asocketio.servers.connection import Connection
 from asocketio.servers.takeover import TakeoverHandshake
@@ -61,7 +61,7 @@ async def socket() -> tuple[SocketIOApp, Connection]:
     opening = TakeoverHandshake(cast("Any", way), cast("Any", None), [])
     scope = {"type": "websocket", "path": "/socket.io/", "query_string": b"", "headers": []}
     assert app.namespaces is not None
-    made = app.server.create(EngineIO4(), opening)
+    made = app.server.create(ServerEngineIO4(), opening)
     manage_by_itself(http_scope(scope, made), app.namespaces, opening)
     await asyncio.sleep(0)
     way.connection.data_received(masked("40"))
@@ -99,7 +99,7 @@ async def main() -> None:
             while reader.next() is not None:
                 pass
 
-    protocol = EngineIO4()
+    protocol = ServerEngineIO4()
     decoder = protocol.decoder(app.config)
     ack = Packet(PacketType.ACK, args=["x" * 32], id=0)
     payload = text[3:]

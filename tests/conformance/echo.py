@@ -13,8 +13,7 @@ from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketI
 from asocketio.asgi.request import GENERATIONS
 from asocketio.protocol.base import BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import EngineIO
-from asocketio.protocol.engineio3 import EngineIO3
-from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4
 
 __all__ = ["echo_app"]
 
@@ -48,11 +47,11 @@ class Raw(EngineIO):
         return _RawDecoder(super().decoder(config))
 
 
-class RawEngineIO3(Raw, EngineIO3):
+class RawEngineIO3(Raw, ServerEngineIO3):
     """For the suite of revision 3."""
 
 
-class RawEngineIO4(Raw, EngineIO4):
+class RawEngineIO4(Raw, ServerEngineIO4):
     """For the suite of revision 4."""
 
 

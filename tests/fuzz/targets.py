@@ -18,6 +18,7 @@ from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, StdJson, restore
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 from asocketio.protocol.socketio09 import SocketIO09
 from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
@@ -447,14 +448,14 @@ class Units(Target):
     def run(self, given: tuple[str, int, int]) -> Outcome:
         outcome = Outcome()
         text, start, count = given
-        outcome.results.append(utf16.units(text))
+        outcome.results.append(utf16.count_units(text))
         try:
-            outcome.results.append(utf16.cut(text, start, count))
+            outcome.results.append(utf16.take_units(text, start, count))
         except MalformedPayload as error:
             outcome.refuse(error)
         for end in _ENDS:
             try:
-                outcome.results.append(utf16.length_at(text, start, end))
+                outcome.results.append(utf16.read_length(text, start, end))
             except MalformedPayload as error:
                 outcome.note(error)
         return outcome
@@ -592,8 +593,12 @@ class Visits(Target):
     """URLs of requests, and how the refusal of them is answered."""
 
     name = "visit"
-    protocols: ClassVar[dict[str, Protocol]] = {"0.9": SocketIO09(), "3": EngineIO3(), "4": EngineIO4()}
-    some: ClassVar[dict[str, Protocol]] = {"4": protocols["4"]}
+    protocols: ClassVar[dict[str, ServerProtocol]] = {
+        "0.9": ServerSocketIO09(),
+        "3": ServerEngineIO3(),
+        "4": ServerEngineIO4(),
+    }
+    some: ClassVar[dict[str, ServerProtocol]] = {"4": protocols["4"]}
     narrow = Config(transports=("websocket",))
 
     def run(self, given: Sequence[Any]) -> Outcome:

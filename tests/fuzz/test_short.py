@@ -21,11 +21,11 @@ from hypothesis.strategies import SearchStrategy
 
 from asocketio.asgi import request as visit
 from asocketio.errors import MalformedPacket
-from asocketio.protocol import engineio3, engineio4, json_parser, jsonp, socketio09, utf16
+from asocketio.protocol import engineio3, jsonp, socketio09, utf16
 from asocketio.protocol import json_codec as codec
 from asocketio.protocol.base import Body, Frame
-from asocketio.protocol.json_codec import Json, StdJson
-from asocketio.protocol.json_parser import write
+from asocketio.protocol.json_codec import StdJson
+from asocketio.protocol.json_parser import JSONPacketDecoder, JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from tests.fuzz import promises, run
 from tests.fuzz.atheris_targets import dictionary
@@ -264,13 +264,16 @@ def takes_all(self: Any, data: bytes) -> Packet | None:
     return None
 
 
-def keeps_text(self: Any, text: str) -> Packet | None:
+def keeps_text(self: Any, text: str, start: int) -> Packet | None:
     self._attachments.append(text)
     return Packet(PacketType.EVENT, name="x")
 
 
-def forgets_the_number(packet: Packet, own: Json) -> tuple[str, list[bytes]]:
-    return write(replace(packet, id=None), own)
+encode = JSONParser.encode
+
+
+def forgets_the_number(self: JSONParser, packet: Packet, prefix: str) -> tuple[Frame, ...]:
+    return encode(self, replace(packet, id=None), prefix)
 
 
 def says_raw(callback: str, text: str) -> Body:
@@ -299,22 +302,24 @@ def body(data: str) -> tuple[bytes, bool, bool]:
 
 READ = "what was read cannot be written: "
 BUGS: dict[str, tuple[Any, str, Any, str, Any, str]] = {
-    "feed raises": (json_parser.Assembler, "text", some_bug, "engineio4", ["42[]"], "raised KeyError: 'some bug'"),
+    "feed raises": (JSONPacketDecoder, "text", some_bug, "engineio4", ["42[]"], "raised KeyError: 'some bug'"),
     "split raises": (jsonp, "text", some_bug, "socketio09-body", body("2::"), "raised KeyError"),
     "loads raises": (StdJson, "loads", some_bug, "codec", "[]", "raised KeyError"),
     "a URL raises": (visit, "_index", some_bug, "visit", ("http", "GET", "", "/socket.io/1/", b""), "raised KeyError"),
     "a long error": (StdJson, "loads", long_error, "codec", "[]", "MalformedPacket has a message of 1000 characters"),
     "takes attachments": (
-        *(json_parser.Assembler, "binary", takes_all, "engineio4", ['451-["x"]', *[b""] * 11]),
+        *(JSONPacketDecoder, "binary", takes_all, "engineio4", ['451-["x"]', *[b""] * 11]),
         "the decoder holds ",
     ),
-    "keeps text": (json_parser.Assembler, "text", keeps_text, "engineio3", ["42[]"], "the decoder holds "),
-    "an ack's number": (engineio4, "write", forgets_the_number, "engineio4", ["431[]"], READ),
-    "an event's number": (engineio4, "write", forgets_the_number, "engineio4", ['421["x"]'], "Packet(type="),
-    "units in EIO 3": (engineio3, "units", len, "engineio3-body", body("4:4é😀2:4x"), READ),
-    "units in 0.9": (socketio09, "units", len, "socketio09-body", body("\ufffd5\ufffd3::😀\ufffd3\ufffd2::"), READ),
-    "units": (utf16, "units", len, "utf16", ("😀", 0, 0), "'😀' has 1 units"),
-    "a cut": (utf16, "cut", uncut, "utf16", ("ab", 0, 1), "1 units of 'ab' from 0 are 'ab'"),
+    "keeps text": (JSONPacketDecoder, "text", keeps_text, "engineio3", ["42[]"], "the decoder holds "),
+    "an ack's number": (JSONParser, "encode", forgets_the_number, "engineio4", ["431[]"], READ),
+    "an event's number": (JSONParser, "encode", forgets_the_number, "engineio4", ['421["x"]'], "Packet(type="),
+    "units in EIO 3": (engineio3, "count_units", len, "engineio3-body", body("4:4é😀2:4x"), READ),
+    "units in 0.9": (
+        *(socketio09, "count_units", len, "socketio09-body", body("\ufffd5\ufffd3::😀\ufffd3\ufffd2::"), READ),
+    ),
+    "units": (utf16, "count_units", len, "utf16", ("😀", 0, 0), "'😀' has 1 units"),
+    "a cut": (utf16, "take_units", uncut, "utf16", ("ab", 0, 1), "1 units of 'ab' from 0 are 'ab'"),
     "escapes": (jsonp, "unescape", unchanged, "jsonp", (b"d=", "\\n"), "'\\\\n' is unescaped to '\\\\n'"),
     "a script": (jsonp, "script", says_raw, "jsonp", (b"d=", "é"), "'é' is said by Body("),
     "depth": (codec, "_too_deep", shallow, "codec", "[" * 101 + "]" * 101, "'[[[["),
@@ -424,7 +429,7 @@ def test_a_failure_shows_a_small_input_and_how_to_meet_it_again(monkeypatch: pyt
 
 def test_inputs_of_every_shape_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonp, "text", some_bug)
-    monkeypatch.setattr(utf16, "units", some_bug)
+    monkeypatch.setattr(utf16, "count_units", some_bug)
     monkeypatch.setattr(visit, "_is_09", some_bug)
     raised = "raised KeyError: 'some bug'"
     assert shrunk(TARGETS["engineio4-body"], Posted(b"4a\x1e4b"), raised) == Posted(b"")

@@ -15,6 +15,7 @@ from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.custom_json import SharedProtocols
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_codec import CustomJson
+from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.log import ThrottledLog
 from asocketio.session.member import Member, MemberState
@@ -250,7 +251,7 @@ def test_a_broadcast_is_queued_at_the_call_in_order(world: World) -> None:
 
 
 def test_each_protocol_spells_a_broadcast_once(world: World) -> None:
-    other = EngineIO4(CustomJson(None, lambda value: "<own>"))
+    other = EngineIO4(JSONParser(CustomJson(None, lambda value: "<own>")))
     world.add("a")
     world.add("b", protocol=other)
     world.add("c")
@@ -290,7 +291,7 @@ async def test_what_only_the_programs_own_json_can_write_may_be_sent_to_a_room_t
     packet = Packet(PacketType.EVENT, "/chat", name="n", args=[{1}])
     protocols = SharedProtocols()
     world.adapter.check = protocols.check
-    member = world.add("a", protocol=protocols.get(EngineIO4, None, lambda value: json.dumps(value, default=list)))
+    member = world.add("a", protocol=protocols.get(EngineIO4(), None, lambda value: json.dumps(value, default=list)))
     await world.adapter.broadcast(packet, Target("/chat"))
     assert world.received == {"a": [('42/chat,["n", [1]]',)]}
     world.adapter.remove(member)
@@ -298,7 +299,7 @@ async def test_what_only_the_programs_own_json_can_write_may_be_sent_to_a_room_t
 
 
 def test_what_the_json_of_some_cannot_write_goes_to_the_others_and_is_noticed(world: World) -> None:
-    own = EngineIO4(CustomJson(None, lambda value: json.dumps(value, default=list)))
+    own = EngineIO4(JSONParser(CustomJson(None, lambda value: json.dumps(value, default=list))))
     for sid in "abcd":
         world.add(sid, protocol=own if sid in "bd" else None)
     with pytest.raises(UsageError, match=r"^cannot be sent as JSON: set is no str"):

@@ -12,9 +12,7 @@ from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HandshakeError, UnknownTransport, UnsupportedVersion
 from asocketio.protocol.base import BodyFormat, Protocol
-from asocketio.protocol.engineio3 import EngineIO3
-from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerSocketIO09
 
 PROTOCOLS: dict[str, Protocol] = {name: cls() for name, cls in GENERATIONS.items()}
 
@@ -39,7 +37,7 @@ def visit(
 
 
 def test_generations_are_found_by_their_name() -> None:
-    assert {"0.9": SocketIO09, "3": EngineIO3, "4": EngineIO4} == GENERATIONS
+    assert {"0.9": ServerSocketIO09, "3": ServerEngineIO3, "4": ServerEngineIO4} == GENERATIONS
 
 
 NO_VERSION = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?)"

@@ -44,6 +44,7 @@ def anywhere() -> Callable[[Any], str]:
 
 CODEC, ENCODER = Codec(), json.JSONEncoder()
 SHORT = in_a_view()
+ENGINE3, ENGINE4 = EngineIO3(), EngineIO4()
 
 
 @pytest.mark.parametrize(
@@ -68,17 +69,17 @@ def test_sockets_with_the_same_functions_share_a_protocol(
     one: Callable[[], Any], other: Callable[[], Any], shared: bool
 ) -> None:
     protocols = SharedProtocols()
-    first = protocols.get(EngineIO4, *one())
-    assert (protocols.get(EngineIO4, *other()) is first) == shared
-    assert protocols.get(EngineIO3, *one()).generation == "3"
+    first = protocols.get(ENGINE4, *one())
+    assert (protocols.get(ENGINE4, *other()) is first) == shared
+    assert protocols.get(ENGINE3, *one()).generation == "3"
 
 
 def test_functions_made_by_one_line_are_told_apart_by_what_they_hold() -> None:
     protocols = SharedProtocols()
-    made = [protocols.get(EngineIO4, None, in_a_view(word)) for word in "ab"]
-    assert [each.json.dumps(1)[0] for each in made] == ["1a", "1b"]
-    defaults = [protocols.get(EngineIO4, None, lambda value, *, word=word: word) for word in ("c", "d")]
-    assert [each.json.dumps(1)[0] for each in defaults] == ["c", "d"]
+    made = [protocols.get(ENGINE4, None, in_a_view(word)) for word in "ab"]
+    assert [each.encode(packet(1)).frames for each in made] == [('42["n", 1]a',), ('42["n", 1]b',)]
+    defaults = [protocols.get(ENGINE4, None, lambda value, *, word=word: word) for word in ("c", "d")]
+    assert [each.encode(packet(1)).frames for each in defaults] == [("42c",), ("42d",)]
 
 
 def test_no_protocol_and_no_function_outlasts_its_sockets_for_ever() -> None:
@@ -93,7 +94,7 @@ def test_no_protocol_and_no_function_outlasts_its_sockets_for_ever() -> None:
     protocols, sockets = SharedProtocols(), []
     for _ in range(100):
         socket = Socket()
-        socket.protocol = protocols.get(EngineIO4, socket.dumps, socket.dumps)
+        socket.protocol = protocols.get(ENGINE4, socket.dumps, socket.dumps)
         sockets.append(weakref.ref(socket))
     del socket
     gc.collect()
@@ -109,17 +110,17 @@ def test_a_packet_that_nobody_receives_is_checked_by_standard_json_and_by_the_pr
     protocols.check(packet("text"))
     with pytest.raises(UsageError, match="set is no str"):
         protocols.check(packet({1}))
-    protocols.get(EngineIO4, loads, None)
+    protocols.get(ENGINE4, loads, None)
     with pytest.raises(UsageError, match="set is no str"):
         protocols.check(packet({1}))
-    protocols.get(EngineIO4, None, dumps)
+    protocols.get(ENGINE4, None, dumps)
     for number in range(custom_json.REMEMBERED - 1):
-        protocols.get(EngineIO4, None, in_a_view(str(number)))
+        protocols.get(ENGINE4, None, in_a_view(str(number)))
     protocols.check(packet({1}))
     for mistake in (packet(object()), packet(1, "connect")):
         with pytest.raises(UsageError, match=r"reserved|is no str"):
             protocols.check(mistake)
-    protocols.get(EngineIO4, None, in_a_view("one more"))
+    protocols.get(ENGINE4, None, in_a_view("one more"))
     with pytest.raises(UsageError, match="set is no str"):
         protocols.check(packet({1}))
 
@@ -127,6 +128,6 @@ def test_a_packet_that_nobody_receives_is_checked_by_standard_json_and_by_the_pr
 def test_functions_in_use_are_remembered_before_others() -> None:
     protocols = SharedProtocols()
     for number in range(3 * custom_json.REMEMBERED):
-        protocols.get(EngineIO4, None, dumps)
-        protocols.get(EngineIO4, None, in_a_view(str(number)))
+        protocols.get(ENGINE4, None, dumps)
+        protocols.get(ENGINE4, None, in_a_view(str(number)))
     protocols.check(packet({1}))

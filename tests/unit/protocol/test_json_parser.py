@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -13,31 +15,31 @@ from hypothesis import strategies as st
 
 from asocketio import errors
 from asocketio.config import Config
-from asocketio.errors import MalformedPacket, ProtocolError, UnexpectedPacket, UsageError
+from asocketio.errors import MalformedPacket, ProtocolError, UnexpectedPacket, UnknownPacket, UsageError
 from asocketio.protocol.base import Frame
-from asocketio.protocol.json_codec import StdJson
-from asocketio.protocol.json_parser import RESERVED_EVENTS, Assembler, write
+from asocketio.protocol.json_codec import CustomJson, StdJson
+from asocketio.protocol.json_parser import JSONPacketDecoder, JSONParser, check
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import RESERVED_EVENTS, Parser
 from tests.support.properties import short
 from tests.support.vectors import rows
 
-STD = StdJson()
+PARSER = JSONParser(StdJson())
 CONFIG = Config()
 SECONDS = 5.0
 """For a megabyte: a hundred times what linear code needs, a thousandth of what quadratic code would."""
 
 
-def assembler() -> Assembler:
-    return Assembler(STD, CONFIG)
+def decoder() -> JSONPacketDecoder:
+    return PARSER.decoder(CONFIG)
 
 
-def feed(reader: Assembler, frames: list[Frame]) -> list[Packet | None]:
+def feed(reader: JSONPacketDecoder, frames: list[Frame]) -> list[Packet | None]:
     return [reader.text(frame) if isinstance(frame, str) else reader.binary(frame) for frame in frames]
 
 
 def written(packet: Packet) -> list[Frame]:
-    text, attachments = write(packet, STD)
-    return [text, *attachments]
+    return list(PARSER.encode(packet, ""))
 
 
 # ---- vectors ---------------------------------------------------------------------------------------------------
@@ -46,7 +48,7 @@ def written(packet: Packet) -> list[Frame]:
 @pytest.mark.parametrize("row", rows("socketio5", "both", "read"))
 def test_frames_are_read_as_the_packet_they_mean(row: dict[str, Any]) -> None:
     due: list[Packet | None] = [None] * (len(row["frames"]) - 1)
-    assert feed(assembler(), row["frames"]) == [*due, Packet.of(row["packet"])]
+    assert feed(decoder(), row["frames"]) == [*due, Packet.of(row["packet"])]
 
 
 @pytest.mark.parametrize("row", rows("socketio5", "both", "write"))
@@ -56,7 +58,7 @@ def test_a_packet_is_written_as_the_frames_it_means(row: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("row", rows("socketio5", "bad"))
 def test_bad_frames_are_refused_by_the_last_of_them(row: dict[str, Any]) -> None:
-    reader = assembler()
+    reader = decoder()
     *first, last = row["frames"]
     feed(reader, first)
     with pytest.raises(ProtocolError) as caught:
@@ -65,8 +67,8 @@ def test_bad_frames_are_refused_by_the_last_of_them(row: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("row", rows("socketio5", "both"))
-def test_one_assembler_reads_one_packet_after_another(row: dict[str, Any]) -> None:
-    reader = assembler()
+def test_one_decoder_reads_one_packet_after_another(row: dict[str, Any]) -> None:
+    reader = decoder()
     first, second = feed(reader, row["frames"])[-1], feed(reader, row["frames"])[-1]
     assert first == second == Packet.of(row["packet"])
 
@@ -94,7 +96,7 @@ def test_one_assembler_reads_one_packet_after_another(row: dict[str, Any]) -> No
 )
 def test_the_error_tells_what_was_met_and_expected(frames: list[Frame], message: str) -> None:
     with pytest.raises(ProtocolError) as caught:
-        feed(assembler(), frames)
+        feed(decoder(), frames)
     assert str(caught.value) == message
 
 
@@ -103,7 +105,7 @@ def test_the_error_tells_what_was_met_and_expected(frames: list[Frame], message:
 
 def test_max_attachments_is_the_configs() -> None:
     def announce(limit: int) -> Packet | None:
-        return Assembler(STD, Config(max_attachments=limit)).text('53-["x"]')
+        return PARSER.decoder(Config(max_attachments=limit)).text('53-["x"]')
 
     assert announce(3) is None
     with pytest.raises(MalformedPacket, match=r"^3 attachments, at most 2 are allowed \(max_attachments\)$"):
@@ -116,17 +118,17 @@ def test_max_attachments_is_the_configs() -> None:
 )
 def test_an_endless_run_of_digits_is_refused(text: str, digits: int) -> None:
     with pytest.raises(MalformedPacket):
-        assembler().text(text.format("1" * digits))
+        decoder().text(text.format("1" * digits))
 
 
 def test_json_may_nest_a_hundred_deep_and_no_deeper() -> None:
     def nested(depth: int) -> str:
         return '2["x",' + "[" * (depth - 1) + "]" * (depth - 1) + "]"
 
-    packet = assembler().text(nested(100))
+    packet = decoder().text(nested(100))
     assert packet == Packet(PacketType.EVENT, name="x", args=json.loads(nested(100)[1:])[1:])
     with pytest.raises(MalformedPacket, match=r"^JSON nested deeper than 100$"):
-        assembler().text(nested(101))
+        decoder().text(nested(101))
 
 
 MEGABYTE = 1_000_000
@@ -165,7 +167,7 @@ def test_a_megabyte_of_anything_is_read_or_refused_in_linear_time(kind: str) -> 
     messages = []
     started = perf_counter()
     try:
-        assembler().text(LONG[kind])
+        decoder().text(LONG[kind])
     except ProtocolError as error:
         messages.append(str(error))
     assert perf_counter() - started < SECONDS
@@ -211,7 +213,7 @@ disconnects = st.builds(lambda endpoint: Packet(PacketType.DISCONNECT, endpoint)
 @settings(short)
 def test_what_is_written_is_read_as_it_was(packet: Packet) -> None:
     frames = written(packet)
-    reader = Assembler(STD, Config(max_attachments=1000))
+    reader = PARSER.decoder(Config(max_attachments=1000))
     *due, read = feed(reader, frames)
     assert (due, read) == ([None] * (len(frames) - 1), packet)
 
@@ -258,22 +260,22 @@ def nearly_right(draw: st.DrawFn) -> list[Frame]:
 @settings(short, max_examples=500)
 def test_whatever_comes_is_read_or_refused_as_the_peers_fault(frames: list[Frame]) -> None:
     with suppress(MalformedPacket, UnexpectedPacket):
-        assert {type(packet) for packet in feed(assembler(), frames)} <= {Packet, type(None)}
-    assert assembler().text('2["x"]') == Packet(PacketType.EVENT, name="x")
+        assert {type(packet) for packet in feed(decoder(), frames)} <= {Packet, type(None)}
+    assert decoder().text('2["x"]') == Packet(PacketType.EVENT, name="x")
 
 
 @given(nearly_right())
 @settings(short)
 def test_what_could_be_read_can_be_written_and_read_again(frames: list[Frame]) -> None:
     try:
-        packet = feed(assembler(), frames)[-1]
+        packet = feed(decoder(), frames)[-1]
     except ProtocolError:
         return
     if packet is None:
         return
     if packet.type not in (PacketType.EVENT, PacketType.ACK):
         packet.id = None  # what a client may write there means nothing
-    assert feed(assembler(), written(packet))[-1] == packet
+    assert feed(decoder(), written(packet))[-1] == packet
 
 
 # ---- what cannot be written ------------------------------------------------------------------------------------
@@ -301,9 +303,108 @@ def test_what_could_be_read_can_be_written_and_read_again(frames: list[Frame]) -
 )
 def test_a_packet_without_a_wire_form_is_the_programs_mistake(packet: Packet, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        write(packet, STD)
+        check(packet)
     assert str(caught.value) == message
 
 
-def test_reserved_names_are_those_of_the_clients_own_life() -> None:
-    assert frozenset({"connect", "connect_error", "disconnect", "disconnecting"}) == RESERVED_EVENTS
+# ---- revisions, prefixes, codecs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["", "4", "prefix"])
+@pytest.mark.parametrize("row", rows("socketio5", "both", "write"))
+def test_text_messages_come_behind_the_prefix(row: dict[str, Any], prefix: str) -> None:
+    text, *attachments = row["frames"]
+    assert PARSER.encode(Packet.of(row["packet"]), prefix) == (prefix + text, *attachments)
+
+
+@pytest.mark.parametrize("row", rows("socketio5", "both", "read"))
+def test_a_message_may_begin_inside_of_its_frame(row: dict[str, Any]) -> None:
+    text, *attachments = row["frames"]
+    reader = decoder()
+    assert [reader.text("before" + text, 6), *map(reader.binary, attachments)][-1] == Packet.of(row["packet"])
+
+
+def test_revision_4_goes_out_as_ascii() -> None:
+    packet = Packet(PacketType.EVENT, name="é", args=["\u2028"])
+    assert [JSONParser(StdJson(), revision).encode(packet, "") for revision in (5, 4)] == [
+        ('2["é","\u2028"]',),
+        ('2["\\u00e9","\\u2028"]',),
+    ]
+
+
+@pytest.mark.parametrize(("text", "data"), [("4", None), ("41", 1), ('4{"a":1}', {"a": 1}), ("4[]", [])])
+def test_errors_of_revision_4_hold_any_json(text: str, data: Any) -> None:
+    # A digit behind the type is the number of an ack, so a lone number is none of the payload.
+    packet = JSONParser(StdJson(), 4).decoder(CONFIG).text(text)
+    assert packet == Packet(PacketType.ERROR, data=None if text == "41" else data, id=1 if text == "41" else None)
+
+
+@pytest.mark.parametrize("text", ["7", "9[]", "a", "{}"])
+def test_revision_4_tells_unknown_types_apart(text: str) -> None:
+    caught: list[type[Exception]] = []
+    for revision in (5, 4):
+        try:
+            JSONParser(StdJson(), revision).decoder(CONFIG).text(text)
+        except MalformedPacket as error:
+            caught.append(type(error))
+    assert caught == [MalformedPacket, UnknownPacket]
+
+
+def test_parsers_of_both_revisions_share_a_codec_and_another_codec_keeps_the_revision() -> None:
+    elder = PARSER.for_revision(4)
+    own = CustomJson(lambda text: ["own"], lambda value: "own")
+    assert (PARSER.for_revision(5), elder.revision, elder.json) == (PARSER, 4, PARSER.json)
+    assert (elder.with_json(own).revision, elder.with_json(own).json) == (4, own)
+
+
+# ---- short cuts, with their plain forms as oracles -------------------------------------------------------------
+
+
+def outcome(read: Callable[[str], Packet | None], text: str) -> Any:
+    try:
+        return read(text)
+    except ProtocolError as error:
+        return type(error), str(error)
+
+
+@given(fragments | nearly_right().map(lambda frames: frames[0]) | st.text(st.characters()))
+@example('2["x"]')
+@example('21["x"]')
+@example('2\u0661["x"]')
+@example('29999999999999999["x"]')
+@example('299999999999999999["x"]')
+@example('2-["x"]')
+@example('2/,["x"]')
+@example('2["connect"]')
+@example("2[1]")
+@example("2[]")
+@example('5["x"]')
+@settings(short, max_examples=500)
+def test_the_short_cut_of_events_reads_as_the_plain_form_does(text: Frame) -> None:
+    assert isinstance(text, str)
+    for revision in (4, 5):
+        parser = JSONParser(StdJson(), revision)
+        assert outcome(parser.decoder(CONFIG).text, text) == outcome(parser.decoder(CONFIG).read, text)
+
+
+@pytest.mark.parametrize("text", ['2["x"]', "0", "7"])
+def test_the_short_cut_of_events_minds_attachments_that_are_due(text: str) -> None:
+    reader = decoder()
+    assert reader.text('51-["x",{"_placeholder":true,"num":0}]') is None
+    assert outcome(reader.text, text) == outcome(reader.read, text)
+    assert outcome(reader.read, text)[0] is UnexpectedPacket
+
+
+@given(endpoints, st.none() | st.integers(0, 10**16 - 1), st.lists(values, max_size=4))
+@settings(short)
+def test_the_short_cut_of_acks_writes_as_the_plain_form_does(
+    namespace: str, number: int | None, args: list[Any]
+) -> None:
+    for parser in (PARSER, PARSER.for_revision(4)):
+        try:
+            plain: Any = Parser.encode_ack(parser, namespace, number, args, "4")
+        except UsageError as error:
+            with pytest.raises(UsageError, match=f"^{re.escape(str(error))}$"):
+                parser.encode_ack(namespace, number, args, "4")
+        else:
+            assert parser.encode_ack(namespace, number, args, "4") == plain

@@ -1,4 +1,4 @@
-"""Socket.IO 0.9 on the wire, both ways: packets, payloads by lengths between U+FFFD, the handshake, refusals."""
+"""Socket.IO 0.9 on the wire, both ways: packets, payloads by lengths between U+FFFD."""
 
 from __future__ import annotations
 
@@ -14,27 +14,16 @@ from hypothesis import strategies as st
 from asocketio import errors
 from asocketio.config import Config
 from asocketio.errors import (
-    BadRequest,
     CannotCarry,
-    Forbidden,
-    HandshakeError,
     MalformedPacket,
     MalformedPayload,
-    PayloadTooLarge,
     ProtocolError,
-    Refused,
-    StrayPacket,
-    Unavailable,
-    UnexpectedPacket,
-    UnknownPacket,
-    UnknownSession,
-    UnsupportedVersion,
     UsageError,
 )
 from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.json_codec import CustomJson
-from asocketio.protocol.json_parser import RESERVED_EVENTS
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import RESERVED_EVENTS
 from asocketio.protocol.socketio09 import SocketIO09
 from tests.support.properties import short
 from tests.support.vectors import rows
@@ -392,28 +381,7 @@ def test_a_long_packet_of_anything_is_read_or_refused_in_linear_time(frame: str)
     assert perf_counter() - started < SECONDS
 
 
-# ---- the handshake, and what the generation is -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        ({}, "v3QKlUCfd0AZs5-LSFTE:60:60:websocket,xhr-polling,jsonp-polling"),
-        ({"transports": ("websocket",)}, "v3QKlUCfd0AZs5-LSFTE:60:60:websocket"),
-        ({"transports": ["polling"]}, "v3QKlUCfd0AZs5-LSFTE:60:60:xhr-polling,jsonp-polling"),
-        (
-            {"heartbeat_timeout": 0.5, "close_timeout": 86400},
-            "v3QKlUCfd0AZs5-LSFTE:0.5:86400:websocket,xhr-polling,jsonp-polling",
-        ),
-    ],
-)
-def test_the_handshake_is_a_line_of_seconds_and_transports(settings: dict[str, Any], line: str) -> None:
-    assert PROTOCOL.handshake("v3QKlUCfd0AZs5-LSFTE", Config.of(settings), ["websocket"]) == line
-
-
-def test_the_handshake_names_its_time_outs_exactly() -> None:
-    line = PROTOCOL.handshake("sid", Config(heartbeat_timeout=1234567, close_timeout=100.25), [])
-    assert line.split(":")[1:3] == ["1234567", "100.25"]
+# ---- what the generation is -----------------------------------------------------------------
 
 
 def test_all_namespaces_have_the_sessions_id() -> None:
@@ -425,85 +393,4 @@ def test_all_namespaces_have_the_sessions_id() -> None:
 def test_the_transport_decides_who_beats_and_the_root_is_the_connection() -> None:
     assert (
         SocketIO09.generation, SocketIO09.pings, SocketIO09.opens_global, SocketIO09.global_is_connection,
-        SocketIO09.allows_transport_switch, SocketIO09.answers_posts_first, SocketIO09.acks_duplicate_connect,
-        SocketIO09.clients_send_errors, SocketIO09.post_answer,
-    ) == ("0.9", "transport", True, True, True, True, True, True, Body(b"1", TEXT))  # fmt: skip
-
-
-def test_garbage_costs_a_client_the_packet_and_only_too_much_of_it_the_connection() -> None:
-    given: list[type[ProtocolError]] = [
-        *(MalformedPacket, UnknownPacket, MalformedPayload, UnexpectedPacket, StrayPacket, PayloadTooLarge)
-    ]
-    assert [error for error in given if not issubclass(error, SocketIO09.nonfatal_errors)] == [PayloadTooLarge]
-
-
-@pytest.mark.parametrize(
-    ("reason", "frame"),
-    [
-        ("server namespace disconnect", "0::"),
-        ("client namespace disconnect", "0::"),
-        ("transport close", "0::"),
-        ("ping timeout", "7:::1+0"),
-        ("server shutting down", "7:::1+0"),
-        ("forced close", "7:::1+0"),
-    ],
-)
-def test_a_poll_is_told_to_stay_away_or_to_come_back(reason: str, frame: str) -> None:
-    assert PROTOCOL.encode(PROTOCOL.close_packet(reason)).frames == (frame,)
-
-
-@pytest.mark.parametrize(
-    ("error", "method", "body", "script"),
-    [
-        (UnknownSession("x"), "GET", Body(b"7:::1+0", TEXT), Body(b'io.j[3]("7:::1+0");', SCRIPT)),
-        (UnknownSession("x"), "POST", Body(b"1", TEXT), Body(b"1", TEXT)),
-        (
-            Forbidden("x"),
-            "GET",
-            Body(b"handshake bad origin", TEXT, 403),
-            Body(b'io.j[3](new Error("handshake bad origin"));', SCRIPT),
-        ),
-        (
-            Refused("who are \u2028you?"),
-            "GET",
-            Body("who are \u2028you?".encode(), TEXT, 403),
-            Body(b'io.j[3](new Error("who are \\u2028you?"));', SCRIPT),
-        ),
-        (
-            Refused(""),
-            "GET",
-            Body(b"handshake unauthorized", TEXT, 403),
-            Body(b'io.j[3](new Error("handshake unauthorized"));', SCRIPT),
-        ),
-        (
-            Refused('</script>"\\\n'),
-            "GET",
-            Body(b'</script>"\\\n', TEXT, 403),
-            Body(b'io.j[3](new Error("</script>\\"\\\\\\n"));', SCRIPT),
-        ),
-        (
-            UnsupportedVersion("x"),
-            "GET",
-            Body(b"Protocol version not supported.", TEXT, 500),
-            Body(b'io.j[3](new Error("Protocol version not supported."));', SCRIPT),
-        ),
-        (
-            BadRequest("x"),
-            "GET",
-            Body(b"Bad request", TEXT, 400),
-            Body(b'io.j[3](new Error("Bad request"));', SCRIPT),
-        ),
-    ],
-)
-def test_a_request_that_reaches_no_socket_is_answered_in_words_or_by_a_script(
-    error: HandshakeError, method: str, body: Body, script: Body
-) -> None:
-    assert (PROTOCOL.refusal(error, PLAIN, method), PROTOCOL.refusal(error, BodyFormat(jsonp_index=3), method)) == (
-        body,
-        script,
-    )
-
-
-def test_a_server_that_takes_no_one_says_so() -> None:
-    body = PROTOCOL.refusal(Unavailable("x"), PLAIN, "GET")
-    assert (body.content, body.kind, body.status >= 500) == (b"handshake error", TEXT, True)
+    ) == ("0.9", "transport", True, True)  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio.errors import MalformedPayload
-from asocketio.protocol.utf16 import cut, length_at, units
+from asocketio.protocol.utf16 import count_units, read_length, take_units
 from tests.support.properties import short
 
 SECONDS = 5.0
@@ -24,7 +24,7 @@ def in_units(text: str) -> list[bytes]:
 
 
 def by_units(text: str, start: int, count: int) -> str | None:
-    """The plain form of ``cut``: None where a character is cut in two, or there are not enough."""
+    """The plain form of `take_units`: None where a character is cut in two, or there are not enough."""
     pieces = in_units(text[start:])[:count]
     piece = b"".join(pieces).decode("utf-16-le", "surrogatepass")
     return piece if len(pieces) == count and text.startswith(piece, start) else None
@@ -39,13 +39,13 @@ texts = st.lists(st.sampled_from(["a", "é", "€", "\ufffd", "😀", "\U0010fff
     [("", 0), ("abc", 3), ("é", 1), ("€", 1), ("\uffff", 1), ("\U00010000", 2), ("😀", 2), ("é😀\n", 4), ("\ud83d", 1)],
 )
 def test_characters_above_ffff_count_twice(text: str, count: int) -> None:
-    assert units(text) == count
+    assert count_units(text) == count
 
 
 @given(texts | st.text(st.characters()))
 @settings(short)
 def test_units_are_those_of_utf_16(text: str) -> None:
-    assert units(text) == len(in_units(text))
+    assert count_units(text) == len(in_units(text))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_units_are_those_of_utf_16(text: str) -> None:
         ("😀\ud83d", 0, 3, "😀\ud83d"),
     ],
 )
-def test_a_piece_is_cut_out_by_units(text: str, start: int, count: int, piece: str) -> None:
-    assert cut(text, start, count) == piece
+def test_a_piece_is_taken_by_units(text: str, start: int, count: int, piece: str) -> None:
+    assert take_units(text, start, count) == piece
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_piece_is_cut_out_by_units(text: str, start: int, count: int, piece: s
 )
 def test_a_length_that_lies_is_refused(text: str, start: int, count: int, message: str) -> None:
     with pytest.raises(MalformedPayload) as caught:
-        cut(text, start, count)
+        take_units(text, start, count)
     assert str(caught.value) == message
 
 
@@ -94,7 +94,7 @@ def test_a_piece_is_what_utf_16_would_give_or_refused(text: str, start: int, cou
     start = min(start, len(text))
     found: str | None = None
     with suppress(MalformedPayload):
-        found = cut(text, start, count)
+        found = take_units(text, start, count)
     assert found == by_units(text, start, count)
 
 
@@ -109,7 +109,7 @@ def test_a_piece_is_what_utf_16_would_give_or_refused(text: str, start: int, cou
     ],
 )
 def test_a_length_is_read_with_where_the_packet_begins(text: str, start: int, found: tuple[int, int]) -> None:
-    assert length_at(text, start, ":") == found
+    assert read_length(text, start, ":") == found
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_length_is_read_with_where_the_packet_begins(text: str, start: int, fo
 )
 def test_what_is_no_length_is_refused(text: str) -> None:
     with pytest.raises(MalformedPayload) as caught:
-        length_at(text, 0, ":")
+        read_length(text, 0, ":")
     assert str(caught.value) == f"{text[:10]!r}, expected the length of a packet and ':'"
 
 
@@ -130,5 +130,5 @@ def test_the_end_of_a_length_is_not_looked_for_far_away(text: str) -> None:
     started = perf_counter()
     for _ in range(10_000):
         with suppress(MalformedPayload):
-            length_at(text, 0, ":")
+            read_length(text, 0, ":")
     assert perf_counter() - started < SECONDS

@@ -13,9 +13,8 @@ import pytest
 from asocketio import SocketIOApp
 from asocketio.config import Config
 from asocketio.protocol.base import Encoded, Frame, Protocol
-from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.protocol.server_protocol import ServerEngineIO3, ServerSocketIO09
 from asocketio.runtime.clock import Clock, Timer
 from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
@@ -603,7 +602,7 @@ class Carried:
 
 
 def a_socket(protocol: Protocol | None = None) -> Any:
-    return Carried(protocol or EngineIO3())
+    return Carried(protocol or ServerEngineIO3())
 
 
 PONG = Packet(PacketType.PONG)
@@ -720,7 +719,7 @@ def test_nothing_is_left_of_a_socket_that_has_ended(kind: str) -> None:
     ],
 )
 def test_in_09_what_carries_the_socket_decides(transport: Any, name: str, after: float, events: list[str]) -> None:
-    clock, socket = Leap(), a_socket(SocketIO09())
+    clock, socket = Leap(), a_socket(ServerSocketIO09())
     socket.transport, socket.transport_name = transport, name
     pings = TransportPings(clock, clock.deadlines, clock.lag, Config(**BEATS))
     pings.opened(socket)
