@@ -203,7 +203,7 @@ class SocketIOApp:
                 self._signalled = self.server.loop
                 chain_signals(self)
             request = parse_request(scope, below, self.config, self._protocols)
-            if request.form.jsonp_index is not None:
+            if request.body_format.jsonp_index is not None:
                 check_jsonp_origin(scope, self.config)
             elif not request.sid:
                 check_fetch_metadata(scope, self.config)
@@ -227,7 +227,7 @@ class SocketIOApp:
         self, error: HandshakeError, below: str, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
         who = guess_responder(scope, below)
-        body = who.protocol.refusal(error, who.form, scope.get("method", "GET"))
+        body = who.protocol.refusal(error, who.body_format, scope.get("method", "GET"))
         if scope["type"] == "http":
             headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
             await respond(send, body.status, body.content, headers)
@@ -254,9 +254,9 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            await Poll(request.form, receive, send, headers).carry(socket)
+            await Poll(request.body_format, receive, send, headers).carry(socket)
         else:
-            await Post(request.form, scope, receive, send, headers).carry(socket)
+            await Post(request.body_format, scope, receive, send, headers).carry(socket)
 
     async def _join(
         self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
@@ -282,7 +282,7 @@ class SocketIOApp:
             opening = WebSocketHandshake(scope, receive, send, answer_headers)
         else:
             answer_headers += headers
-            opening = PollingHandshake(request.protocol, request.form, receive, send, answer_headers)
+            opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
         socket.query = request.query
         socket.pin = pin_of(scope, self.config)

@@ -45,7 +45,7 @@ class EngineRequest(NamedTuple):
     protocol: ServerProtocol
     transport: Literal["polling", "websocket"]
     sid: str
-    form: BodyFormat
+    body_format: BodyFormat
     query: Mapping[str, str]
     """The fields of the URL that are the program's, not the protocol's; read only where a session is asked for."""
     closes_session: bool = False
@@ -56,7 +56,7 @@ class Responder(NamedTuple):
     """Who seems to be asking, well-formed or not: how to answer it."""
 
     protocol: ServerProtocol
-    form: BodyFormat
+    body_format: BodyFormat
 
 
 def path_below(scope: Scope, path: str) -> str | None:
@@ -133,10 +133,10 @@ def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> En
     script = query.get("j")
     if script is not None and _index(script) is None:
         raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
-    form = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
+    body_format = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
     sid = query.get("sid", "")
     own = {} if sid else {name: value for name, value in query.items() if name not in _FIELDS}
-    return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, form, own)
+    return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, body_format, own)
 
 
 def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
@@ -152,8 +152,8 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerP
     transport = _TRANSPORTS_09.get(name)
     if not sid or (transport is None and not closes_session):
         raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
-    form = BodyFormat(jsonp_index=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else BodyFormat()
-    return EngineRequest(protocol, transport or "polling", sid, form, {}, closes_session)
+    body_format = BodyFormat(jsonp_index=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else BodyFormat()
+    return EngineRequest(protocol, transport or "polling", sid, body_format, {}, closes_session)
 
 
 def _served(generation: str, version: str, protocols: Mapping[str, ServerProtocol]) -> ServerProtocol:

@@ -257,9 +257,9 @@ class Socket:
             self.refuse(error)
         return not self.dispatcher.backlog or self._waiting > 0 or not self.dispatcher.full
 
-    def split(self, body: bytes, form: BodyFormat, *, binary: bool) -> Iterator[Frame]:
+    def split(self, body: bytes, body_format: BodyFormat, *, binary: bool) -> Iterator[Frame]:
         """The frames of a polling body, see `Decoder.split`."""
-        return self._decoder.split(body, form, binary=binary)
+        return self._decoder.split(body, body_format, binary=binary)
 
     def _refuse_large(self, frame: Frame) -> None:
         size = len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode(errors="surrogatepass"))

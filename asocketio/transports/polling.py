@@ -50,10 +50,10 @@ class PollingHandshake(HandshakeTransport):
     name = "polling"
 
     def __init__(
-        self, protocol: ServerProtocol, form: BodyFormat, receive: Receive, send: Send, headers: Headers
+        self, protocol: ServerProtocol, body_format: BodyFormat, receive: Receive, send: Send, headers: Headers
     ) -> None:
         self._protocol = protocol
-        self._form = form
+        self._body_format = body_format
         self._receive = receive
         self._send = send
         self._headers = headers
@@ -62,10 +62,10 @@ class PollingHandshake(HandshakeTransport):
 
     async def open(self, socket: Socket) -> None:
         self.answered = True
-        socket.text_only = self._form.text_only
+        socket.text_only = self._body_format.text_only
         upgrades = [name for name in socket.config.transports if name == "websocket"]
         frame = socket.protocol.handshake(socket.sessid, socket.config, upgrades)
-        await _answer(self._send, socket.protocol.join([frame], self._form), self._headers)
+        await _answer(self._send, socket.protocol.join([frame], self._body_format), self._headers)
 
     async def carry(self, socket: Socket) -> None:
         """Nothing: polls carry it from here."""
@@ -76,10 +76,10 @@ class PollingHandshake(HandshakeTransport):
 
     async def refuse(self, error: HandshakeError) -> None:
         self.answered = True
-        await _answer(self._send, self._protocol.refusal(error, self._form, "GET"), self._headers)
+        await _answer(self._send, self._protocol.refusal(error, self._body_format, "GET"), self._headers)
 
     async def reject(self, message: Message) -> None:
-        if self._form.jsonp_index is not None and self._protocol.refuses_via_jsonp:
+        if self._body_format.jsonp_index is not None and self._protocol.refuses_via_jsonp:
             await self._reject_by_script(message)
         else:
             self.answered = True
@@ -99,8 +99,8 @@ class Poll(Transport):
 
     name = "polling"
 
-    def __init__(self, form: BodyFormat, receive: Receive, send: Send, headers: Headers) -> None:
-        self._form = form
+    def __init__(self, body_format: BodyFormat, receive: Receive, send: Send, headers: Headers) -> None:
+        self._body_format = body_format
         self._receive = receive
         self._send = send
         self._headers = headers
@@ -114,8 +114,8 @@ class Poll(Transport):
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
-        form = self._form._replace(text_only=True) if socket.text_only else self._form
-        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), form), self._headers)
+        body_format = self._body_format._replace(text_only=True) if socket.text_only else self._body_format
+        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), body_format), self._headers)
 
     async def _frames(self, socket: Socket) -> list[Frame]:
         if socket.state is SocketState.OPEN:
@@ -203,8 +203,8 @@ def release_later(socket: Socket) -> None:
 class Post:
     """A POST of an open session: brings frames."""
 
-    def __init__(self, form: BodyFormat, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        self._form = form
+    def __init__(self, body_format: BodyFormat, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        self._body_format = body_format
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -245,7 +245,7 @@ class Post:
         """
         socket.count_limit(error.limit)
         socket.server.throttled_log.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
-        if self._form.jsonp_index is not None:  # a page cannot see the status of a form: the next poll tells it
+        if self._body_format.jsonp_index is not None:  # a page cannot see the status of a form: the next poll tells it
             await _refuse(self._send, error.status, self._headers)
             socket.close("transport error")
             return
@@ -299,7 +299,7 @@ class Post:
     def _split(self, socket: Socket, body: bytes) -> Iterator[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
         try:
-            yield from socket.split(body, self._form, binary=kind == "application/octet-stream")
+            yield from socket.split(body, self._body_format, binary=kind == "application/octet-stream")
         except socket.protocol.nonfatal_errors as error:
             socket.refuse(error)
 

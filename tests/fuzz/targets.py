@@ -65,7 +65,7 @@ class Speech:
             return replace(packet, id=None, ack=None)  # only events and acks are numbered
         return packet
 
-    def is_plain(self, frames: Sequence[Frame], form: BodyFormat) -> bool:
+    def is_plain(self, frames: Sequence[Frame], body_format: BodyFormat) -> bool:
         """Whether a body may hold these frames: the server has others in its websockets only."""
         raise NotImplementedError
 
@@ -80,7 +80,7 @@ def form_of_eio(text: str) -> str:
 
 
 class Speech4(Speech):
-    def is_plain(self, frames: Sequence[Frame], form: BodyFormat) -> bool:
+    def is_plain(self, frames: Sequence[Frame], body_format: BodyFormat) -> bool:
         return not any(isinstance(frame, str) and ("\x1e" in frame or frame.startswith("b")) for frame in frames)
 
 
@@ -101,8 +101,8 @@ class Speech3(Speech):
             return Packet(PacketType.ERROR, packet.endpoint, data=data)
         return super().comes_back(packet)
 
-    def is_plain(self, frames: Sequence[Frame], form: BodyFormat) -> bool:
-        binary = form == BodyFormat() and not all(isinstance(frame, str) for frame in frames)
+    def is_plain(self, frames: Sequence[Frame], body_format: BodyFormat) -> bool:
+        binary = body_format == BodyFormat() and not all(isinstance(frame, str) for frame in frames)
         return binary or all(self._is_plain(frame) for frame in frames)
 
     def _is_plain(self, frame: Frame) -> bool:
@@ -141,7 +141,7 @@ class Speech09(Speech):
             return Packet(kind, endpoint, data=data)
         return packet
 
-    def is_plain(self, frames: Sequence[Frame], form: BodyFormat) -> bool:
+    def is_plain(self, frames: Sequence[Frame], body_format: BodyFormat) -> bool:
         if len(frames) == 1 and frames[0][:1] == "\ufffd":
             return False
         return all(isinstance(frame, str) and as_utf16(frame) == frame for frame in frames)
@@ -184,12 +184,12 @@ def _normal(packet: Packet) -> Packet:
 
 def judge_join(speech: Speech, frames: Sequence[Frame]) -> None:
     """What is joined is split into the same frames; through a script, by the way that clients post it back."""
-    for form in _FORMS:
-        if not frames or not speech.is_plain(frames, form):
+    for body_format in _FORMS:
+        if not frames or not speech.is_plain(frames, body_format):
             continue
-        body = speech.protocol.join(frames, form)
+        body = speech.protocol.join(frames, body_format)
         decoder = speech.protocol.decoder(ROOMY)
-        if form.jsonp_index is None:
+        if body_format.jsonp_index is None:
             again = list(decoder.split(body.content, BodyFormat(), binary=body.kind == b"application/octet-stream"))
         else:
             called = _SCRIPT.fullmatch(body.content)
@@ -198,7 +198,7 @@ def judge_join(speech: Speech, frames: Sequence[Frame]) -> None:
                 raise Broken(f"{body!r:.300} is no script that says text")
             if "\\\n" in text:
                 continue  # the client itself takes it for another
-            again = list(decoder.split(urlencode({"d": speech.posted(text)}).encode(), form))
+            again = list(decoder.split(urlencode({"d": speech.posted(text)}).encode(), body_format))
         if again != list(frames):
             raise Broken(f"{frames!r:.300} are joined to {body!r:.300}, which is split into {again!r:.300}")
 
@@ -313,7 +313,7 @@ class Posted(NamedTuple):
     binary: bool = False
 
     @property
-    def form(self) -> BodyFormat:
+    def body_format(self) -> BodyFormat:
         return BodyFormat(jsonp_index=0 if self.script else None)
 
 
@@ -329,7 +329,7 @@ class Bodies(Target):
         given = Posted(*given)
         outcome = Outcome()
         try:
-            frames = list(self.protocol.decoder(CONFIG).split(given.body, given.form, binary=given.binary))
+            frames = list(self.protocol.decoder(CONFIG).split(given.body, given.body_format, binary=given.binary))
         except MalformedPayload as error:
             outcome.refuse(error)
             return outcome
@@ -346,7 +346,7 @@ class Bodies(Target):
             raise Broken(f"{len(frames)} frames came of {len(given.body)} bytes")
         decoder = self.protocol.decoder(CONFIG)
         fresh = weight(decoder)
-        again = list(decoder.split(given.body, given.form, binary=given.binary))
+        again = list(decoder.split(given.body, given.body_format, binary=given.binary))
         if again != frames or weight(decoder) != fresh:
             raise Broken(f"{frames!r:.300}, and then {again!r:.300}")
         if {type(frame) for frame in frames} - {str, bytes}:
@@ -627,22 +627,22 @@ class Visits(Target):
         self._judge_speaker(who)
         for result in results:
             if isinstance(result, HandshakeError):
-                body = who.protocol.refusal(result, who.form, given.method)
+                body = who.protocol.refusal(result, who.body_format, given.method)
                 if type(body) is not Body or not body.content or not 200 <= body.status < 600:
                     raise Broken(f"{result!r} is answered by {body!r}")
             elif isinstance(result, EngineRequest):
                 self._judge_visit(given, below, who, result)
 
     def _judge_speaker(self, who: Responder) -> None:
-        script = who.form.jsonp_index
-        if type(who) is not Responder or not (script is None or 0 <= script < 10**9) or who.form.text_only:
+        script = who.body_format.jsonp_index
+        if type(who) is not Responder or not (script is None or 0 <= script < 10**9) or who.body_format.text_only:
             raise Broken(f"{who!r} is no guess_responder")
 
     def _judge_visit(self, given: Request, below: str, who: Responder, visit: EngineRequest) -> None:
         """The visit says it again by a URL of its own, which is read as the same."""
         if visit.protocol.generation != who.protocol.generation:
             raise Broken(f"{who!r} asks for {visit!r:.300}")
-        script = visit.form.jsonp_index
+        script = visit.body_format.jsonp_index
         if not (script is None or 0 <= script < 10**9):
             raise Broken(f"{visit!r:.300} has no callback that could be")
         query = dict(visit.query)
@@ -660,7 +660,7 @@ class Visits(Target):
             query |= {"EIO": visit.protocol.generation, "transport": visit.transport}
             query |= {"sid": visit.sid} if visit.sid else {}
             query |= {} if script is None else {"j": str(script)}
-            query |= {"b64": "1"} if visit.form.text_only else {}
+            query |= {"b64": "1"} if visit.body_format.text_only else {}
         scope = given._replace(root="", path="/socket.io" + path, query=urlencode(query).encode()).scope
         again = parse_request(scope, path_below(scope, "/socket.io") or "", CONFIG, self.protocols)
         if again != visit._replace(protocol=self.protocols[visit.protocol.generation]):

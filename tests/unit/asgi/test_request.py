@@ -31,9 +31,9 @@ def read(scope: Scope, below: str = "/", only: str = "", **settings: Any) -> Eng
 
 
 def visit(
-    generation: str, transport: Any, sid: str = "", form: BodyFormat | None = None, **query: str
+    generation: str, transport: Any, sid: str = "", body_format: BodyFormat | None = None, **query: str
 ) -> EngineRequest:
-    return EngineRequest(PROTOCOLS[generation], transport, sid, form or BodyFormat(), query)
+    return EngineRequest(PROTOCOLS[generation], transport, sid, body_format or BodyFormat(), query)
 
 
 def test_generations_are_found_by_their_name() -> None:
@@ -53,7 +53,7 @@ MANY = {f"x{n}": "1" for n in range(198)}
         (http("EIO=2&transport=polling"), visit("3", "polling")),
         (
             http("token=a%20b&EIO=4&transport=polling&t=abc123&b64=1"),
-            visit("4", "polling", form=BodyFormat(text_only=True), token="a b"),
+            visit("4", "polling", body_format=BodyFormat(text_only=True), token="a b"),
         ),
         (http("EIO=4&transport=polling&sid="), visit("4", "polling")),
         (http("EIO=4&transport=polling&sid=abc-_"), visit("4", "polling", "abc-_")),
@@ -63,10 +63,10 @@ MANY = {f"x{n}": "1" for n in range(198)}
         (http("EIO=4&transport=polling&empty="), visit("4", "polling", empty="")),
         (http("EIO=4&transport=polling&sid=" + quote("é😀")), visit("4", "polling", "é😀")),
         (http("&".join(["EIO=4&transport=polling", *(f"{n}=1" for n in MANY)])), visit("4", "polling", **MANY)),
-        (http("EIO=3&transport=polling&j=12"), visit("3", "polling", form=BodyFormat(jsonp_index=12))),
+        (http("EIO=3&transport=polling&j=12"), visit("3", "polling", body_format=BodyFormat(jsonp_index=12))),
         (
             http("EIO=3&transport=polling&j=0&b64=1"),
-            visit("3", "polling", form=BodyFormat(True, 0)),
+            visit("3", "polling", body_format=BodyFormat(True, 0)),
         ),
         (websocket("EIO=4&transport=websocket"), visit("4", "websocket")),
         (websocket("EIO=3&transport=websocket&sid=abc"), visit("3", "websocket", "abc")),
@@ -84,7 +84,7 @@ LEAVES = visit("0.9", "polling", "abc")._replace(closes_session=True)
     [
         ("/1/", http("t=1795368179882"), visit("0.9", "polling")),
         ("/1", http("a=b&t=1"), visit("0.9", "polling", a="b")),
-        ("/1/", http("jsonp=3"), visit("0.9", "polling", form=BodyFormat(jsonp_index=3))),
+        ("/1/", http("jsonp=3"), visit("0.9", "polling", body_format=BodyFormat(jsonp_index=3))),
         ("/1/", http("jsonp=3x"), visit("0.9", "polling")),
         ("/1/xhr-polling/abc", http("t=1"), visit("0.9", "polling", "abc")),
         ("/1/xhr-polling/abc/", http("a=b&t=1", "POST"), visit("0.9", "polling", "abc")),

@@ -230,7 +230,9 @@ def test_frames_are_joined_to_a_text_body_for_a_client_that_takes_no_other(row: 
 @pytest.mark.parametrize("row", rows("engineio3", "payloads", "binary_payloads"))
 def test_a_body_is_binary_only_where_a_packet_is_and_the_client_takes_it(row: dict[str, Any]) -> None:
     has_binary = any(isinstance(frame, bytes) for frame in row["frames"])
-    kinds = [PROTOCOL.join(row["frames"], form).kind for form in (PLAIN, TEXT_ONLY, BodyFormat(jsonp_index=0))]
+    kinds = [
+        PROTOCOL.join(row["frames"], body_format).kind for body_format in (PLAIN, TEXT_ONLY, BodyFormat(jsonp_index=0))
+    ]
     assert kinds == [
         b"application/octet-stream" if has_binary else b"text/plain; charset=UTF-8",
         b"text/plain; charset=UTF-8",
@@ -263,15 +265,15 @@ def test_a_bad_binary_body_is_refused(row: dict[str, Any]) -> None:
 FRAMES: list[Frame] = ["4é😀x", b"\x04\x01\xff\x02", '42["1:2"]', "2", b"\x04"]
 
 
-@pytest.mark.parametrize(("form", "binary"), [(PLAIN, True), (TEXT_ONLY, False)], ids=["binary", "text"])
+@pytest.mark.parametrize(("body_format", "binary"), [(PLAIN, True), (TEXT_ONLY, False)], ids=["binary", "text"])
 def test_a_body_that_is_cut_anywhere_is_refused_or_holds_the_packets_before_the_cut(
-    form: BodyFormat, binary: bool
+    body_format: BodyFormat, binary: bool
 ) -> None:
     def joined(count: int) -> bytes:
         """What the first packets would be in the whole body."""
-        return b"".join(PROTOCOL.join([frame, b"\x04"], form).content[: -len(last)] for frame in FRAMES[:count])
+        return b"".join(PROTOCOL.join([frame, b"\x04"], body_format).content[: -len(last)] for frame in FRAMES[:count])
 
-    last = PROTOCOL.join([b"\x04"], form).content
+    last = PROTOCOL.join([b"\x04"], body_format).content
     body = joined(len(FRAMES))
     ends = {len(joined(count)): FRAMES[:count] for count in range(len(FRAMES) + 1)}
     for cut in range(len(body) + 1):
@@ -318,7 +320,7 @@ def test_the_error_of_a_long_body_is_short(body: bytes, binary: bool) -> None:
 
 def test_joining_takes_any_iterable() -> None:
     frames: list[Frame] = ["2", b"\x04\x00"]
-    joined = [PROTOCOL.join(iter(frames), form).content for form in (PLAIN, TEXT_ONLY)]
+    joined = [PROTOCOL.join(iter(frames), body_format).content for body_format in (PLAIN, TEXT_ONLY)]
     assert joined == [b"\x00\x01\xff2\x01\x02\xff\x04\x00", b"1:26:b4AA=="]
 
 
@@ -458,8 +460,8 @@ def test_what_is_sent_by_websocket_is_received_as_it_was(packets: list[Packet]) 
 
 @given(st.lists(packets, min_size=1, max_size=4), st.sampled_from([PLAIN, TEXT_ONLY]))
 @settings(short, max_examples=60)
-def test_what_is_sent_by_polling_is_received_as_it_was(packets: list[Packet], form: BodyFormat) -> None:
-    body = PROTOCOL.join(sent(packets), form)
+def test_what_is_sent_by_polling_is_received_as_it_was(packets: list[Packet], body_format: BodyFormat) -> None:
+    body = PROTOCOL.join(sent(packets), body_format)
     binary = body.kind == b"application/octet-stream"
     assert received(list(decoder().split(body.content, PLAIN, binary=binary))) == packets
 

@@ -288,12 +288,12 @@ def test_a_callback_that_is_no_number_is_refused(eio: str, index: str) -> None:
 
 @pytest.mark.parametrize("index", NO_NUMBERS)
 @pytest.mark.parametrize(
-    ("below", "field", "form"),
+    ("below", "field", "body_format"),
     [("/1/", "jsonp", BodyFormat()), ("/1/jsonp-polling/abc", "i", BodyFormat(jsonp_index=0))],
     ids=["handshake", "poll"],
 )
-def test_in_09_it_is_as_if_it_were_not_there(below: str, field: str, form: BodyFormat, index: str) -> None:
-    assert parse_request(scope(f"{field}={quote(index)}"), below, CONFIG, PROTOCOLS).form == form
+def test_in_09_it_is_as_if_it_were_not_there(below: str, field: str, body_format: BodyFormat, index: str) -> None:
+    assert parse_request(scope(f"{field}={quote(index)}"), below, CONFIG, PROTOCOLS).body_format == body_format
 
 
 @pytest.mark.parametrize(("index", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999999999)])
@@ -303,4 +303,4 @@ def test_a_callback_has_a_number_of_up_to_nine_digits(index: str, number: int) -
         parse_request(scope(f"jsonp={index}"), "/1/", CONFIG, PROTOCOLS),
         parse_request(scope(f"i={index}"), "/1/jsonp-polling/abc", CONFIG, PROTOCOLS),
     ]
-    assert [visit.form.jsonp_index for visit in visits] == [number] * 3
+    assert [visit.body_format.jsonp_index for visit in visits] == [number] * 3
