@@ -19,7 +19,7 @@ from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.manage import check_namespaces, manage_by_itself, namespace_name, socketio_manage
+from asocketio.manage import check_namespaces, manage_by_itself, namespace_name
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.server_protocol import ServerProtocol
@@ -28,11 +28,12 @@ from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import MAX_SLICE_SECONDS, Server
-from asocketio.servers.takeover import TakeoverHandshake, find_takeover
+from asocketio.servers.takeover import TakeoverHandshake, find_front, take_over
+from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.socket import Socket
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
-from asocketio.transports.websocket import RoamingWebSocket, Upgrade, WebSocketHandshake, deny
+from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 
 __all__ = ["FOLLOW_ENV", "SocketIOApp", "of"]
 
@@ -129,7 +130,7 @@ class SocketIOApp:
             if socket.view is not None:
                 socket.view.time_out()  # undecided: it is refused
             else:
-                socket.close("server shutting down")
+                socket.close(SHUTTING_DOWN)
             if (early := began + number * pause - monotonic()) > MAX_SLICE_SECONDS:
                 await asyncio.sleep(early)
         if self.server.loop is None:
@@ -246,7 +247,7 @@ class SocketIOApp:
         check_pin(socket.pin, scope, self.config)
         allows_transport_switch = request.protocol.allows_transport_switch
         if request.closes_session:
-            socket.close("transport close")
+            socket.close(TRANSPORT_CLOSE)
             await respond(send, 200, b"", headers)
         elif request.transport == "websocket":
             await self._join(socket, allows_transport_switch, scope, receive, send)
@@ -262,22 +263,22 @@ class SocketIOApp:
         self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """A websocket for a session that is open."""
-        way = find_takeover(scope)
-        connection = None if way is None else way.claim([], self.config.max_payload)
-        if connection is None:
-            await (RoamingWebSocket if allows_transport_switch else Upgrade)(receive, send).carry(socket)
+        front = find_front(scope)
+        websocket = None if front is None else take_over(front, [], self.config.max_payload)
+        if websocket is None:
+            await (RoamingWebSocket if allows_transport_switch else UpgradingWebSocket)(receive, send).carry(socket)
         elif allows_transport_switch:
-            connection.roam(socket)
+            websocket.roam(socket)
         else:
-            connection.upgrade(socket)
+            websocket.upgrade(socket)
 
     async def _open(self, request: EngineRequest, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        """A new socket: its whole life is in here."""
+        """A new socket: by itself, or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
-        way = find_takeover(scope)
-        if way is not None:
-            opening = TakeoverHandshake(way, send, answer_headers)
+        front = find_front(scope)
+        if front is not None:
+            opening = TakeoverHandshake(front, send, answer_headers)
         elif request.transport == "websocket":
             opening = WebSocketHandshake(scope, receive, send, answer_headers)
         else:
@@ -291,16 +292,14 @@ class SocketIOApp:
             value = socket.pin if self.config.pin == "cookie" else socket.sessid
             cookie = f"{self.config.cookie}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
-        if isinstance(opening, TakeoverHandshake) and self.namespaces is not None:
-            manage_by_itself(http_scope(scope, socket), self.namespaces, opening)
+        if self.namespaces is not None:
+            await manage_by_itself(http_scope(scope, socket), self.namespaces)
             return
+        assert self.app is not None
         try:
-            if self.namespaces is not None:
-                await socketio_manage(http_scope(scope, socket), self.namespaces)
-            elif self.app is not None:
-                await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
+            await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
         finally:
-            opening.drop()
+            opening.stop_listening()
             self.server.ended(socket)
 
     def _compare_limits(self, receive: Receive) -> None:

@@ -11,7 +11,7 @@ from asocketio.asgi.types import Scope
 from asocketio.errors import Unavailable, UsageError
 from asocketio.namespace import BaseNamespace
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.servers.takeover import TakeoverHandshake
+from asocketio.session.close_reasons import FORCED_SERVER_CLOSE
 from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.socket import ErrorHandler, Socket, SocketState
 from asocketio.transports.base import HandshakeTransport
@@ -48,23 +48,25 @@ async def socketio_manage(
         protocols = socket.server.custom_json
         socket.use_protocol(protocols.get(socket.protocol, json_loads, json_dumps))
     try:
-        socket.server.opened(socket)
-        if await _let_in(socket, opening):
-            await opening.carry(socket)
-            await socket.wait_closed()
+        await _open(socket, opening)
+        await socket.wait_closed()
     finally:
-        socket.close("forced server close")  # does nothing unless the view was cancelled
+        socket.close(FORCED_SERVER_CLOSE)  # does nothing unless the view was cancelled
         await socket.dispatcher.finish()
 
 
-def manage_by_itself(scope: Scope, table: Mapping[str, type[BaseNamespace]], opening: TakeoverHandshake) -> None:
-    """As `socketio_manage`, for a socket that needs nobody to wait for it: it opens now and lives by itself."""
-    socket, _ = _begin(scope, table, None, None)
+async def manage_by_itself(scope: Scope, namespaces: Mapping[str, type[BaseNamespace]]) -> None:
+    """As `socketio_manage`, for a socket that lives by itself: it returns when this call has nothing more to carry.
+
+    The socket's clean-up is the server's.
+    """
+    socket, opening = _begin(scope, namespaces, None, None)
     socket.on_closed = socket.server.schedule_cleanup
-    socket.server.opened(socket)
-    opening.open_now(socket)
-    if socket.protocol.opens_global:
-        socket.dispatcher.submit(Packet(PacketType.CONNECT, data={}))
+    try:
+        await _open(socket, opening)
+    except BaseException:
+        socket.close(FORCED_SERVER_CLOSE)
+        raise
 
 
 def _begin(
@@ -78,7 +80,7 @@ def _begin(
         raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
     table = check_namespaces(namespaces)
     opening = socket.opening
-    if opening is None or socket.state is not SocketState.OPENING:
+    if not isinstance(opening, HandshakeTransport) or socket.state is not SocketState.OPENING:
         raise UsageError("this socket is managed already, or refused: await socketio_manage once per request")
     socket.opening = None
     if socket.view is not None:
@@ -91,21 +93,28 @@ def _begin(
     return socket, opening
 
 
-async def _let_in(socket: Socket, opening: HandshakeTransport) -> bool:
-    """Answer the handshake, and connect the global namespace where that happens unasked. False: refused."""
-    connect = Packet(PacketType.CONNECT, data={})
-    if not socket.protocol.global_is_connection:
-        await opening.open(socket)
-        if socket.protocol.opens_global:
-            socket.dispatcher.submit(connect)
-        return True
-    socket.dispatcher.submit(connect)
-    await socket.dispatcher.wait_idle()
-    if socket.connected:
-        await opening.open(socket)
-        return True
-    await opening.refuse(socket.dispatcher.refusal or Unavailable("recv_connect took too long"))
-    return False
+async def _open(socket: Socket, opening: HandshakeTransport) -> None:
+    """Answer the handshake, connect the global namespace where that happens unasked, and carry what this call carries.
+
+    Where the global namespace is the connection (0.9) the answer waits for ``recv_connect``, which may refuse.
+    """
+    protocol = socket.protocol
+    socket.server.opened(socket)
+    if protocol.global_is_connection:
+        socket.dispatcher.submit(_connect())
+        await socket.dispatcher.wait_idle()
+        if not socket.connected:
+            await opening.refuse(socket.dispatcher.refusal or Unavailable("recv_connect took too long"))
+            return
+    await opening.open(socket)
+    if protocol.opens_global and not protocol.global_is_connection:
+        socket.dispatcher.submit(_connect())
+    await opening.carry(socket)
+
+
+def _connect() -> Packet:
+    """The connect to the global namespace that a client does not send."""
+    return Packet(PacketType.CONNECT, data={})
 
 
 def namespace_name(name: str) -> str:

@@ -23,10 +23,10 @@ from asocketio.runtime.eager_runner import EagerRunner
 from asocketio.runtime.log import ThrottledLog, log
 from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
+from asocketio.session.carrier import Carrier
 from asocketio.session.heartbeat import heartbeats
 from asocketio.session.metering import MeteredSocket, gauges
 from asocketio.session.socket import Socket, SocketState
-from asocketio.transports.base import HandshakeTransport
 
 __all__ = ["MAX_SLICE_SECONDS", "Server"]
 
@@ -125,7 +125,7 @@ class Server:
 
     # The life of a socket.
 
-    def create(self, protocol: ServerProtocol, opening: HandshakeTransport, address: str = "") -> Socket:
+    def create(self, protocol: ServerProtocol, opening: Carrier, address: str = "") -> Socket:
         """A new socket with an unguessable id of 120 random bits.
 
         Raises:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send, header
 from asocketio.errors import Disconnected, PayloadTooLarge
 from asocketio.runtime.log import log
+from asocketio.session.close_reasons import TRANSPORT_ERROR
 
 __all__ = ["connection_close_headers", "read_body", "respond", "try_send"]
 
@@ -51,7 +52,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     while True:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
-            raise Disconnected("transport error")
+            raise Disconnected(TRANSPORT_ERROR)
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:

@@ -6,6 +6,7 @@ it sends before the socket is open refuses the client; later ones have nobody to
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 import anyio
@@ -13,18 +14,30 @@ import anyio
 from asocketio.asgi.cors import replace_cors
 from asocketio.asgi.types import ASGIApp, Headers, Message, Scope
 from asocketio.session.socket import Socket, SocketState
-from asocketio.transports.base import HandshakeTransport
 
 __all__ = ["ViewCall"]
 
-_OF_WEBSOCKETS = ("websocket.", "asocketio.takeover")  # extensions that no GET has
+_OF_WEBSOCKETS = ("websocket.", "asocketio.front")  # extensions that no GET has
 _SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class Handshake(typing.Protocol):
+    """What a view needs of the transport that asked for the socket."""
+
+    answered: bool
+    """The request has its answer, the handshake's or another."""
+
+    async def wait_disconnected(self) -> None:
+        """Wait until the peer leaves before it was answered."""
+
+    async def reject(self, message: Message) -> None:
+        """Pass an ``http.response.*`` message on as the handshake's answer."""
 
 
 class ViewCall:
     """The scope, ``receive`` and ``send`` of the view's call."""
 
-    def __init__(self, scope: Scope, transport: HandshakeTransport, socket: Socket, headers: Headers) -> None:
+    def __init__(self, scope: Scope, transport: Handshake, socket: Socket, headers: Headers) -> None:
         self.scope = http_scope(scope, socket)
         self._transport = transport
         self._socket = socket
@@ -58,7 +71,7 @@ class ViewCall:
             return {"type": "http.request", "body": b"", "more_body": False}
         if self._socket.state is SocketState.OPENING and not self._transport.answered:
             with anyio.CancelScope() as self._listening:
-                await self._transport.left()
+                await self._transport.wait_disconnected()
                 return {"type": "http.disconnect"}
         await self._responded.wait()
         return {"type": "http.disconnect"}

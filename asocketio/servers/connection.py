@@ -1,55 +1,123 @@
-"""Connection: a websocket that carries a `Socket` without ASGI messages and without a task.
+"""Connection: one websocket over a transport of asyncio's. Bytes come in, frames go to whoever takes them, and back.
 
-Bytes come in by `Connection.data_received`; what the outbox holds goes out with one write per turn of the loop.
+It has no task. What it carries is not its business: that is its owner's (`ConnectionOwner`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import typing
 from collections.abc import Callable
-from typing import Any
+from enum import Enum
 
-from asocketio.errors import ProtocolError
-from asocketio.protocol.base import Decoder, Encoded, Frame
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.websocket_frames import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    TOO_BIG,
-    Frames,
-    WebSocketError,
-    frame,
-    frames_of,
-)
-from asocketio.runtime.clock import Timer
+from asocketio.protocol.base import Frame
+from asocketio.protocol.websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, Frames, WebSocketError, frame
 from asocketio.runtime.log import log
-from asocketio.session.socket import Socket, SocketState
-from asocketio.transports.base import Transport
-from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
-from asocketio.transports.websocket import close_reason
+from asocketio.runtime.states import moved
+from asocketio.session.close_reasons import TRANSPORT_CLOSE, reason_of_close_code
+from asocketio.transports.polling import SLICE
 
-__all__ = ["Connection"]
+__all__ = ["NORMAL", "Closing", "Connection", "ConnectionOwner", "Reading", "Writing"]
 
-GOODBYE = 5.0
-"""Seconds for the peer to read what is left and to answer a close; then the connection is cut."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds for the peer to read what is left and to answer a close; then the connection is aborted."""
 
-WRITE_CHUNK = 262_144
-"""Bytes that are handed to the transport before it is asked whether it can take more: its buffer counts, too."""
-
-_NORMAL = (1000).to_bytes(2)
+NORMAL = (1000).to_bytes(2)
+"""What a close frame carries when nothing is wrong."""
 
 
-class Connection(Transport, asyncio.Protocol):
+class Reading(Enum):
+    """What happens to the bytes of the peer."""
+
+    NEW = "new"  # kept: nobody is there to take what comes
+    HELD = "held"  # not read until what is here has been handled, in a later turn of the loop
+    OPEN = "open"
+    PAUSED = "paused"  # not read: whoever takes the frames has enough, and calls `resume`
+    DISCARDING = "discarding"  # the peer has closed, or broken the protocol: nothing counts any more
+
+
+class Closing(Enum):
+    """How far the end has come."""
+
+    OPEN = "open"
+    DRAINING = "draining"  # what is queued goes out first
+    CLOSE_SENT = "close sent"
+    LOST = "lost"
+
+
+class Writing(Enum):
+    """Whether anything but control frames may be written."""
+
+    OPEN = "open"
+    PAUSED = "paused"  # the transport's buffer is full
+    CLOSED = "closed"
+
+
+_READING: dict[Reading, frozenset[Reading]] = {
+    Reading.NEW: frozenset({Reading.HELD, Reading.OPEN, Reading.PAUSED, Reading.DISCARDING}),
+    Reading.HELD: frozenset({Reading.HELD, Reading.OPEN, Reading.PAUSED, Reading.DISCARDING}),
+    Reading.OPEN: frozenset({Reading.HELD, Reading.PAUSED, Reading.DISCARDING}),
+    Reading.PAUSED: frozenset({Reading.HELD, Reading.DISCARDING}),
+    Reading.DISCARDING: frozenset({Reading.DISCARDING}),
+}
+_CLOSING: dict[Closing, frozenset[Closing]] = {
+    Closing.OPEN: frozenset({Closing.DRAINING, Closing.CLOSE_SENT, Closing.LOST}),
+    Closing.DRAINING: frozenset({Closing.CLOSE_SENT, Closing.LOST}),
+    Closing.CLOSE_SENT: frozenset({Closing.LOST}),
+    Closing.LOST: frozenset(),
+}
+_WRITING: dict[Writing, frozenset[Writing]] = {
+    Writing.OPEN: frozenset({Writing.PAUSED, Writing.CLOSED}),
+    Writing.PAUSED: frozenset({Writing.OPEN, Writing.CLOSED}),
+    Writing.CLOSED: frozenset(),
+}
+# For the hot path: looking a member up in its enum takes 75 ns on Python 3.11.
+_READ_OPEN, _DISCARDING = Reading.OPEN, Reading.DISCARDING
+
+
+class ConnectionOwner(typing.Protocol):
+    """What a connection carries."""
+
+    def flush(self) -> None:
+        """Write what is queued: there is room again, or a close frame follows."""
+
+    def on_paused(self) -> None:
+        """A frame was one too many: call `Connection.resume` when there is room."""
+
+    def on_refused(self, error: WebSocketError) -> None:
+        """The peer broke the protocol of websockets."""
+
+    def on_closed(self, reason: str) -> None:
+        """The peer has gone, or is as good as gone."""
+
+    def on_lost(self) -> None:
+        """Nothing is left of the connection."""
+
+    def on_shutdown(self) -> bool:
+        """The server ends. False: not yet, its turn comes."""
+        ...
+
+
+class Connection(asyncio.Protocol):
     """One websocket. ``accept_response`` is the answer that accepts it: it goes out with the first thing that is said.
 
     ``early`` is what the peer has sent already; ``lost`` is called at its end.
     """
 
-    name = "websocket"
+    __slots__ = (
+        "__weakref__",
+        "_accept_response",
+        "_deadline",
+        "_frames",
+        "_next_read",
+        "_on_lost",
+        "_take",
+        "closing",
+        "owner",
+        "reading",
+        "transport",
+        "writing",
+    )
 
     def __init__(
         self,
@@ -59,382 +127,209 @@ class Connection(Transport, asyncio.Protocol):
         early: bytes = b"",
         lost: Callable[[Exception | None], None] | None = None,
     ) -> None:
-        self._transport = transport
+        self.transport = transport
+        self.owner: ConnectionOwner | None = None
+        self.reading = Reading.NEW
+        self.closing = Closing.OPEN
+        self.writing = Writing.OPEN
         self._frames = Frames(limit)
         self._accept_response = accept_response
         self._on_lost = lost
+        self._take: Callable[[Frame], bool] = _drop
+        self._next_read: asyncio.Handle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         if early:
             self._frames.push(early)
-        self._take: Callable[[Frame], bool] = _drop
-        self._socket: Socket | None = None
-        # asyncio's own transports forget to say that their buffer is full in `writelines`, in 3.12 before 3.12.9 and in
-        # 3.13 before 3.13.2 (CVE-2024-12254), and join what they are given in 3.11. uvloop's saves a system call.
-        self._at_once = not type(transport).__module__.startswith("asyncio.")
-        self._write_paused = False
-        """The transport's buffer is full."""
-        self._reading_paused = False
-        """The transport does not read."""
-        self._paused = False
-        """The socket has enough for now."""
-        self._discarding = False
-        """The peer has said goodbye, or broken the protocol: nothing it sends counts any more."""
-        self._reading_later = True
-        """What has come is read in a later turn of the loop: first somebody must be there to take it."""
-        self._next_read: asyncio.Handle | None = None
-        self._ending = False
-        """The socket has closed: what is left goes out, then the goodbye."""
-        self._closing = False
-        """A close frame was sent."""
-        self._lost = False
-        self._deadline: asyncio.TimerHandle | None = None
-        self._probe: Probe | None = None
-        self._holding: asyncio.Task[Any] | None = None
 
-    # What the server's protocol object passes on.
+    # In.
 
     def data_received(self, data: bytes) -> None:
-        if self._discarding:
+        reading = self.reading
+        if reading is _DISCARDING:
             return
         self._frames.push(data)
-        if not self._paused and not self._reading_later:
+        if reading is _READ_OPEN:
             self._read()
 
-    def _begin(self, take: Callable[[Frame], bool]) -> None:
-        """``take`` gets the frames from now on."""
+    def start(self, take: Callable[[Frame], bool]) -> None:
+        """``take`` gets the frames from now on; it returns False when it has enough."""
         self._take = take
-        if self._reading_later and not self._lost:
-            self._read_soon()
+        if self.reading in (Reading.NEW, Reading.HELD):
+            self._read_later()
 
-    def _read_soon(self) -> None:
-        self._reading_later = True
+    def _read_later(self) -> None:
         if self._next_read is None:
             self._next_read = asyncio.get_running_loop().call_soon(self._read)
 
     def _read(self) -> None:
-        """Hand the frames that are there to the socket, a slice of them at a time."""
-        self._reading_later = False
+        """Hand over the frames that are there, a slice of them at a time."""
         self._next_read = None
-        if self._discarding:
+        if self.reading is _DISCARDING:
             return
         frames, take = self._frames, self._take
         try:
             for _ in range(SLICE):
                 found = frames.next()
                 if found is None:
-                    if self._reading_paused:
-                        self._stop_reading(False)
+                    if self.reading is not _READ_OPEN:
+                        self._move_reading(_READ_OPEN)
                     return
                 opcode, payload = found
                 if opcode > BINARY:
-                    self._control(opcode, payload)
+                    if not self._control(opcode, payload):
+                        return
                 elif opcode == CONTINUATION:
                     continue
-                elif not self._closing and not take(payload):
-                    self._pause()
-                    return
-                if self._discarding:
+                elif not take(payload) and self._pause_for_owner():
                     return
                 take = self._take
         except WebSocketError as error:
-            self._break(error)
+            self._refuse(error)
             return
-        self._stop_reading(True)  # until what is here has been handled
-        self._read_soon()
+        self._move_reading(Reading.HELD)
+        self._read_later()
 
-    def _stop_reading(self, stopped: bool) -> None:
-        if stopped is not self._reading_paused and not self._lost:
-            self._reading_paused = stopped
-            if stopped:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
-
-    def _control(self, opcode: int, payload: Frame) -> None:
+    def _control(self, opcode: int, payload: Frame) -> bool:
+        """Answer a control frame. False: it was the last frame that counts."""
         assert isinstance(payload, bytes)
-        if opcode == PING and not self._write_paused:  # who does not read gets no more to read
-            self._transport.write(frame(PONG, payload))
+        if opcode == PING and self.writing is Writing.OPEN:  # who does not read gets no more to read
+            self.transport.write(frame(PONG, payload))
         elif opcode == CLOSE:
             self._answer_close(payload)
+            return False
+        return True
 
-    def _break(self, error: WebSocketError) -> None:
+    def _refuse(self, error: WebSocketError) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
-        socket = self._socket
         self._answer_close(error.code.to_bytes(2) + error.reason.encode()[:123])
-        if error.code == TOO_BIG and socket is not None:
-            socket.count_limit("max_payload")
-            socket.server.throttled_log.warning(
-                "payload", "%s: closed, a message %s (max_payload, --ws-max-size)", socket.sid_in(""), error.reason
-            )
+        if self.owner is not None:
+            self.owner.on_refused(error)
 
-    def _answer_close(self, goodbye: bytes) -> None:
+    def _answer_close(self, payload: bytes) -> None:
         """The end by the peer: what is due to it goes out first."""
-        self._discarding = True
-        self.flush()
-        self._send_close(goodbye)
-        self._transport.close()
-        self._ended(close_reason(int.from_bytes(goodbye[:2])))
+        self._move_reading(_DISCARDING)
+        if self.owner is not None:
+            self.owner.flush()
+        self.send_close(payload)
+        self.transport.close()
+        if self.owner is not None:
+            self.owner.on_closed(reason_of_close_code(int.from_bytes(payload[:2])))
 
-    def _ended(self, reason: str = "transport close") -> None:
-        """The peer has gone, and with it the socket, unless another transport carries that now."""
-        socket = self._socket
-        if socket is not None and socket.transport is self:
-            socket.close(reason)
-        if self._probe is not None:
-            self._probe.end()
-            self._probe = None
+    def pause(self) -> None:
+        """Read no further until `resume`: the peer's bytes wait in the network."""
+        self._move_reading(Reading.PAUSED)
 
-    def _pause(self) -> None:
-        """The socket has enough for now: the peer's bytes wait in the network."""
-        if not self._paused and self._socket is not None:
-            self._paused = True
-            self._stop_reading(True)
-            self._socket.add_readable_callback(self._resume)
+    def _pause_for_owner(self) -> bool:
+        """Pause, unless that has been done, or the end has begun."""
+        if self.reading is Reading.PAUSED:
+            return True
+        if self.owner is None or self.closing is not Closing.OPEN:
+            return False
+        self.pause()
+        self.owner.on_paused()
+        return True
 
-    def _resume(self) -> None:
-        if self._paused and not self._lost:
-            self._paused = False
+    def resume(self) -> None:
+        """Read on."""
+        if self.reading is Reading.PAUSED:
+            self._move_reading(Reading.HELD)
             self._read()
+
+    # Out.
+
+    def write(self, data: bytes = b"") -> None:
+        """Accept the websocket, if that is still to be done, and send ``data`` with it: one write for both."""
+        response, self._accept_response = self._accept_response, b""
+        if response or data:
+            self.transport.write(response + data)
+
+    def pause_writing(self) -> None:
+        if self.writing is Writing.OPEN:
+            self._move_writing(Writing.PAUSED)
+
+    def resume_writing(self) -> None:
+        if self.writing is Writing.PAUSED:
+            self._move_writing(Writing.OPEN)
+            if self.owner is not None:
+                self.owner.flush()
+            self._close_if_drained()
+
+    # The end.
+
+    def finish(self) -> None:
+        """Close as soon as what was written has room; the peer has `CLOSE_TIMEOUT` to take it."""
+        if self.closing is Closing.OPEN:
+            self._move_closing(Closing.DRAINING)
+            self._close_if_drained()
+
+    def _close_if_drained(self) -> None:
+        if self.closing is not Closing.DRAINING:
+            return
+        if self.writing is Writing.OPEN:
+            self.send_close(NORMAL)
+        else:
+            self._abort_later()
+
+    def send_close(self, payload: bytes = NORMAL) -> None:
+        """Send a close frame. The peer answers it and ends the connection; ended at once, it may lose what is sent."""
+        if self.closing in (Closing.CLOSE_SENT, Closing.LOST):
+            return
+        self._move_closing(Closing.CLOSE_SENT)
+        self._move_writing(Writing.CLOSED)
+        self.write(frame(CLOSE, payload))
+        self._abort_later()
+        self.start(_drop)  # the peer's own close is still to be read
+
+    def _abort_later(self) -> None:
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._lost = self._closing = self._discarding = True
+        self._move_closing(Closing.LOST)
+        self._move_reading(_DISCARDING)
+        if self.writing is not Writing.CLOSED:
+            self._move_writing(Writing.CLOSED)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._ended()
-        socket, self._socket = self._socket, None
-        if socket is not None and socket.transport is self:
-            socket.detach(self)
-            socket.outbox.clear()
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.on_closed(TRANSPORT_CLOSE)
+            owner.on_lost()
         on_lost, self._on_lost, self._take = self._on_lost, None, _drop
         if on_lost is not None:
             on_lost(exc)
 
     def on_call_done(self, error: BaseException | None) -> None:
-        """The ASGI call that led here has ended: well, once the socket has a life of its own."""
+        """The ASGI call that led here has ended: well, once the connection has an owner."""
         if error is not None:
             log.error("a websocket's call raised %r", error, exc_info=error)
-        if self._socket is None and self._probe is None and self._holding is None:
-            self._send_close(_NORMAL)
+        if self.owner is None:
+            self.send_close()
 
     def shutdown(self) -> None:
-        """Close, whoever is there."""
-        socket = self._socket
-        if socket is not None and socket.transport is self:
-            if socket.server.closing:
-                return  # its turn comes
-            socket.close("server shutting down")
-        self._send_close(_NORMAL)
+        """The server ends."""
+        if self.owner is None or self.owner.on_shutdown():
+            self.send_close()
 
-    # Out.
+    # The tables.
 
-    def flush(self) -> None:
-        socket = self._socket
-        if self._write_paused or self._closing or socket is None or socket.transport is not self:
+    def _move_reading(self, state: Reading) -> None:
+        former, self.reading = self.reading, moved(_READING, self.reading, state)
+        if self.closing is Closing.LOST or state is _DISCARDING:
             return
-        outbox = socket.outbox
-        while outbox.size and not self._write_paused:
-            self._write_out(outbox.take_some(WRITE_CHUNK))
+        if state is not _READ_OPEN:
+            self.transport.pause_reading()
+        elif former is not Reading.NEW:
+            self.transport.resume_reading()
 
-    def _write_out(self, packets: list[Encoded]) -> None:
-        """Everything with one call, where that is safe."""
-        if len(packets) == 1 and (framed := packets[0].wire_bytes or _framed(packets[0])) and len(framed) == 1:
-            self._transport.write(framed[0])  # as most turns have no more for one client
-            return
-        joined: list[bytes] = []
-        parts: list[bytes] = []
-        for encoded in packets:
-            framed = encoded.wire_bytes or _framed(encoded)
-            if len(framed) == 1:
-                joined.append(framed[0])
-                continue
-            # A large payload: not copied together with what is around it.
-            if joined:
-                parts.append(b"".join(joined))
-                joined.clear()
-            parts += framed
-        if parts and self._at_once:
-            self._transport.writelines((*parts, *joined))
-        elif parts:
-            for part in (*parts, *joined):
-                self._transport.write(part)
-        elif joined:
-            self._transport.write(joined[0] if len(joined) == 1 else b"".join(joined))
+    def _move_closing(self, state: Closing) -> None:
+        self.closing = moved(_CLOSING, self.closing, state)
 
-    def pause_writing(self) -> None:
-        self._write_paused = True
-
-    def resume_writing(self) -> None:
-        self._write_paused = False
-        if self._ending:
-            self.end()
-        else:
-            self.flush()
-
-    @property
-    def writable(self) -> bool:
-        return not self._write_paused
-
-    def end(self) -> None:
-        self._ending = True
-        self.flush()
-        if not self._write_paused:
-            self._send_close(_NORMAL)
-        elif self._deadline is None:
-            self._cut_later()
-
-    def _send_close(self, reason: bytes) -> None:
-        """Say goodbye. The peer answers that and ends the connection; ended at once, it may lose what is under way."""
-        if self._closing:
-            return
-        self._closing = True
-        self._accept(frame(CLOSE, reason))
-        if self._deadline is None:
-            self._cut_later()
-        self._begin(_drop)  # the peer's own goodbye is still to be read
-
-    def _cut_later(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(GOODBYE, self._transport.abort)
-
-    # Which socket it carries.
-
-    def open(self, socket: Socket) -> None:
-        """Answer the handshake, and carry ``socket`` from its beginning."""
-        handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
-        self._accept(frame(TEXT, handshake.encode()))
-        self.take_over(socket)
-
-    def _accept(self, data: bytes = b"") -> None:
-        """Accept the websocket, if that is still to be done, and send ``data`` with it: one write for both."""
-        accept_response, self._accept_response = self._accept_response, b""
-        if accept_response or data:
-            self._transport.write(accept_response + data)
-
-    def take_over(self, socket: Socket) -> None:
-        """Carry ``socket``, in place of what carried it until now."""
-        self._accept()
-        former = socket.transport
-        self._socket, self._probe = socket, None
-        self._begin(socket.receive)
-        socket.attach(self)
-        if isinstance(former, Poll):
-            former.release()
-        elif former is not None:
-            former.end()
-
-    def roam(self, socket: Socket) -> None:
-        """Carry a session that another request has opened (0.9), once what came by a POST is in."""
-        if self._lost:
-            return
-        self._accept()
-        if not socket.connected:
-            self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
-        elif socket.incoming_post is not None:
-            self.hold(socket.incoming_post.done, lambda: self.roam(socket))
-        else:
-            self.take_over(socket)
-
-    def dismiss(self, frames: tuple[Frame, ...]) -> None:
-        """Send ``frames`` and close."""
-        self.write(frames)
-        self._send_close(_NORMAL)
-
-    def upgrade(self, socket: Socket) -> None:
-        """Prove this websocket and take a polling session over (Engine.IO)."""
-        if not may_upgrade(socket):
-            self._send_close(_NORMAL)  # refused with a status, clients would take the session for lost
-            return
-        self._accept()
-        self._probe = Probe(self, socket)
-        self._begin(self._probe.take)
-        socket.upgrade = self._probe
-
-    def write(self, frames: tuple[Frame, ...]) -> None:
-        """Send frames past the outbox."""
-        self._accept()
-        for part in frames_of(frames):
-            self._transport.write(part)
-
-    def hold(self, event: asyncio.Event, then: Callable[[], None]) -> None:
-        """Read no further until ``event``; then go on after ``then()``."""
-        self._paused = True
-        self._stop_reading(True)
-        self._holding = asyncio.get_running_loop().create_task(event.wait())
-
-        def go_on(_: asyncio.Task[Any]) -> None:
-            self._holding = None
-            then()
-            if self._holding is None:
-                self._resume()
-
-        self._holding.add_done_callback(go_on)
-
-
-def _framed(encoded: Encoded) -> tuple[bytes, ...]:
-    """The bytes of a packet, made by the first who sends it."""
-    framed = encoded.wire_bytes = frames_of(encoded.frames)
-    return framed
+    def _move_writing(self, state: Writing) -> None:
+        self.writing = moved(_WRITING, self.writing, state)
 
 
 def _drop(payload: Frame) -> bool:
+    """Takes what nobody wants."""
     return True
-
-
-class Probe:
-    """A websocket that is about to take over from polling: probe, then upgrade."""
-
-    def __init__(self, connection: Connection, socket: Socket) -> None:
-        self.probed = False
-        self._connection = connection
-        self._socket = socket
-        self._decoder: Decoder = socket.protocol.decoder(socket.config)
-        clock = socket.server.clock
-        self._timer: Timer = clock.call_later(socket.config.upgrade_timeout, self.end)
-
-    def take(self, frame: Frame) -> bool:
-        """A frame before the upgrade."""
-        try:
-            packet = self._decoder.feed(frame)
-        except ProtocolError:
-            packet = None
-        if packet is not None and packet.type is PacketType.UPGRADE:
-            return self._upgrade()
-        if packet is None or packet.type is not PacketType.PING or packet.data != "probe" or self.probed:
-            self.end()
-        else:
-            self._answer()
-        return True
-
-    def _answer(self) -> None:
-        socket = self._socket
-        pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
-        self._connection.write(pong.frames)
-        self.probed = True
-        release_later(socket)
-
-    def _upgrade(self) -> bool:
-        """The client has chosen this websocket; what it sent by polling comes first."""
-        if self._socket.incoming_post is not None:
-            self._connection.hold(self._socket.incoming_post.done, self._take_over)
-            return False
-        self._take_over()
-        return True
-
-    def _take_over(self) -> None:
-        socket = self._socket
-        self._timer.cancel()
-        current = socket.upgrade is self
-        if current:
-            socket.upgrade = None
-        if not current:
-            return  # lost, or too late, while a body that came before was taken in
-        if socket.state is SocketState.OPEN:
-            self._connection.take_over(socket)
-        else:
-            self._connection.shutdown()
-
-    def end(self) -> None:
-        """No upgrade: polling goes on."""
-        self._timer.cancel()
-        if self._socket.upgrade is self:
-            self._socket.upgrade = None
-        self._connection.shutdown()

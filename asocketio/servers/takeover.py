@@ -1,4 +1,4 @@
-"""TakeoverHandshake: a websocket on the fast lane that asks for a session."""
+"""ServerFront: what a server offers us beside ASGI; and the handshake of a websocket that is taken over from it."""
 
 from __future__ import annotations
 
@@ -6,57 +6,71 @@ import typing
 
 from asocketio.asgi.types import Headers, Message, Scope, Send
 from asocketio.servers.connection import Connection
+from asocketio.servers.websocket import ServerWebSocket
+from asocketio.session.close_reasons import TRANSPORT_CLOSE
 from asocketio.session.socket import Socket
 from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["ServerTakeover", "TakeoverHandshake", "find_takeover"]
+__all__ = ["EXTENSION", "ServerFront", "TakeoverHandshake", "find_front", "take_over"]
+
+EXTENSION = "asocketio.front"
+"""Where a server puts its front into ``scope["extensions"]``."""
 
 
-class ServerTakeover(typing.Protocol):
-    """The server's side of the fast lane, found in ``scope["extensions"]``."""
+class ServerFront(typing.Protocol):
+    """SEAM. What a server offers for one request, beside the messages of ASGI.
 
-    def claim(self, headers: Headers, limit: int) -> Connection | None:
-        """Accept the websocket and take it over; None if it is too late for that."""
+    A server that has one puts it into the scope of a websocket, under `EXTENSION`. It answers nothing and reads nothing
+    further until the application has decided: by `take_over_websocket`, or by ASGI as always.
+    """
+
+    def take_over_websocket(self, headers: Headers, limit: int) -> Connection | None:
+        """Accept the websocket and give it away: its transport calls the `Connection` from now on.
+
+        ``headers`` go into the response, ``limit`` is the largest message in bytes. None: it is too late for that.
+        """
         ...
 
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         """Wait until the client has gone."""
 
 
-def find_takeover(scope: Scope) -> ServerTakeover | None:
-    """The fast lane, where the server has one."""
-    way: ServerTakeover | None = (scope.get("extensions") or {}).get("asocketio.takeover")
-    return way
+def find_front(scope: Scope) -> ServerFront | None:
+    """The server's front, where it has one."""
+    front: ServerFront | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return front
+
+
+def take_over(front: ServerFront, headers: Headers, limit: int) -> ServerWebSocket | None:
+    """The websocket that the server gives away; None where it is too late for that."""
+    connection = front.take_over_websocket(headers, limit)
+    return None if connection is None else ServerWebSocket(connection)
 
 
 class TakeoverHandshake(HandshakeTransport):
-    """Until it is answered it is an ASGI call like any other; then a `Connection` carries the socket."""
+    """A websocket that asks for a session. Until it is answered it is an ASGI call like any other."""
 
     name = "websocket"
 
-    def __init__(self, way: ServerTakeover, send: Send, headers: Headers) -> None:
-        self._way = way
+    def __init__(self, front: ServerFront, send: Send, headers: Headers) -> None:
+        self._front = front
         self._send = send
         self._headers = headers
         self.answered = False
 
     async def open(self, socket: Socket) -> None:
-        self.open_now(socket)
-
-    def open_now(self, socket: Socket) -> None:
-        """Answer the handshake; nothing in it waits."""
         self.answered = True
-        connection = self._way.claim(self._headers, socket.config.max_payload)
-        if connection is None:
-            socket.close("transport close")
+        websocket = take_over(self._front, self._headers, socket.config.max_payload)
+        if websocket is None:
+            socket.close(TRANSPORT_CLOSE)
         else:
-            connection.open(socket)
+            websocket.open(socket)
 
     async def carry(self, socket: Socket) -> None:
         """Nothing to wait for: the connection carries it."""
 
-    async def left(self) -> None:
-        await self._way.left()
+    async def wait_disconnected(self) -> None:
+        await self._front.wait_disconnected()
 
     async def reject(self, message: Message) -> None:
         self.answered = True

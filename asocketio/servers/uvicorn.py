@@ -1,15 +1,17 @@
 """A websocket protocol class for uvicorn: ``uvicorn --ws asocketio.servers.uvicorn:WebSocketProtocol``.
 
 Every websocket begins as an ordinary ASGI call. Where that call comes to a `SocketIOApp`, the app takes the connection
-itself (`WebSocketProtocol.claim`): frames then go from `data_received` to `Socket.receive`, and one write per turn of
-the event loop takes what is due. Where it comes to anything else, uvicorn's own class serves it.
+itself (`WebSocketProtocol.take_over_websocket`): frames then go from `Connection.data_received` to `Socket.receive`,
+and one write per turn of the event loop takes what is due. Where it comes to anything else, uvicorn's own class
+serves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from enum import Enum
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -17,14 +19,13 @@ from uvicorn.protocols.utils import get_client_addr, get_local_addr, get_path_wi
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from asocketio.asgi.types import Message, Scope
+from asocketio.asgi.types import Headers, Message, Scope
 from asocketio.runtime.log import log
+from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.handshake import Upgraded, read_request, switching
+from asocketio.servers.takeover import EXTENSION
 from asocketio.servers.write_coalescer import WriteCoalescer
-
-if TYPE_CHECKING:
-    from asocketio.asgi.types import Headers
 
 __all__ = ["HTTPProtocol", "WebSocketProtocol", "coalescing"]
 
@@ -34,8 +35,27 @@ EARLY = 65_536
 _CONNECT: Message = {"type": "websocket.connect"}
 
 
+class FrontState(Enum):
+    """Who has the connection."""
+
+    READING = "reading the request"
+    CALLED = "the application runs"
+    CONNECTED = "the application has heard of the connect"
+    TAKEN_OVER = "a SocketIOApp has it"
+    HANDED_BACK = "uvicorn's own class has it"
+
+
+_ALLOWED: dict[FrontState, frozenset[FrontState]] = {
+    FrontState.READING: frozenset({FrontState.CALLED, FrontState.HANDED_BACK}),
+    FrontState.CALLED: frozenset({FrontState.CONNECTED, FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
+    FrontState.CONNECTED: frozenset({FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
+    FrontState.TAKEN_OVER: frozenset(),
+    FrontState.HANDED_BACK: frozenset(),
+}
+
+
 class WebSocketProtocol(asyncio.Protocol):
-    """One connection. Whatever serves it in the end, uvicorn talks to this object."""
+    """One connection. Whatever serves it in the end, uvicorn talks to this object. It is a `ServerFront`."""
 
     def __init__(
         self,
@@ -52,16 +72,15 @@ class WebSocketProtocol(asyncio.Protocol):
         self.loop = _loop or asyncio.get_event_loop()
         self.transport: asyncio.Transport
         self.scope: Scope | None = None
-        self.served: Connection | None = None
-        """A `SocketIOApp` has taken the connection."""
-        self.adopted: WebSocketsSansIOProtocol | None = None
-        """uvicorn's own class has it."""
+        self.state = FrontState.READING
+        self.call_done: asyncio.Future[None] | None = None
+        """The end of the application's call, where that began here."""
+        self._server: Connection | WebSocketsSansIOProtocol | None = None
+        """Who serves it, once that is decided."""
         self._head = b""
         self._early = b""
-        self._left: asyncio.Future[None] | None = None
-        self._connected = False
+        self._disconnected: asyncio.Future[None] | None = None
         self._request: Upgraded | None = None
-        self._done: asyncio.Future[None] | None = None
 
     # What the server calls.
 
@@ -70,54 +89,60 @@ class WebSocketProtocol(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.served is not None:
-            self.served.data_received(data)
-        elif self.adopted is not None:
-            self.adopted.data_received(data)
-        elif self.scope is not None:
-            self._early += data  # a client that speaks before it is answered
-            if len(self._early) > EARLY:
-                self.transport.pause_reading()
-        else:
+        if self._server is not None:
+            self._server.data_received(data)
+        elif self.state is FrontState.READING:
             self._head = data
             self._request = read_request(data)
             if self._request is None:
-                self._adopt()
+                self._hand_back()
             else:
                 self._call(self._request)
+        else:
+            self._early += data  # a client that speaks before it is answered
+            if len(self._early) > EARLY:
+                self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.served is not None:
-            self.served.connection_lost(exc)
+        if self.state is FrontState.TAKEN_OVER:
+            self._decided().connection_lost(exc)
             return
-        self._gone(exc)
+        self._on_lost(exc)
         self._early = b""  # nobody is there to be answered
-        self._adopt().connection_lost(exc)
+        self._decided().connection_lost(exc)
 
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         """Wait until the client has gone."""
         if self.transport.is_closing():
             return
-        if self._left is None:
-            self._left = self.loop.create_future()
-        await asyncio.wait([self._left])
+        if self._disconnected is None:
+            self._disconnected = self.loop.create_future()
+        await asyncio.wait([self._disconnected])
 
     def eof_received(self) -> None:
         """The transport closes itself."""
 
     def pause_writing(self) -> None:
-        (self.served or self._adopt()).pause_writing()
+        self._decided().pause_writing()
 
     def resume_writing(self) -> None:
-        (self.served or self._adopt()).resume_writing()
+        self._decided().resume_writing()
 
     def shutdown(self) -> None:
         """The server ends."""
-        (self.served or self._adopt()).shutdown()
+        self._decided().shutdown()
+
+    def _decided(self) -> Connection | WebSocketsSansIOProtocol:
+        """Who serves it; uvicorn's own class, if nobody has taken it until now."""
+        return self._hand_back() if self._server is None else self._server
+
+    def _move(self, state: FrontState) -> None:
+        self.state = moved(_ALLOWED, self.state, state)
 
     # The ASGI call.
 
     def _call(self, request: Upgraded) -> None:
+        self._move(FrontState.CALLED)
         root = self.config.root_path
         self.scope = {
             "type": "websocket",
@@ -133,25 +158,23 @@ class WebSocketProtocol(asyncio.Protocol):
             "headers": request.headers,
             "subprotocols": request.subprotocols,
             "state": self.app_state.copy(),
-            "extensions": {"websocket.http.response": {}, "asocketio.takeover": self},
+            "extensions": {"websocket.http.response": {}, EXTENSION: self},
         }
-        self._done = self.loop.create_future()
-        task = self.loop.create_task(self._run(self.scope))
+        self.call_done = self.loop.create_future()
+        task = self.loop.create_task(self._run(self.scope, self.call_done))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
 
-    async def _run(self, scope: Scope) -> None:
+    async def _run(self, scope: Scope, done: asyncio.Future[None]) -> None:
         error: BaseException | None = None
         try:
             await self._app(scope, self.receive, self.send)
         except BaseException as raised:
             error = raised
-        done = self._done
-        assert done is not None
-        if self.served is not None:
-            self.served.on_call_done(error)
+        if isinstance(self._server, Connection):
+            self._server.on_call_done(error)
             return
-        self._adopt()
+        self._decided()
         if error is None:
             done.set_result(None)
         else:
@@ -159,85 +182,89 @@ class WebSocketProtocol(asyncio.Protocol):
 
     async def receive(self) -> Message:
         """ASGI."""
-        if not self._connected and self.adopted is None:
-            self._connected = True
+        if self.state is FrontState.CALLED:
+            self._move(FrontState.CONNECTED)
             return _CONNECT
-        if self.served is not None:
-            await self.left()
+        if self.state is FrontState.TAKEN_OVER:
+            await self.wait_disconnected()
             return {"type": "websocket.disconnect", "code": 1005}
-        return cast("Message", await self._adopt().receive())
+        theirs: Any = self._decided()
+        return cast("Message", await theirs.receive())
 
     async def send(self, message: Message) -> None:
         """ASGI."""
-        if self.served is None:
-            adopted: Any = self._adopt()
-            await adopted.send(message)
+        if self.state is not FrontState.TAKEN_OVER:
+            theirs: Any = self._decided()
+            await theirs.send(message)
 
-    def _adopt(self) -> WebSocketsSansIOProtocol:
+    def _hand_back(self) -> WebSocketsSansIOProtocol:
         """Let uvicorn's own class serve it from here."""
-        if self.adopted is None:
-            self.adopted = _Adopted(self)
-            self._connections.discard(self)
-            self.adopted.connection_made(self.transport)
-            if self._head:
-                self.adopted.data_received(self._head)
-            if self._connected and not self.adopted.queue.empty():
-                self.adopted.queue.get_nowait()  # the application has heard of the connect
-            self._head = b""
-            if self._early:
-                self._hand_over_early(self.adopted)
-        return self.adopted
+        told = self.state is FrontState.CONNECTED
+        self._move(FrontState.HANDED_BACK)
+        theirs = self._server = _UvicornWebSocket(self)
+        self._connections.discard(self)
+        theirs.connection_made(self.transport)
+        if self._head:
+            theirs.data_received(self._head)
+        if told and not theirs.queue.empty():
+            theirs.queue.get_nowait()  # the application has heard of the connect
+        self._head = b""
+        if self._early:
+            self._hand_over_early(theirs)
+        return theirs
 
-    def _hand_over_early(self, adopted: WebSocketsSansIOProtocol) -> None:
+    def _hand_over_early(self, theirs: WebSocketsSansIOProtocol) -> None:
         early, self._early = self._early, b""
         try:
-            adopted.data_received(early)
+            theirs.data_received(early)
         except AssertionError:  # uvicorn's class cannot take what breaks the protocol before it is answered
             log.debug("closed: broken frames before the handshake was answered")
             self.transport.abort()
         else:
             self.transport.resume_reading()
 
-    # The way of a SocketIOApp.
+    # What a SocketIOApp calls.
 
-    def claim(self, headers: Headers, limit: int) -> Connection | None:
-        """Accept the websocket and take it over; None if it is too late for that.
-
-        ``limit`` is the largest message in bytes; uvicorn's ``--ws-max-size`` counts too.
-        """
-        if self.adopted is not None or self._request is None or self.transport.is_closing():
+    def take_over_websocket(self, headers: Headers, limit: int) -> Connection | None:
+        """See `ServerFront`. uvicorn's ``--ws-max-size`` counts too."""
+        if self._server is not None or self._request is None or self.transport.is_closing():
             return None
-        logger = logging.getLogger("uvicorn.error")
-        if logger.isEnabledFor(logging.INFO) and self.scope is not None:
-            scope: Any = self.scope
-            logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(scope), get_path_with_query_string(scope))
+        self._move(FrontState.TAKEN_OVER)
+        self._log_accepted()
         accept_response = switching(self._request.key, [*self.server_state.default_headers, *headers])
         limit = min(limit, self.config.ws_max_size)
-        self.served = Connection(self.transport, limit, accept_response, self._early, self._gone)
+        connection = self._server = Connection(self.transport, limit, accept_response, self._early, self._on_lost)
         if self._early:
             self.transport.resume_reading()
         self._head, self._early, self._request, self.scope = b"", b"", None, None
         # Not now: uvicorn makes this object the protocol when it has handed the request over.
-        self.loop.call_soon(self._step_aside, self.served)
-        return self.served
+        self.loop.call_soon(self._step_aside, connection)
+        return connection
 
-    def _step_aside(self, served: Connection) -> None:
-        """The transport's calls go to ``served`` without a stop here."""
+    def _log_accepted(self) -> None:
+        """The line that uvicorn writes for a websocket."""
+        logger = logging.getLogger("uvicorn.error")
+        if logger.isEnabledFor(logging.INFO) and self.scope is not None:
+            scope: Any = self.scope
+            logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(scope), get_path_with_query_string(scope))
+
+    def _step_aside(self, connection: Connection) -> None:
+        """The transport's calls go to ``connection`` without a stop here."""
         if not self.transport.is_closing():
-            self.transport.set_protocol(served)
+            self.transport.set_protocol(connection)
 
-    def _gone(self, exc: Exception | None) -> None:
+    def _on_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        if self._left is not None and not self._left.done():
-            self._left.set_result(None)
+        if self._disconnected is not None and not self._disconnected.done():
+            self._disconnected.set_result(None)
 
 
-class _Adopted(WebSocketsSansIOProtocol):
+class _UvicornWebSocket(WebSocketsSansIOProtocol):
     """uvicorn's own class, for a call that is running already."""
 
-    def __init__(self, lane: WebSocketProtocol) -> None:
-        super().__init__(lane.config, lane.server_state, lane.app_state, lane.loop)
-        self._call = lane._done  # pyright: ignore[reportPrivateUsage]
+    def __init__(self, front: WebSocketProtocol) -> None:
+        super().__init__(front.config, front.server_state, front.app_state, front.loop)
+        self._call = front.call_done
         if self._call is not None:
             self.app: Any = self._rest
 

@@ -11,12 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import (
     Disconnected,
-    MalformedPacket,
-    MalformedPayload,
     PayloadTooLarge,
     ProtocolError,
     StrayPacket,
@@ -28,34 +25,23 @@ from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.runtime.log import shown
 from asocketio.session.acks import Acks, Answer
+from asocketio.session.carrier import Carrier, IncomingPost, PendingView, UpgradeAttempt
+from asocketio.session.close_reasons import final_reason, reason_of_error
 from asocketio.session.member import JOINED, LEFT, ClosedWaiter, DrainWaiter, Member
 from asocketio.session.outbox import PACKET_OVERHEAD, Outbox
 from asocketio.session.rate_limit import Rates
 from asocketio.session.read_gate import ReadGate
-from asocketio.transports.base import HandshakeTransport, PendingView, Transport
 
 if TYPE_CHECKING:
     from asocketio.namespace import BaseNamespace
     from asocketio.server import Server
-    from asocketio.servers.connection import Probe
     from asocketio.session.dispatcher import Dispatcher
     from asocketio.session.heartbeat import Heartbeat
-    from asocketio.transports.polling import IncomingBody
-    from asocketio.transports.websocket import Upgrade
 
 __all__ = ["CLOSED", "OPEN", "ErrorHandler", "Socket", "SocketState", "default_error_handler"]
 
 ErrorHandler = Callable[["Socket", str, str, str, int | None, bool], object]
 """``error_handler(socket, error_name, error_message, endpoint, msg_id, quiet)``."""
-
-_REASONS: dict[type[ProtocolError], str] = {
-    MalformedPacket: "parse error",
-    MalformedPayload: "parse error",
-    PayloadTooLarge: "transport error",
-}
-
-_LOST = frozenset({"transport close", "transport error"})
-"""The connection ended, whoever ended it."""
 
 
 class SocketState(Enum):
@@ -136,7 +122,7 @@ class Socket:
     dispatcher: Dispatcher
 
     def __init__(
-        self, server: Server, sessid: str, protocol: ServerProtocol, opening: HandshakeTransport, heartbeat: Heartbeat
+        self, server: Server, sessid: str, protocol: ServerProtocol, opening: Carrier, heartbeat: Heartbeat
     ) -> None:
         self.server = server
         self.config: Config = server.config
@@ -153,22 +139,22 @@ class Socket:
         """The fields of the handshake's URL that are the program's own."""
         self.text_only = False
         """The client cannot take binary polling bodies."""
-        self.opening: HandshakeTransport | None = opening
+        self.opening: Carrier | None = opening
         self.view: PendingView | None = None
         """The view's call, until it has decided."""
-        self.transport: Transport | None = None
+        self.transport: Carrier | None = None
         """What carries it now; None between two polls."""
         self.transport_name = opening.name
         self.on_closed: Callable[[Socket], None] | None = None
         """Whom to tell of the end, where nobody waits for it."""
-        self.upgrade: Upgrade | Probe | None = None
+        self.upgrade: UpgradeAttempt | None = None
         """A websocket that is about to take over from polling."""
-        self.incoming_post: IncomingBody | None = None
+        self.incoming_post: IncomingPost | None = None
         """A polling body on its way in."""
         self.state = SocketState.OPENING
         self.reason = ""
         """Why it closed, in Node's words."""
-        self.environ: Scope = {}
+        self.environ: MutableMapping[str, Any] = {}
         self.request: Any = None
         self.error_handler: ErrorHandler = default_error_handler
         self.members: dict[str, Member] = {}
@@ -333,7 +319,7 @@ class Socket:
         )
         if forgiven:
             return
-        self.close(_REASONS.get(type(error), "forced close"))
+        self.close(reason_of_error(error))
 
     def close_flooding(self) -> None:
         """More of its packets wait than ``max_backlog``: give it up."""
@@ -485,7 +471,7 @@ class Socket:
 
     # Transports and the end.
 
-    def attach(self, transport: Transport) -> None:
+    def attach(self, transport: Carrier) -> None:
         """``transport`` carries this socket from now on."""
         self.transport = transport
         self.transport_name = transport.name
@@ -494,7 +480,7 @@ class Socket:
             self.flush_scheduled = True
             self.server.flush_soon(self)
 
-    def detach(self, transport: Transport) -> None:
+    def detach(self, transport: Carrier) -> None:
         """``transport`` has stopped carrying."""
         if self.transport is transport:
             self.transport = None
@@ -526,8 +512,7 @@ class Socket:
         if self.state is CLOSED:
             return
         self.state = CLOSED
-        # Some servers close their connections by themselves when they end: which side was first, nobody can tell then.
-        self.reason = "server shutting down" if self.server.closing and reason in _LOST else reason
+        self.reason = final_reason(reason, self.server.closing)
         self.server.closed(self)
         if self._acks is not None:
             self._acks.fail(self.reason)

@@ -7,21 +7,20 @@ takes a frame in, ``socket.outbox`` holds what is to go out.
 
 from __future__ import annotations
 
-import typing
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from asocketio.asgi.types import Message
 from asocketio.errors import HandshakeError
+from asocketio.session.socket import Socket
 
-if TYPE_CHECKING:
-    from asocketio.session.socket import Socket
-
-__all__ = ["HandshakeTransport", "PendingView", "Transport"]
+__all__ = ["HandshakeTransport", "Transport"]
 
 
 class Transport(ABC):
     """One way to carry a socket for a while."""
+
+    __slots__ = ()
 
     name: ClassVar[str]
     """``"polling"`` or ``"websocket"``."""
@@ -59,7 +58,7 @@ class HandshakeTransport(Transport):
         raise NotImplementedError
 
     @abstractmethod
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         """Wait until the peer leaves before it was answered. Cancelling it loses nothing that the peer sends."""
 
     def flush(self) -> None:
@@ -72,19 +71,9 @@ class HandshakeTransport(Transport):
     def writable(self) -> bool:
         return False
 
-    def drop(self) -> None:
-        """The call is about to end, whether or not the socket was opened."""
+    def stop_listening(self) -> None:
+        """The call is about to end, whether or not the socket was opened: nothing waits for the peer any more."""
 
     @abstractmethod
     async def reject(self, message: Message) -> None:
         """Pass an ``http.response.*`` message on as the handshake's answer."""
-
-
-class PendingView(typing.Protocol):
-    """A view that has neither opened the socket nor refused it."""
-
-    def claim(self) -> None:
-        """The socket opens."""
-
-    def time_out(self) -> None:
-        """Too late."""

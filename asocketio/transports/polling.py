@@ -20,10 +20,11 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Timer
 from asocketio.runtime.eager_call import EagerCall
+from asocketio.session.close_reasons import FORCED_CLOSE, PARSE_ERROR, TRANSPORT_ERROR
 from asocketio.session.socket import Socket, SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
 
-__all__ = ["UPGRADE_RACE_DELAY", "Poll", "PollingHandshake", "Post", "may_upgrade", "release_later"]
+__all__ = ["UPGRADE_RACE_DELAY", "Poll", "PollingHandshake", "Post", "release_later"]
 
 RELEASE_AFTER = 0.1
 """Seconds that a poll waits for data while a websocket takes over, before a noop releases it."""
@@ -70,7 +71,7 @@ class PollingHandshake(HandshakeTransport):
     async def carry(self, socket: Socket) -> None:
         """Nothing: polls carry it from here."""
 
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -160,7 +161,7 @@ class Poll(Transport):
             if socket.protocol.allows_transport_switch:
                 self._gone = True
             else:
-                socket.close("transport error")
+                socket.close(TRANSPORT_ERROR)
 
     def _take(self, socket: Socket) -> list[Frame]:
         """As many packets as fit in ``max_payload``, at least one."""
@@ -187,11 +188,6 @@ class Poll(Transport):
     @property
     def writable(self) -> bool:
         return self._waiting is not None and not self._waiting.cancel_called
-
-
-def may_upgrade(socket: Socket) -> bool:
-    """Whether a websocket may take over from polling now; only one at a time tries."""
-    return socket.state is not SocketState.CLOSED and socket.upgrade is None and socket.transport_name == "polling"
 
 
 def release_later(socket: Socket) -> None:
@@ -247,7 +243,7 @@ class Post:
         socket.server.throttled_log.warning("payload", "%s: %s", socket.sid_in(""), error, fields=socket.fields())
         if self._body_format.jsonp_index is not None:  # a page cannot see the status of a form: the next poll tells it
             await _refuse(self._send, error.status, self._headers)
-            socket.close("transport error")
+            socket.close(TRANSPORT_ERROR)
             return
         headers = [_PLAIN[0], (b"connection", b"close"), (b"content-length", b"0"), *self._headers]
         await try_send(self._send, {"type": "http.response.start", "status": error.status, "headers": headers})
@@ -275,7 +271,7 @@ class Post:
     async def _take_in(self, socket: Socket, inlet: IncomingBody) -> None:
         reading = inlet.reading = EagerCall(read_body(self._scope, self._receive, socket.config.max_payload))
         if not reading.done and not await reading.finish(socket.server.clock, socket.config.send_timeout):
-            socket.close("transport error")  # too slow, if it is not the end of the socket that we heard
+            socket.close(TRANSPORT_ERROR)  # too slow, if it is not the end of the socket that we heard
             await _refuse(self._send, 400, self._headers)
             return
         inlet.reading = None
@@ -289,7 +285,7 @@ class Post:
             if not all_in:
                 with socket.server.clock.deadline(socket.config.send_timeout):
                     all_in = await _feed(socket, frames)
-            if socket.reason in ("parse error", "forced close", "transport error"):
+            if socket.reason in (PARSE_ERROR, FORCED_CLOSE, TRANSPORT_ERROR):
                 await _refuse(self._send, 400, self._headers)
                 return
             await self._accept(socket, inlet)
@@ -362,7 +358,7 @@ def _broke_in(socket: Socket, method: str) -> None:
     socket.server.throttled_log.warning(
         method, "%s: closed, a second %s while one is served", socket.sid_in(""), method
     )
-    socket.close("transport error")
+    socket.close(TRANSPORT_ERROR)
 
 
 def _spell(socket: Socket, packet: Packet) -> list[Frame]:

@@ -16,30 +16,22 @@ import anyio
 from asocketio.asgi.responses import respond, try_send
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send
 from asocketio.errors import ProtocolError
-from asocketio.protocol.base import Frame
+from asocketio.protocol.base import Decoder, Frame
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.log import log
+from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE, reason_of_close_code
 from asocketio.session.socket import Socket, SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
-from asocketio.transports.polling import SLICE, Poll, may_upgrade, release_later
+from asocketio.transports.polling import SLICE, release_later
+from asocketio.transports.upgrade import Answer, SwitchStep, Upgrade, UpgradeState, may_upgrade, switch_step
 
-__all__ = ["RoamingWebSocket", "Upgrade", "WebSocket", "WebSocketHandshake", "close_reason", "deny"]
+__all__ = ["RoamingWebSocket", "UpgradingWebSocket", "WebSocket", "WebSocketHandshake", "deny"]
 
 
 SHUTDOWN_CLOSE_TIMEOUT = 1.0
 """Seconds for the goodbye of a server that shuts down: granian's ``send`` may never return then."""
 
-_REASONS = {1009: "transport error", 1012: "server shutting down"}
-
 _CLOSE = {"type": "websocket.close", "code": 1000}
-
-
-def close_reason(code: int) -> str:
-    """Why a socket ends whose websocket has closed with ``code``; which side said it, not every server tells.
-
-    1009: a message was too large. 1012: the server ends and closes all websockets by itself (RFC 6455, 7.4.1).
-    """
-    return _REASONS.get(code, "transport close")
 
 
 class WebSocket(Transport):
@@ -83,6 +75,19 @@ class WebSocket(Transport):
     async def _frame(self) -> Frame | None:
         """The next frame, or None when the peer has gone."""
         return self._frame_of(await self._receive())
+
+    async def _switch(self, socket: Socket) -> bool:
+        """Carry ``socket`` in place of what carried it until now; False when one of the two is gone."""
+        while (step := switch_step(socket)) is SwitchStep.WAIT:
+            assert socket.incoming_post is not None
+            await socket.incoming_post.done.wait()
+        if step is SwitchStep.CLOSE or self._gone:
+            return False
+        former = socket.transport
+        socket.attach(self)
+        if former is not None:
+            former.end()
+        return True
 
     def _frame_of(self, message: Message) -> Frame | None:
         if message["type"] != "websocket.receive":
@@ -133,7 +138,7 @@ class WebSocket(Transport):
     def _close_socket(self) -> None:
         """The peer has gone, and with it the socket, unless another transport carries that now."""
         if self._socket.transport is self:
-            self._socket.close(close_reason(self._close_code))
+            self._socket.close(reason_of_close_code(self._close_code))
 
     def end(self) -> None:
         # Not now: the reading task may be the one that steps the handler that closes the socket, and
@@ -149,7 +154,7 @@ class WebSocket(Transport):
         """Send what is left and close, within ``close_grace``; at once where the server itself is going."""
         grace = (
             min(socket.config.close_grace, SHUTDOWN_CLOSE_TIMEOUT)
-            if socket.reason == "server shutting down"
+            if socket.reason == SHUTTING_DOWN
             else socket.config.close_grace
         )
         with socket.server.clock.deadline(grace, shield=True):
@@ -191,12 +196,12 @@ class WebSocketHandshake(WebSocket, HandshakeTransport):
         await self._tell({"type": "websocket.send", "text": handshake})
         socket.attach(self)
         if self._gone:
-            socket.close("transport close")
+            socket.close(TRANSPORT_CLOSE)
 
     async def carry(self, socket: Socket) -> None:
         await self._run(socket)
 
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         # The pending ``receive`` is kept for `_frame`: granian loses a frame when it is cancelled.
         if self._peeked is None:
             self._peeked = asyncio.ensure_future(self._message())
@@ -213,7 +218,7 @@ class WebSocketHandshake(WebSocket, HandshakeTransport):
         peeked, self._peeked = self._peeked, None
         return self._frame_of(await peeked)
 
-    def drop(self) -> None:
+    def stop_listening(self) -> None:
         if self._peeked is not None:
             self._peeked.cancel()
 
@@ -233,16 +238,10 @@ class RoamingWebSocket(WebSocket):
         """Take over from what carries the socket now, and read until the end."""
         self._socket = socket
         await self._tell({"type": "websocket.accept"})
-        while socket.incoming_post is not None:
-            await socket.incoming_post.done.wait()  # what came by polling comes first
-        if socket.state is not SocketState.OPEN:
-            await self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
-        elif not self._gone:
-            former = socket.transport
-            socket.attach(self)
-            if former is not None:
-                former.end()
+        if await self._switch(socket):
             await self._run(socket)
+        elif not self._gone:
+            await self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
 
     async def dismiss(self, frames: Sequence[Frame]) -> None:
         """Send ``frames`` and close: there is no such session, or no more."""
@@ -254,15 +253,21 @@ class RoamingWebSocket(WebSocket):
             log.debug("a websocket was lost while it was dismissed: %r", error)
 
 
-class Upgrade(WebSocket):
-    """A websocket that takes a polling session over: probe, then upgrade.
+class UpgradingWebSocket(WebSocket):
+    """A websocket that takes a polling session over, by the rules of `Upgrade`.
 
     Until the client's upgrade packet everything goes by polling; on any fault the websocket
     closes and polling goes on.
     """
 
-    probed = False
-    """The client knows that the websocket works: waiting polls are released, so that it can stop polling."""
+    def __init__(self, receive: Receive, send: Send) -> None:
+        super().__init__(receive, send)
+        self._upgrade = Upgrade()
+
+    @property
+    def probed(self) -> bool:
+        """See `Upgrade.probed`."""
+        return self._upgrade.probed
 
     async def carry(self, socket: Socket) -> None:
         """Prove this websocket, take over, and read until the end."""
@@ -274,45 +279,40 @@ class Upgrade(WebSocket):
             return
         socket.upgrade = self
         try:
-            proven = await self._prove(socket)
+            await self._prove(socket)
         finally:
             socket.upgrade = None
-        if proven and socket.state is SocketState.OPEN and not self._gone:
-            self._take_over(socket)
+            if not self._upgrade.over:  # too late, or cancelled
+                self._upgrade.fail()
+        if self._upgrade.state is UpgradeState.DONE:
             await self._run(socket)
         else:
             await self._tell(_CLOSE)
 
-    async def _prove(self, socket: Socket) -> bool:
-        """Whether the client asked for the upgrade, in time and by the rules."""
+    async def _prove(self, socket: Socket) -> None:
+        """Follow the client until the websocket has taken over, or failed; at most ``upgrade_timeout``."""
         decoder = socket.protocol.decoder(socket.config)
         with socket.server.clock.deadline(socket.config.upgrade_timeout) as self._reading:
-            while True:
-                frame = await self._frame()
-                try:
-                    packet = None if frame is None else decoder.feed(frame)
-                except ProtocolError:
-                    return False
-                if packet is not None and packet.type is PacketType.UPGRADE:
-                    if socket.incoming_post is not None:
-                        await socket.incoming_post.done.wait()  # what came by polling comes first
-                    return True
-                if packet is None or packet.type is not PacketType.PING or packet.data != "probe" or self.probed:
-                    return False
-                await self._answer_probe(socket)
-        return False
+            answer = Answer.PONG
+            while answer is Answer.PONG:
+                answer = self._upgrade.feed(_packet(decoder, await self._frame()))
+                if answer is Answer.PONG:
+                    await self._answer_probe(socket)
+            if answer is Answer.SWITCH and await self._switch(socket):
+                self._upgrade.finish()
 
     async def _answer_probe(self, socket: Socket) -> None:
         pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
         await self._tell({"type": "websocket.send", "text": pong.frames[0]})
-        self.probed = True
         release_later(socket)
 
-    def _take_over(self, socket: Socket) -> None:
-        poll = socket.transport
-        socket.attach(self)
-        if isinstance(poll, Poll):
-            poll.release()
+
+def _packet(decoder: Decoder, frame: Frame | None) -> Packet | None:
+    """The packet that a frame holds, if it can be read."""
+    try:
+        return None if frame is None else decoder.feed(frame)
+    except ProtocolError:
+        return None
 
 
 async def deny(scope: Scope, send: Send, status: int, body: bytes, headers: Headers) -> None:

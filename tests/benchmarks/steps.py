@@ -41,7 +41,7 @@ class Transport:
 class Way:
     """A server's side of the lane, without a server."""
 
-    def claim(self, headers: Any, limit: int) -> Connection:
+    def take_over_websocket(self, headers: Any, limit: int) -> Connection:
         self.connection = Connection(cast("asyncio.Transport", Transport()), limit)
         return self.connection
 
@@ -62,7 +62,7 @@ async def socket() -> tuple[SocketIOApp, Connection]:
     scope = {"type": "websocket", "path": "/socket.io/", "query_string": b"", "headers": []}
     assert app.namespaces is not None
     made = app.server.create(ServerEngineIO4(), opening)
-    manage_by_itself(http_scope(scope, made), app.namespaces, opening)
+    await manage_by_itself(http_scope(scope, made), app.namespaces)
     await asyncio.sleep(0)
     way.connection.data_received(masked("40"))
     return app, way.connection

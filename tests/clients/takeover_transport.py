@@ -78,7 +78,7 @@ class TakeoverTransport(ClientTransport):
         if self.client.client_protocol.opens_by_http:
             await self.handshake()
         scope = self.client.scope("websocket")
-        scope["extensions"]["asocketio.takeover"] = self
+        scope["extensions"]["asocketio.front"] = self
         self._reader = Protocol(Side.CLIENT)
         self._call = self.call(Call(self._app, scope, [{"type": "websocket.connect"}]))
         either: list[asyncio.Future[Any]] = [self._first, self._call.response]
@@ -99,7 +99,7 @@ class TakeoverTransport(ClientTransport):
 
     # What the server's side of the lane offers.
 
-    def claim(self, headers: Any, limit: int) -> Connection | None:
+    def take_over_websocket(self, headers: Any, limit: int) -> Connection | None:
         if self._wire is not None:
             return None
         self._wire = Wire(self)
@@ -108,7 +108,7 @@ class TakeoverTransport(ClientTransport):
             self._first.set_result(None)
         return self._wire.connection
 
-    async def left(self) -> None:
+    async def wait_disconnected(self) -> None:
         message: Message = {}
         while message.get("type") != "websocket.disconnect":
             message = await self._call.inbox.get()

@@ -41,14 +41,10 @@ FLOORS: list[list[str]] = [
 UPWARD: dict[str, set[str]] = {
     "adapters.base": {"session.member"},
     "adapters.memory": {"session.member"},
-    "asgi.view": {"transports.base"},
     "session.dispatcher": {"namespace"},
     "session.member": {"namespace"},
     "session.metering": {"server"},
-    "session.socket": {
-        *("asgi.types", "namespace", "server", "servers.connection"),
-        *("transports.base", "transports.polling", "transports.websocket"),
-    },
+    "session.socket": {"namespace", "server"},
 }
 """Imports that still point up."""
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import asocketio.server as registry
-import asocketio.servers.connection as lane
 from asocketio import (
     BaseNamespace,
     BroadcastMixin,
@@ -26,6 +25,7 @@ from asocketio import (
 )
 from asocketio.asgi.types import Receive, Scope, Send
 from asocketio.errors import SocketIOError
+from asocketio.servers import connection
 
 __all__ = ["LIFE", "MAX_PAYLOAD", "SETTINGS", "app"]
 
@@ -52,7 +52,7 @@ LIFE = 4.0
 """Seconds after which the server has ended whatever is silent: more than any two of the times above together."""
 
 # As for the settings: what is left behind must be gone soon.
-lane.GOODBYE = 1.0
+connection.CLOSE_TIMEOUT = 1.0
 registry.GONE_SESSION_TTL = 1.0
 
 

@@ -63,7 +63,15 @@ EXPECTED = (
 # Of types that should not outlive their clients.
 KINDS = (
     *("Socket", "Member", "Chaos", "Dispatcher", "HandlerCall", "Outbox", "Acks", "Poll", "Post", "IncomingBody"),
-    *("Connection", "Probe", "WebSocketProtocol", "TakeoverHandshake", "PollingHandshake", "RoamingWebSocket"),
+    *(
+        "Connection",
+        "ServerWebSocket",
+        "Upgrading",
+        "WebSocketProtocol",
+        "TakeoverHandshake",
+        "PollingHandshake",
+        "RoamingWebSocket",
+    ),
     *("Upgrade", "WebSocketHandshake", "_Adopted", "WebSocketsSansIOProtocol"),
     "PooledTask",  # uvicorn's HTTP objects live on with their keep-alive timers
 )

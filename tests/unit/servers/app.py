@@ -6,12 +6,12 @@ import asyncio
 import os
 from typing import Any
 
-import asocketio.servers.connection as lane
 from asocketio import BaseNamespace, SocketIOApp
+from asocketio.servers import connection
 
 __all__ = ["app"]
 
-lane.GOODBYE = float(os.environ.get("GOODBYE", "5"))
+connection.CLOSE_TIMEOUT = float(os.environ.get("GOODBYE", "5"))
 
 
 class Main(BaseNamespace):

@@ -259,7 +259,7 @@ async def test_a_broadcast_is_framed_once(app: SocketIOApp, monkeypatch: pytest.
         framings += 1
         return frames_of(messages)
 
-    monkeypatch.setattr("asocketio.servers.connection.frames_of", counted)
+    monkeypatch.setattr("asocketio.servers.websocket.frames_of", counted)
     await app.of("/").emit("all", LARGE)
     await app.of("/").emit("small")
     await settle()
@@ -393,7 +393,7 @@ async def test_a_peer_that_does_not_read_is_given_up(caplog: pytest.LogCaptureFi
 
 @pytest.fixture
 def short_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asocketio.servers.connection.GOODBYE", 0.02)
+    monkeypatch.setattr("asocketio.servers.connection.CLOSE_TIMEOUT", 0.02)
 
 
 @pytest.mark.usefixtures("short_goodbye")
@@ -656,7 +656,7 @@ async def test_a_hundred_clients_leave_nothing_behind(app: SocketIOApp) -> None:
     tasks = len(asyncio.all_tasks())
     peers = [first, *[await opened(app) for _ in range(99)]]
     assert len(asyncio.all_tasks()) == tasks, "a socket has a task"
-    remembered = [weakref.ref(thing) for peer in peers for thing in (peer.lane, peer.lane.served)]
+    remembered = [weakref.ref(thing) for peer in peers for thing in (peer.lane, peer.transport.protocol)]
     for number, peer in enumerate(peers):
         if number % 2:
             peer.comes(spell(CLOSE))

@@ -159,7 +159,7 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
     await settle()
     (scope,) = scopes or [None]
     if scope is not None:
-        scope["extensions"].pop("asocketio.takeover", None)
+        scope["extensions"].pop("asocketio.front", None)
     return scope
 
 
