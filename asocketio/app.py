@@ -28,6 +28,7 @@ from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import MAX_SLICE_SECONDS, Server
+from asocketio.servers.shutdown import call_at_shutdown
 from asocketio.servers.takeover import TakeoverHandshake, find_front, take_over
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.socket import Socket
@@ -142,7 +143,7 @@ class SocketIOApp:
 
     def begin_close(self) -> None:
         """Do `close` in a task of this app. Whoever calls `close` later waits for the same end."""
-        if self._closer is None:
+        if self._closer is None or self._closer.get_loop() is not asyncio.get_running_loop():
             self._closer = asyncio.get_running_loop().create_task(self.close())
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -255,6 +256,7 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
+            call_at_shutdown(receive, self.begin_close)
             await Poll(request.body_format, receive, send, headers).carry(socket)
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
@@ -296,6 +298,7 @@ class SocketIOApp:
             await manage_by_itself(http_scope(scope, socket), self.namespaces)
             return
         assert self.app is not None
+        call_at_shutdown(receive, self.begin_close)
         try:
             await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
         finally:

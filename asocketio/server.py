@@ -97,6 +97,7 @@ class Server:
         if self.loop is loop and (clock is None or clock is self.clock):
             return
         if self.loop is not loop:
+            self.closing = self.closing and self.loop is None  # what closed was in the loop before
             self.sockets = {}
             self.adapter.clear()
             self._dirty = []

@@ -72,7 +72,7 @@ KINDS = (
         "PollingHandshake",
         "RoamingWebSocket",
     ),
-    *("Upgrade", "WebSocketHandshake", "_Adopted", "WebSocketsSansIOProtocol"),
+    *("Upgrade", "UpgradingWebSocket", "WebSocketHandshake", "_UvicornWebSocket", "WebSocketsSansIOProtocol"),
     "PooledTask",  # uvicorn's HTTP objects live on with their keep-alive timers
 )
 
