@@ -114,13 +114,13 @@ WAYS: dict[str, Way] = {
 }
 
 
-LANE = {f"{generation}-lane": generation for generation in GENERATIONS}
+TAKEN_OVER = {f"{generation}-taken-over": generation for generation in GENERATIONS}
 
 
-@pytest.fixture(params=[*WAYS, *LANE])
+@pytest.fixture(params=[*WAYS, *TAKEN_OVER])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
-    """Each behaviour is tested in every generation over every transport, websockets also on the fast lane."""
-    if request.param in LANE:
+    """Each behaviour is tested in every generation over every transport, websockets also by a server's front."""
+    if request.param in TAKEN_OVER:
         monkeypatch.setitem(CLIENT_TRANSPORTS, "websocket", TakeoverTransport)
-        return {"generation": LANE[request.param], "transport": "websocket"}
+        return {"generation": TAKEN_OVER[request.param], "transport": "websocket"}
     return WAYS[request.param]

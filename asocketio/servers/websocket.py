@@ -117,10 +117,10 @@ class ServerWebSocket(Transport):
     # Out.
 
     def flush(self) -> None:
-        connection, socket = self.connection, self._socket
-        if connection.writing is not _OPEN or socket is None or socket.transport is not self:
+        socket = self._socket
+        if socket is None or socket.transport is not self:
             return
-        outbox = socket.outbox
+        connection, outbox = self.connection, socket.outbox
         while outbox.size and connection.writing is _OPEN:
             self._write_out(outbox.take_some(WRITE_CHUNK))
 
