@@ -64,7 +64,7 @@ class Upgrade:
         """The answer to a packet. None stands for a frame that cannot be read, and for the end of the websocket.
 
         Raises:
-            IllegalTransition: it is over, or the client has chosen already.
+            IllegalTransition: it is over, or the client has asked for the upgrade already.
         """
         if packet is not None and packet.type is PacketType.UPGRADE:
             self._move(UpgradeState.CHOSEN)
