@@ -64,6 +64,13 @@ def fast(session: nox.Session) -> None:
 
 
 @nox.session
+def seams(session: nox.Session) -> None:
+    """What users rely on, once more with the second implementation of each seam."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "--seams", "tests/behaviour", "tests/compat", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, types and layers."""
     session.install("-e", ".[test]")

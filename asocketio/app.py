@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Unpack
 
+from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
@@ -52,8 +53,8 @@ class SocketIOApp:
     """Serves Socket.IO; gives everything else to ``app``.
 
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
-    once, as an HTTP GET, and a view in it awaits `socketio_manage`. ``settings`` are the fields
-    of `Config`.
+    once, as an HTTP GET, and a view in it awaits `socketio_manage`. ``adapter`` keeps the rooms; without it
+    they are those of this process. ``settings`` are the fields of `Config`.
 
     Raises:
         UsageError: an argument is wrong; the message says what was expected.
@@ -65,6 +66,7 @@ class SocketIOApp:
         *,
         namespaces: Mapping[str, type[BaseNamespace]] | None = None,
         path: str = "socket.io",
+        adapter: Adapter | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         cls: Any = app
@@ -87,7 +89,7 @@ class SocketIOApp:
                 "or the app whose view awaits socketio_manage"
             )
         self.namespaces = None if namespaces is None else check_namespaces(namespaces)
-        self.server = Server(self.config, MemoryAdapter())
+        self.server = Server(self.config, _check_adapter(adapter))
         served = [str(generation) for generation in self.config.generations]
         self._protocols: dict[str, ServerProtocol] = {
             name: make() for name, make in GENERATIONS.items() if name in served
@@ -140,6 +142,7 @@ class SocketIOApp:
             await self.server.wait_idle()
         if scope.cancelled_caught:
             log.error("%d sockets did not end within four times close_grace", self.server.active_sessions)
+        await self.server.stop_adapter()
 
     def begin_close(self) -> None:
         """Do `close` in a task of this app. Whoever calls `close` later waits for the same end."""
@@ -149,6 +152,8 @@ class SocketIOApp:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on; sockets end before the application shuts down."""
         self.server.closing, self._closer = False, None
+        self.server.bind(_test_clock(scope))
+        self.server.start_adapter()
         self._compare_limits(receive)
         tune()
         self._introduce(scope.get("app"))
@@ -376,6 +381,19 @@ def of(app: Any, namespace: str) -> BroadcastOperator:
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
     return found.of(namespace)
+
+
+def _check_adapter(adapter: Adapter | None) -> Adapter:
+    if adapter is None:
+        return MemoryAdapter()
+    if isinstance(adapter, str):
+        raise UsageError(
+            f"adapter={adapter!r}: there is no adapter for this URL yet; give an Adapter instance, or none for the "
+            "rooms of one process"
+        )
+    if not isinstance(adapter, Adapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"adapter={adapter!r}: expected an instance of a subclass of asocketio.Adapter")
+    return adapter
 
 
 def _test_clock(scope: Scope) -> Clock | None:

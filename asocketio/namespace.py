@@ -237,7 +237,7 @@ class BaseNamespace:
         if callback is not None:
             return self._send(packet, callback)
         member = self._member
-        member.post(member.socket.protocol.encode(packet))
+        member.post(member.protocol.encode(packet))
         return member.drained()
 
     def send(self, message: Any, json: bool = False, callback: Callable[..., Any] | None = None) -> Awaitable[None]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asocketio.adapters.ack_collector import AckCollector
-from asocketio.adapters.base import EncodedPerProtocol, Target
-from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
+from asocketio.adapters.base import Target
+from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.server import Server
@@ -77,11 +77,11 @@ class BroadcastOperator:
             raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
         packet = Packet(EVENT, self.endpoint, event, list(args))
         if self._is_nobody:
-            self.server.custom_json.check(packet)
+            self.server.check(packet)
             return COMPLETED
         loop = self.server.loop
         if loop is not None and threading.get_ident() != self.server.thread:
-            self.server.custom_json.check(packet)
+            self.server.check(packet)
             loop.call_soon_threadsafe(self._broadcast, packet)
             return COMPLETED
         return self._broadcast(packet)
@@ -128,57 +128,26 @@ class BroadcastOperator:
         return member.namespace.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
-        """One packet with one number asks all; each socket waits for its own answer to it."""
+        """One packet with one number asks all; the adapter collects their acks."""
         acks = AckCollector(self.server.next_ack())
         packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=acks.number, ack="data")
-        timer = None
+        if self._is_nobody:
+            self.server.check(packet)
+            return []
         try:
-            self._ask_members(packet, acks)
+            self.server.adapter.ask(packet, self.target, acks, volatile=self.is_volatile)
             acks.all_asked()
             timer = self.server.clock.call_later(seconds, acks.end)
-            await acks.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
-            missing = acks.close()
-        if missing:
-            raise AckTimeout(f"{missing} clients did not answer {event!r} within {seconds} s", acks.answers)
-        return acks.answers
-
-    def _ask_members(self, packet: Packet, acks: AckCollector) -> None:
-        members = () if self._is_nobody else self.server.adapter.members(self.target)
-        if not members:
-            self.server.custom_json.check(packet)
-        spellings = EncodedPerProtocol(packet, self.server.throttled_log)
-        for member in members:
-            spellings.get(member.socket.protocol)
-        spellings.check()  # before anybody is asked
-        for member in members:
-            encoded = spellings.get(member.socket.protocol)
-            if encoded is None or member.gone or (self.is_volatile and not member.socket.writable):
-                continue
             try:
-                _expect(member, acks)
-            except Overflow:
-                continue
-            member.post(encoded)
-
-
-def _expect(member: Member, acks: AckCollector) -> None:
-    """Wait for the member's ack.
-
-    Raises:
-        Overflow: the client owes too many already.
-    """
-
-    def answered(args: list[Any] | None, error: BaseException | None) -> None:
-        if args is None:
-            acks.give_up(member)
-        else:
-            acks.answer(member, unpack(args))
-
-    member.socket.expect_number(acks.number, member.endpoint, answered)
-    acks.expect(member, lambda: member.socket.forget(acks.number))
+                await acks.wait()
+            finally:
+                timer.cancel()
+        finally:
+            missing = acks.close()
+        answers = [unpack(answer) for answer in acks.answers]
+        if missing:
+            raise AckTimeout(f"{missing} clients did not answer {event!r} within {seconds} s", answers)
+        return answers
 
 
 def names(rooms: tuple[str, ...]) -> frozenset[str]:

@@ -14,9 +14,10 @@ from time import monotonic
 from asocketio.adapters.base import Adapter
 from asocketio.asgi.admission import Admission
 from asocketio.config import Config
-from asocketio.errors import UnknownSession
+from asocketio.errors import UnknownSession, UsageError
 from asocketio.metrics import Gauges, Metrics
 from asocketio.protocol.custom_json import SharedProtocols
+from asocketio.protocol.packet import Packet
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
@@ -67,7 +68,10 @@ class Server:
         self.config = config
         self.adapter = adapter
         self.custom_json = SharedProtocols()
-        adapter.check = self.custom_json.check
+        if hasattr(adapter, "host"):
+            raise UsageError(f"{adapter!r} belongs to another SocketIOApp: give each one its own")
+        adapter.host = self
+        self._adapter_runs = False
         self.clock = Clock()
         self.throttled_log = ThrottledLog()
         self.sockets: dict[str, Socket] = {}
@@ -99,15 +103,28 @@ class Server:
         if self.loop is not loop:
             self.closing = self.closing and self.loop is None  # what closed was in the loop before
             self.sockets = {}
-            self.adapter.clear()
+            self._adapter_runs = False
             self._dirty = []
             self._finishing.clear()
             self.admission = Admission(self.config, self.metrics)
             self.stepper = EagerRunner(loop)
         self.loop = loop
+        self.start_adapter()
         self.thread = threading.get_ident()
         self.clock = clock or Clock(loop)
         self._set_lines()
+
+    def start_adapter(self) -> None:
+        """Start the adapter, if it does not run in this event loop yet."""
+        if not self._adapter_runs:
+            self._adapter_runs = True
+            self.adapter.start()
+
+    async def stop_adapter(self) -> None:
+        """Stop the adapter, if it runs."""
+        if self._adapter_runs:
+            self._adapter_runs = False
+            await self.adapter.stop()
 
     def _set_lines(self) -> None:
         config = self.config
@@ -233,6 +250,10 @@ class Server:
             await asyncio.wait([self._idle])  # shared: one waiter's cancellation is not the others'
 
     # What sockets share.
+
+    def check(self, packet: Packet) -> None:
+        """Raise `UsageError` for a packet that nobody receives and that could not be sent to anybody."""
+        self.custom_json.check(packet)
 
     def next_ack(self) -> int:
         """A number no other ack of this server has."""

@@ -17,8 +17,22 @@ if str(ROOT) not in sys.path:
 
 from asocketio.testing.transports import CLIENT_TRANSPORTS  # noqa: E402
 from tests.clients.takeover_transport import TakeoverTransport  # noqa: E402
+from tests.support.adapters import CountingAdapter  # noqa: E402
 from tests.support.servers import Server  # noqa: E402  (needs the line above)
 from tests.support.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seams", action="store_true", help="let every app use the second implementation of each seam, from the tests"
+    )
+
+
+@pytest.fixture(autouse=True)
+def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--seams`` whatever is tested runs on what the tests plug in."""
+    if request.config.getoption("--seams"):
+        monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
 
 
 class StartServer(Protocol):

@@ -20,8 +20,8 @@ class AckCollector:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.answers: list[Any] = []
-        """One for each client that has answered, in the order in which the acks came."""
+        self.answers: list[list[Any]] = []
+        """The arguments of each ack, in the order in which the acks came."""
         self._forget: dict[Hashable, Callable[[], None]] = {}
         self._still_asking = True
         self._done: asyncio.Future[None] | None = None
@@ -35,10 +35,10 @@ class AckCollector:
         """Wait for ``client`` too. ``forget`` is called if its answer is awaited no longer."""
         self._forget[client] = forget
 
-    def answer(self, client: Hashable, value: Any) -> None:
+    def answer(self, client: Hashable, args: list[Any]) -> None:
         """``client`` has answered."""
         if client in self._forget:
-            self.answers.append(value)
+            self.answers.append(args)
             self.give_up(client)
 
     def give_up(self, client: Hashable) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from asocketio.adapters.base import Post
 from asocketio.errors import Disconnected
 from asocketio.protocol.base import Encoded
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import is_sid
 from asocketio.runtime.log import log
+from asocketio.session.acks import Answer
 from asocketio.session.outbox import PACKET_OVERHEAD
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Member:
         "jobs",
         "leaving",
         "namespace",
+        "post",
+        "protocol",
         "reason",
         "rooms",
         "sid",
@@ -66,6 +70,12 @@ class Member:
 
     def __init__(self, socket: Socket, endpoint: str, sid: str) -> None:
         self.socket = socket
+        self.protocol = socket.protocol
+        self.post: Post = self._hold_back
+        """Queues a packet for the client; while it is connecting, holds it back; when it has left, drops it.
+
+        An attribute, not a method: a broadcast calls `Socket.post` of each recipient with nothing in between.
+        """
         self.endpoint = endpoint
         self.sid = sid
         self.state = CONNECTING
@@ -102,22 +112,31 @@ class Member:
         other = self.socket.server.sockets.get(room.rpartition("#")[2])
         return is_sid(room) or (other is not None and other is not self.socket)
 
-    def post(self, encoded: Encoded) -> None:
-        """Queue a packet for the client; while it is connecting, hold it back."""
-        if self.state is JOINED:
-            self.socket.post(encoded)
-        elif self.state is CONNECTING:
-            self._held.append(encoded)
-            self._held_size += encoded.size + PACKET_OVERHEAD
-            if self._held_size > self.socket.config.max_outbox:
-                limit = self.socket.config.max_outbox
-                self.socket.close_slow_consumer(
-                    f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
-                )
+    @property
+    def writable(self) -> bool:
+        """Nothing waits for the client that its transport could not take."""
+        return self.socket.writable
+
+    def expect_ack(self, number: int, answered: Answer) -> None:
+        """Call ``answered`` with the client's ack of event ``number``, see `Acks.expect`."""
+        self.socket.expect_number(number, self.endpoint, answered)
+
+    def forget_ack(self, number: int) -> None:
+        """The ack of event ``number`` is awaited no longer."""
+        self.socket.forget(number)
+
+    def _hold_back(self, encoded: Encoded) -> None:
+        self._held.append(encoded)
+        self._held_size += encoded.size + PACKET_OVERHEAD
+        if self._held_size > self.socket.config.max_outbox:
+            limit = self.socket.config.max_outbox
+            self.socket.close_slow_consumer(
+                f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
+            )
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and post it."""
-        self.post(self.socket.protocol.encode(packet))
+        self.post(self.protocol.encode(packet))
 
     def accept(self) -> None:
         """The client is in: tell it, then send what was held back."""
@@ -128,8 +147,9 @@ class Member:
         held, self._held = self._held, []
         for encoded in held:
             self.socket.post(encoded)
+        self.post = self.socket.post
         if self.leaving:
-            self.state = LEFT
+            self._set_left()
 
     def disconnect(self, reason: str, *, silent: bool) -> bool:
         """Tell the client that it is out; after that nothing more goes to it from here. False if it is out already."""
@@ -141,7 +161,7 @@ class Member:
             self.send(Packet(PacketType.DISCONNECT, self.endpoint))
         self.socket.fail_acks(self.endpoint, reason)
         if self.state is JOINED:
-            self.state = LEFT
+            self._set_left()
         return True
 
     @property
@@ -151,9 +171,13 @@ class Member:
 
     def leave(self, reason: str) -> None:
         """The client is out, or was refused: nothing more goes to it from here."""
-        self.state = LEFT
+        self._set_left()
         self.reason = self.reason or reason
         self._held = []
+
+    def _set_left(self) -> None:
+        self.state = LEFT
+        self.post = _drop
 
     async def stop_jobs(self) -> None:
         """Cancel its jobs and wait for their ends, within ``close_grace``."""
@@ -181,6 +205,10 @@ class Member:
         if self.state is LEFT:
             return ClosedWaiter(self.reason)
         return self.socket.drained()
+
+
+def _drop(encoded: Encoded) -> None:
+    """Where packets go for a client that has left."""
 
 
 def _nowhere(packet: Packet) -> None:

@@ -42,7 +42,8 @@ class AppContext:
             await self._stop()
 
     async def _start(self, app: ASGIApp) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
+        extensions = {"asocketio.clock": self.clock}
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state, "extensions": extensions}
         self._task = asyncio.get_running_loop().create_task(
             _as_coroutine(app(scope, self._inbox.get, self._outbox.put))
         )

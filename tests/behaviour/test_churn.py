@@ -146,7 +146,7 @@ async def test_in_random_lives_each_end_is_told_once(seed: int, way: Way) -> Non
             await life
     await settle()
     assert app.server.active_sessions == 0
-    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
-    assert app.server.adapter._rooms == {}  # type: ignore[attr-defined]
+    assert app.server.adapter.local.namespaces == {}
+    assert app.server.adapter.local.rooms == {}
     for log in Life.lived:
         assert log in ([], ["asked"], ["asked", "in", "gone"])

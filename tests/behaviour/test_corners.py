@@ -506,7 +506,7 @@ async def test_rooms_are_still_there_in_recv_disconnect() -> None:
         await bob.call("join")
         await ada.disconnect()
         assert await bob.receive() == ("bye", "client namespace disconnect")
-    assert app.server.adapter._rooms == {}  # type: ignore[attr-defined]
+    assert app.server.adapter.local.rooms == {}
 
 
 async def test_disconnect_in_a_handler_returns_once_it_is_queued(way: Way) -> None:
@@ -812,8 +812,8 @@ async def test_nothing_is_left_after_the_end(way: Way) -> None:
         await settle()
         registry = app.server
         assert (registry.active_sessions, registry.sockets if ending != "close" else {}) == (0, {})
-        assert registry.adapter._namespaces == {}  # type: ignore[attr-defined]
-        assert registry.adapter._rooms == {}  # type: ignore[attr-defined]
+        assert registry.adapter.local.namespaces == {}
+        assert registry.adapter.local.rooms == {}
         assert asyncio.all_tasks() - before == set()
 
 

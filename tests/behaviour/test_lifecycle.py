@@ -22,7 +22,6 @@ from asocketio import (
     PacketType,
     RoomsMixin,
     SocketIOApp,
-    Target,
     UsageError,
 )
 from asocketio.testing import ClientRefused, TestClient, settle
@@ -113,7 +112,7 @@ async def test_a_cancelled_error_out_of_recv_disconnect_leaves_the_other_namespa
         await client.connect()
         await client.connect("/b")
     assert Recorder.last.reasons == ["transport close"]
-    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert app.server.adapter.local.namespaces == {}
 
 
 async def test_a_view_cancelled_during_the_clean_up_still_cleans_up(way: Way) -> None:
@@ -649,7 +648,7 @@ async def test_a_recv_connect_that_outlives_its_cancellation_is_not_let_in(caplo
         released.set()
         await leaving
     assert Stubborn.last.reasons == []
-    assert app.server.adapter._namespaces == {}  # type: ignore[attr-defined]
+    assert app.server.adapter.local.namespaces == {}
     assert "does not end when cancelled" in caplog.text
 
 
@@ -940,8 +939,9 @@ async def test_nobody_stays_in_a_room_whose_connection_ends_during_its_goodbye()
         job_end.set()
         await settle()
         assert Slow.last.reasons == ["client namespace disconnect"]
-        assert not app.server.adapter.members(Target("")), "somebody is still there"
-        assert not app.server.adapter.members(Target("", frozenset({"all"})))
+        assert (app.server.adapter.local.namespaces, app.server.adapter.local.rooms) == ({}, {}), (
+            "somebody is still there"
+        )
         assert app.server.active_sessions == 0
 
 

@@ -55,7 +55,7 @@ async def test_an_operator_of_no_rooms_at_all_reaches_nobody_and_asks_no_adapter
     async with clients(2) as (app, namespaces, [me, _]):
         nobody = operator(app, me)
         with monkeypatch.context() as patch:
-            for verb in ("broadcast", "members"):
+            for verb in ("broadcast", "ask"):
                 patch.setattr(app.server.adapter, verb, None)  # not called: nothing would be published either
             await nobody.emit("x")
             assert await nobody.call("x") == []

@@ -39,8 +39,6 @@ FLOORS: list[list[str]] = [
 """
 
 UPWARD: dict[str, set[str]] = {
-    "adapters.base": {"session.member"},
-    "adapters.memory": {"session.member"},
     "session.dispatcher": {"namespace"},
     "session.member": {"namespace"},
     "session.metering": {"server"},

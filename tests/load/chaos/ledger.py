@@ -164,14 +164,13 @@ class Ledger:
 
     def stats(self, app: SocketIOApp, deep: bool) -> dict[str, Any]:
         """All figures; ``deep`` counts objects too, before and after the collector has run."""
-        registry, adapter = app.server, app.server.adapter
-        rooms: Any = adapter
+        registry, rooms = app.server, app.server.adapter.local
         gauges = {
             "sockets": len(registry.sockets),
             "lives": registry.active_sessions,
             "deadlines": _deadlines(app),
-            "namespaces": len(rooms._namespaces),
-            "rooms": len(rooms._rooms),
+            "namespaces": len(rooms.namespaces),
+            "rooms": len(rooms.rooms),
             "seats": len(self.inside),
             "tasks": len(asyncio.all_tasks()),
             "fds": len(os.listdir("/proc/self/fd")),
@@ -189,7 +188,7 @@ class Ledger:
             gc.collect()
             found["objects after gc"] = _objects()
             found["names of tasks"] = sorted(repr(task.get_coro())[:160] for task in asyncio.all_tasks())
-            members = {member for room in rooms._rooms.values() for member in room}
+            members = {member for room in rooms.rooms.values() for member in room}
             seats = [*self.inside.values(), *(getattr(member.namespace, "seat", None) for member in members)]
             found["left"] = [f"{seat.who} {sorted(seat.marks)} {seat.state} {seat.handling}" for seat in seats if seat]
         return found

@@ -104,13 +104,13 @@ class Closed(BaseNamespace):
 
 def _stats() -> Stats:
     gc.collect()
-    adapter: Any = app.server.adapter
+    local = app.server.adapter.local
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "sockets": len(app.server.sockets),
         "lives": app.server.active_sessions,
-        "members": sum(map(len, adapter._namespaces.values())),
-        "rooms": len(adapter._rooms),
+        "members": sum(map(len, local.namespaces.values())),
+        "rooms": len(local.rooms),
         "tasks": len(asyncio.all_tasks()),
         "fds": len(os.listdir("/proc/self/fd")),
         "rss": pages * os.sysconf("SC_PAGE_SIZE"),

@@ -35,21 +35,21 @@ async def test_answers_are_in_the_order_in_which_they_come() -> None:
     over = []
     for client in ("b", "c", "a"):
         over.append(await acks.is_over())
-        acks.answer(client, client.upper())
+        acks.answer(client, [client])
     assert (over, await acks.is_over(), acks.answers, acks.close(), acks.forgotten) == (
-        [False] * 3, True, ["B", "C", "A"], 0, [],
+        [False] * 3, True, [["b"], ["c"], ["a"]], 0, [],
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("act", ["answer", "give_up"])
 async def test_who_is_done_while_others_are_being_asked_does_not_end_the_wait(act: str) -> None:
     acks = Asked("a")
-    acks.answer("a", 1) if act == "answer" else acks.give_up("a")
+    acks.answer("a", [1]) if act == "answer" else acks.give_up("a")
     acks.ask("b")
     acks.all_asked()
     assert (await acks.is_over(), acks.missing) == (False, 1)
-    acks.answer("b", 2)
-    assert (await acks.is_over(), acks.answers) == (True, [1, 2] if act == "answer" else [2])
+    acks.answer("b", [2])
+    assert (await acks.is_over(), acks.answers) == (True, [[1], [2]] if act == "answer" else [[2]])
 
 
 async def test_nobody_is_waited_for_where_nobody_was_asked() -> None:
@@ -61,21 +61,21 @@ async def test_nobody_is_waited_for_where_nobody_was_asked() -> None:
 async def test_who_has_answered_or_gone_counts_no_more() -> None:
     acks = Asked("a", "b")
     acks.all_asked()
-    for act in (lambda: acks.answer("a", 1), lambda: acks.answer("a", 2), lambda: acks.give_up("a")):
+    for act in (lambda: acks.answer("a", [1]), lambda: acks.answer("a", [2]), lambda: acks.give_up("a")):
         act()
-        assert (await acks.is_over(), acks.answers) == (False, [1])
+        assert (await acks.is_over(), acks.answers) == (False, [[1]])
     acks.give_up("b")
-    acks.answer("b", 3)
-    assert (await acks.is_over(), acks.answers) == (True, [1])
+    acks.answer("b", [3])
+    assert (await acks.is_over(), acks.answers) == (True, [[1]])
 
 
 async def test_who_is_missing_at_the_end_is_forgotten() -> None:
     acks = Asked("a", "b", "c")
     acks.all_asked()
-    acks.answer("b", 1)
+    acks.answer("b", [1])
     waiting = asyncio.ensure_future(acks.wait())
     await asyncio.sleep(0)
     acks.end()
     await waiting
-    assert (acks.close(), acks.forgotten, acks.answers, acks.missing) == (2, ["a", "c"], [1], 0)
+    assert (acks.close(), acks.forgotten, acks.answers, acks.missing) == (2, ["a", "c"], [[1]], 0)
     acks.end()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
-from asocketio.adapters.base import Target
+from asocketio.adapters.base import Post, Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Encoded, Protocol
@@ -18,8 +18,6 @@ from asocketio.protocol.json_codec import CustomJson
 from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.log import ThrottledLog
-from asocketio.session.member import Member, MemberState
-from asocketio.session.socket import Socket
 
 
 class Counting(EngineIO4):
@@ -35,43 +33,58 @@ class Counting(EngineIO4):
 
 
 class Client:
-    """What an adapter needs of a socket."""
+    """What an adapter needs of a client. Its sid is any text."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, endpoint: str, sid: str, protocol: Protocol) -> None:
+        self.endpoint = endpoint
+        self.sid = sid
         self.protocol = protocol
+        self.rooms: set[str] | None = None
         self.writable = True
+        self.gone = False
         self.posted: list[Encoded] = []
-        self.server = SimpleNamespace(throttled_log=ThrottledLog(), sockets={})
+        self.post: Post = self.posted.append
 
-    def post(self, encoded: Encoded) -> None:
-        self.posted.append(encoded)
+    def names_another(self, room: str) -> bool:
+        return False
+
+    def expect_ack(self, number: int, answered: Any) -> None:
+        raise NotImplementedError
+
+    def forget_ack(self, number: int) -> None:
+        raise NotImplementedError
 
 
 class World:
-    """An adapter and its members, each called by its sid."""
+    """An adapter and its clients, each called by its sid. It is the adapter's host."""
 
     def __init__(self) -> None:
         self.adapter = MemoryAdapter()
+        self.adapter.host = self
+        self.throttled_log = ThrottledLog()
+        self.protocols = SharedProtocols()
         self.protocol = Counting()
         self.clients: dict[str, Client] = {}
-        self.members: dict[str, Member] = {}
 
-    def add(self, sid: str, *rooms: str, endpoint: str = "/chat", protocol: Protocol | None = None) -> Member:
-        client = Client(protocol or self.protocol)
-        member = Member(cast(Socket, client), endpoint, sid)
-        member.state = MemberState.JOINED
-        self.clients[sid], self.members[sid] = client, member
-        self.adapter.add(member)
+    def check(self, packet: Packet) -> None:
+        self.protocols.check(packet)
+
+    def add(self, sid: str, *rooms: str, endpoint: str = "/chat", protocol: Protocol | None = None) -> Client:
+        client = self.clients[sid] = Client(endpoint, sid, protocol or self.protocol)
+        self.adapter.add(client)
         for room in rooms:
-            self.adapter.join(member, room)
-        return member
+            self.adapter.join(client, room)
+        return client
+
+    def find(self, rooms: Iterable[str] | None, excluded: Iterable[str] = (), endpoint: str = "/chat") -> list[str]:
+        found = self.adapter.local.find(endpoint, None if rooms is None else frozenset(rooms), frozenset(excluded))
+        return [client.sid for client in found]
 
     def meant(self, *rooms: str, excluded: tuple[str, ...] = (), endpoint: str = "/chat") -> list[str]:
-        target = Target(endpoint, frozenset(rooms), frozenset(excluded))
-        return sorted(member.sid for member in self.adapter.members(target))
+        return sorted(self.find(rooms, excluded, endpoint))
 
     def everybody(self, *excluded: str, endpoint: str = "/chat") -> list[str]:
-        return [member.sid for member in self.adapter.members(Target(endpoint, None, frozenset(excluded)))]
+        return self.find(None, excluded, endpoint)
 
     @property
     def received(self) -> dict[str, list[Any]]:
@@ -136,7 +149,7 @@ def test_a_sid_is_a_room_of_one(world: World) -> None:
     world.add("b", "red")
     world.add("c", "c")
     with pytest.raises(UsageError, match="another client's sid"):
-        world.adapter.join(world.members["c"], "a")
+        world.adapter.join(world.clients["c"], "a")
     assert {
         "b": world.meant("b"),
         "a": world.meant("a"),
@@ -168,9 +181,8 @@ def test_everybody_is_told_in_the_order_of_coming_and_a_room_in_that_of_joining(
     for sid in ("c", "a", "b"):
         world.add(sid)
     for sid in ("b", "c", "a"):
-        world.adapter.join(world.members[sid], "red")
-    in_room = [member.sid for member in world.adapter.members(Target("/chat", frozenset({"red"})))]
-    assert (world.everybody(), in_room) == (["c", "a", "b"], ["b", "c", "a"])
+        world.adapter.join(world.clients[sid], "red")
+    assert (world.everybody(), world.find(["red"])) == (["c", "a", "b"], ["b", "c", "a"])
 
 
 def test_joining_twice_is_joining_once(world: World) -> None:
@@ -199,33 +211,34 @@ def test_a_member_that_is_removed_is_nowhere(world: World) -> None:
 
 
 def test_removing_a_member_that_was_never_added_is_no_error(world: World) -> None:
-    stranger = Member(cast(Socket, Client(world.protocol)), "/other", "x")
-    world.adapter.remove(stranger)
+    world.adapter.remove(Client("/other", "x", world.protocol))
     assert world.everybody(endpoint="/other") == []
 
 
 def test_nothing_is_left_when_all_have_gone(world: World) -> None:
     for number in range(10):
         world.add(str(number), "all", f"own {number}", endpoint=f"/{number % 3}")
-    for member in world.members.values():
+    for member in world.clients.values():
         world.adapter.remove(member)
-    assert vars(world.adapter) == vars(MemoryAdapter())
+    assert (world.adapter.local.namespaces, world.adapter.local.rooms) == ({}, {})
 
 
-def test_what_is_cleared_is_empty(world: World) -> None:
+def test_what_starts_anew_is_empty(world: World) -> None:
     world.add("a", "red")
-    world.adapter.clear()
-    assert vars(world.adapter) == vars(MemoryAdapter())
+    world.adapter.start()
+    assert (world.adapter.local.namespaces, world.adapter.local.rooms) == ({}, {})
 
 
 def test_members_are_a_copy_that_outlasts_changes(world: World) -> None:
     world.add("a", "red")
     world.add("b", "red")
-    targets = [Target("/chat"), Target("/chat", frozenset({"red"})), Target("/chat", frozenset({"red", "a"}))]
-    found = [world.adapter.members(target) for target in targets]
-    for member in world.members.values():
+    found = [
+        world.adapter.local.find("/chat", None if rooms is None else frozenset(rooms), frozenset())
+        for rooms in (None, {"red"}, {"red", "a"})
+    ]
+    for member in world.clients.values():
         world.adapter.remove(member)
-    assert [sorted(member.sid for member in members) for members in found] == [["a", "b"]] * 3
+    assert [sorted(client.sid for client in clients) for clients in found] == [["a", "b"]] * 3
 
 
 # ---- broadcasts ------------------------------------------------------------------------------------------------
@@ -289,9 +302,8 @@ def test_a_packet_without_a_wire_form_is_noticed_though_nobody_is_there(world: W
 
 async def test_what_only_the_programs_own_json_can_write_may_be_sent_to_a_room_that_has_emptied(world: World) -> None:
     packet = Packet(PacketType.EVENT, "/chat", name="n", args=[{1}])
-    protocols = SharedProtocols()
-    world.adapter.check = protocols.check
-    member = world.add("a", protocol=protocols.get(EngineIO4(), None, lambda value: json.dumps(value, default=list)))
+    own = world.protocols.get(EngineIO4(), None, lambda value: json.dumps(value, default=list))
+    member = world.add("a", protocol=own)
     await world.adapter.broadcast(packet, Target("/chat"))
     assert world.received == {"a": [('42/chat,["n", [1]]',)]}
     world.adapter.remove(member)
@@ -313,19 +325,3 @@ def test_a_packet_without_a_wire_form_reaches_nobody(world: World) -> None:
     with pytest.raises(UsageError):
         world.adapter.broadcast(Packet(PacketType.EVENT, "/chat", name="n", args=[object()]), Target("/chat"))
     assert world.received == {"a": [], "b": []}
-
-
-def test_a_member_that_is_connecting_gets_its_broadcasts_held_back(world: World) -> None:
-    member = world.add("a")
-    member.state = MemberState.CONNECTING
-    cast(Any, world.clients["a"]).config = type("Settings", (), {"max_outbox": 1000})
-    world.adapter.broadcast(NEWS, Target("/chat"))
-    assert world.received == {"a": []}
-    member.accept()
-    assert world.received == {"a": [('40/chat,{"sid":"a"}',), FRAMES]}
-
-
-def test_a_member_that_has_left_gets_no_broadcast(world: World) -> None:
-    world.add("a").state = MemberState.LEFT
-    world.adapter.broadcast(NEWS, Target("/chat"))
-    assert world.received == {"a": []}

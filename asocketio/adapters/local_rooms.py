@@ -1,0 +1,114 @@
+"""LocalRooms: the clients of one process by namespace and by room."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+from asocketio.errors import UsageError
+
+__all__ = ["LocalRooms"]
+
+
+class Occupant(typing.Protocol):
+    """What a table of rooms must know of a client."""
+
+    endpoint: str
+    """The namespace."""
+    sid: str
+    """The name of its private room."""
+    rooms: set[str] | None
+    """The rooms that it is in, without its private one."""
+
+    def __hash__(self) -> int: ...
+
+    def names_another(self, room: str) -> bool:
+        """Whether ``room`` is the sid of another client."""
+        ...
+
+
+T = TypeVar("T", bound=Occupant)
+
+
+class LocalRooms(Generic[T]):
+    """Tables of clients. An empty room is no room, and a namespace that nobody is in is not kept."""
+
+    __slots__ = ("namespaces", "rooms")
+
+    def __init__(self) -> None:
+        self.namespaces: dict[str, dict[str, T]] = {}
+        """Clients by namespace and sid."""
+        self.rooms: dict[tuple[str, str], dict[T, None]] = {}
+        """Clients by namespace and room, in the order of joining."""
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self.namespaces.clear()
+        self.rooms.clear()
+
+    def add(self, client: T) -> None:
+        """The client has entered its namespace."""
+        self.namespaces.setdefault(client.endpoint, {})[client.sid] = client
+
+    def remove(self, client: T) -> None:
+        """The client has left its namespace, and all its rooms."""
+        for room in list(client.rooms or ()):
+            self.leave(client, room)
+        namespace = self.namespaces.get(client.endpoint, {})
+        namespace.pop(client.sid, None)
+        if not namespace:
+            self.namespaces.pop(client.endpoint, None)
+
+    def join(self, client: T, room: str) -> None:
+        """Put the client into ``room``.
+
+        Raises:
+            UsageError: ``room`` is another client's private room.
+        """
+        if room == client.sid:
+            return
+        if client.names_another(room) or room in self.namespaces.get(client.endpoint, ()):
+            raise UsageError(
+                "this room's name is another client's sid, or has the form of one: private rooms are for their client"
+            )
+        if client.rooms is None:
+            client.rooms = set()
+        client.rooms.add(room)
+        self.rooms.setdefault((client.endpoint, room), {})[client] = None
+
+    def leave(self, client: T, room: str) -> None:
+        """Take the client out of ``room``; not an error where it was not in it."""
+        if not client.rooms or room not in client.rooms:
+            return
+        client.rooms.discard(room)
+        key = client.endpoint, room
+        clients = self.rooms[key]
+        del clients[client]
+        if not clients:
+            del self.rooms[key]
+
+    def find(self, endpoint: str, rooms: frozenset[str] | None, excluded: frozenset[str]) -> Collection[T]:
+        """The clients in any of ``rooms`` (None: in the namespace), without those in any of ``excluded``, each once.
+
+        It is a copy, which outlasts changes.
+        """
+        if rooms is None:
+            found: Collection[T] = self.namespaces.get(endpoint, {}).values()
+        else:
+            found = self._in_any(endpoint, rooms)
+        if not excluded:
+            return list(found)
+        without = self._in_any(endpoint, excluded)
+        return [client for client in found if client not in without]
+
+    def _in_any(self, endpoint: str, rooms: frozenset[str]) -> Collection[T]:
+        if len(rooms) == 1:
+            [room] = rooms
+            return self._in(endpoint, room)
+        return {client: None for room in rooms for client in self._in(endpoint, room)}
+
+    def _in(self, endpoint: str, room: str) -> Collection[T]:
+        namespace = self.namespaces.get(endpoint)
+        alone = None if namespace is None else namespace.get(room)  # a sid is a room of one
+        return (alone,) if alone is not None else self.rooms.get((endpoint, room), ())
