@@ -20,7 +20,7 @@ from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.manage import check_namespaces, manage_by_itself, namespace_name
+from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.server_protocol import ServerProtocol
@@ -32,6 +32,7 @@ from asocketio.server import MAX_SLICE_SECONDS, Server
 from asocketio.servers.shutdown import call_at_shutdown
 from asocketio.servers.takeover import TakeoverHandshake, find_front, take_over
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
+from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
@@ -64,7 +65,7 @@ class SocketIOApp:
         self,
         app: ASGIApp | None = None,
         *,
-        namespaces: Mapping[str, type[BaseNamespace]] | None = None,
+        namespaces: Mapping[str, type[BaseNamespace]] | Namespaces | None = None,
         path: str = "socket.io",
         adapter: Adapter | None = None,
         **settings: Unpack[Settings],
@@ -88,7 +89,7 @@ class SocketIOApp:
                 "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
                 "or the app whose view awaits socketio_manage"
             )
-        self.namespaces = None if namespaces is None else check_namespaces(namespaces)
+        self.namespaces = None if namespaces is None else namespaces_of(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
         served = [str(generation) for generation in self.config.generations]
         self._protocols: dict[str, ServerProtocol] = {
@@ -116,8 +117,9 @@ class SocketIOApp:
     def of(self, namespace: str) -> BroadcastOperator:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
         endpoint = namespace_name(namespace)
-        if self.namespaces is not None and endpoint not in self.namespaces:
-            raise UsageError(f"there is no namespace {namespace!r}; declared are {[n or '/' for n in self.namespaces]}")
+        if self.namespaces is not None and self.namespaces.resolve(endpoint) is None:
+            declared = [name or "/" for name in self.namespaces.names]
+            raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
         return BroadcastOperator(self.server, endpoint)
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
 from typing import Any
 
@@ -13,10 +13,12 @@ from asocketio.namespace import BaseNamespace
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.close_reasons import FORCED_SERVER_CLOSE
 from asocketio.session.dispatcher import Dispatcher
+from asocketio.session.member import NO_PARAMS
+from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import ErrorHandler, Socket, SocketState
 from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["check_namespaces", "manage_by_itself", "namespace_name", "socketio_manage"]
+__all__ = ["NamespaceTable", "manage_by_itself", "namespace_name", "namespaces_of", "socketio_manage"]
 
 _NO_SOCKET = (
     "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
@@ -27,7 +29,7 @@ _NO_SOCKET = (
 
 async def socketio_manage(
     scope: Scope,
-    namespaces: Mapping[str, type[BaseNamespace]],
+    namespaces: Mapping[str, type[BaseNamespace]] | Namespaces,
     request: Any = None,
     error_handler: ErrorHandler | None = None,
     json_loads: Callable[[str], Any] | None = None,
@@ -55,7 +57,7 @@ async def socketio_manage(
         await socket.dispatcher.finish()
 
 
-async def manage_by_itself(scope: Scope, namespaces: Mapping[str, type[BaseNamespace]]) -> None:
+async def manage_by_itself(scope: Scope, namespaces: Namespaces) -> None:
     """As `socketio_manage`, for a socket that lives by itself: it returns when this call has nothing more to carry.
 
     The socket's clean-up is the server's.
@@ -70,7 +72,10 @@ async def manage_by_itself(scope: Scope, namespaces: Mapping[str, type[BaseNames
 
 
 def _begin(
-    scope: Scope, namespaces: Mapping[str, type[BaseNamespace]], request: Any, error_handler: ErrorHandler | None
+    scope: Scope,
+    given: Mapping[str, type[BaseNamespace]] | Namespaces,
+    request: Any,
+    error_handler: ErrorHandler | None,
 ) -> tuple[Socket, HandshakeTransport]:
     """Claim the socket of ``scope`` and make it ready for packets."""
     socket = scope.get("socketio")
@@ -78,7 +83,7 @@ def _begin(
         raise UsageError(_NO_SOCKET)
     if asyncio.get_running_loop() is not socket.server.loop:
         raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
-    table = check_namespaces(namespaces)
+    namespaces = namespaces_of(given)
     opening = socket.opening
     if not isinstance(opening, HandshakeTransport) or socket.state is not SocketState.OPENING:
         raise UsageError("this socket is managed already, or refused: await socketio_manage once per request")
@@ -89,7 +94,7 @@ def _begin(
     socket.environ, socket.request = scope, request
     if error_handler is not None:
         socket.error_handler = error_handler
-    socket.dispatcher = Dispatcher(socket, table, copy_context())
+    socket.dispatcher = Dispatcher(socket, namespaces, copy_context())
     return socket, opening
 
 
@@ -130,20 +135,38 @@ def namespace_name(name: str) -> str:
     return name
 
 
-def check_namespaces(namespaces: Mapping[str, type[BaseNamespace]]) -> dict[str, type[BaseNamespace]]:
-    """The table of namespaces under the names used inside.
+class NamespaceTable:
+    """The namespaces of a program by name, from a dict of classes.
 
     Raises:
         UsageError: it is no dict of classes by name, or a name does not begin with a slash.
     """
-    if not isinstance(namespaces, Mapping) or not namespaces:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
-    table: dict[str, type[BaseNamespace]] = {}
-    for name, cls in namespaces.items():
-        name = namespace_name(name)
-        if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
-        if name in table:
-            raise UsageError("namespaces '' and '/' are the same: give one of them")
-        table[name] = cls
-    return table
+
+    def __init__(self, namespaces: Mapping[str, type[BaseNamespace]]) -> None:
+        self._classes: dict[str, type[BaseNamespace]] = {}
+        if not isinstance(namespaces, Mapping) or not namespaces:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
+        for name, cls in namespaces.items():
+            name = namespace_name(name)
+            if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
+            if name in self._classes:
+                raise UsageError("namespaces '' and '/' are the same: give one of them")
+            self._classes[name] = cls
+
+    def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:
+        cls = self._classes.get(name)
+        return None if cls is None else (cls, NO_PARAMS)
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._classes
+
+
+def namespaces_of(given: Mapping[str, type[BaseNamespace]] | Namespaces) -> Namespaces:
+    """What a program gave as its namespaces: a dict of classes, or an object that resolves names by itself.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return given if isinstance(given, Namespaces) else NamespaceTable(given)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -64,6 +64,11 @@ class BaseNamespace:
     def sid(self) -> str:
         """What this client calls ``socket.id``. ``app.of(ns).to(sid)`` reaches it."""
         return self._member.sid
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What the name of this namespace says, where the program's resolver takes it apart."""
+        return self._member.params
 
     # Hooks to override.
 

@@ -18,6 +18,7 @@ if str(ROOT) not in sys.path:
 from asocketio.testing.transports import CLIENT_TRANSPORTS  # noqa: E402
 from tests.clients.takeover_transport import TakeoverTransport  # noqa: E402
 from tests.support.adapters import CountingAdapter  # noqa: E402
+from tests.support.namespaces import PatternNamespaces  # noqa: E402
 from tests.support.servers import Server  # noqa: E402  (needs the line above)
 from tests.support.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
@@ -33,6 +34,7 @@ def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """With ``--seams`` whatever is tested runs on what the tests plug in."""
     if request.config.getoption("--seams"):
         monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
+        monkeypatch.setattr("asocketio.manage.NamespaceTable", PatternNamespaces.of)
 
 
 class StartServer(Protocol):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import Context
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -26,15 +26,11 @@ from asocketio.session.handler_call import HandlerCall
 from asocketio.session.handlers import initialize
 from asocketio.session.member import CONNECTING, JOINED, LEFT, Member
 from asocketio.session.metering import timed
+from asocketio.session.namespaces import Namespaces
 from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure
 from asocketio.session.socket import OPEN, Socket
 
-if TYPE_CHECKING:
-    from asocketio.namespace import BaseNamespace
-
 __all__ = ["Dispatcher"]
-
-Namespaces = Mapping[str, "type[BaseNamespace]"]
 
 INTERNAL_ERROR = "Internal server error"
 
@@ -295,20 +291,25 @@ class Dispatcher:
 
     # Namespaces come and go.
 
+    def serves(self, endpoint: str) -> bool:
+        """Whether there is such a namespace for this client."""
+        return endpoint in self.socket.members or self.namespaces.resolve(endpoint) is not None
+
     async def _connect(self, packet: Packet) -> None:
         socket, endpoint = self.socket, packet.endpoint
         if socket.state is not OPEN:
             return
-        cls = self.namespaces.get(endpoint)
-        if cls is None:
-            send_unknown_namespace(socket, endpoint, self.namespaces)
+        found = self.namespaces.resolve(endpoint)
+        if found is None:
+            send_unknown_namespace(socket, endpoint, self.namespaces.names)
             return
         if endpoint in socket.members:
             ack_duplicate_connect(socket, endpoint)
             return
         if socket.protocol.opens_global:
             packet.data = {**socket.query, **packet.data}
-        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint))
+        cls, params = found
+        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint), params)
         member.connector = asyncio.current_task()
         socket.members[endpoint] = member
         socket.server.adapter.add(member)
@@ -324,7 +325,7 @@ class Dispatcher:
                 )
                 raise ConnectionRefused
         except BaseException as error:
-            await self._refused(member, error)
+            await self._refused(member, cls.__name__, error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
@@ -332,7 +333,7 @@ class Dispatcher:
                 socket.server.joined(socket)
                 member.accept()
 
-    async def _refused(self, member: Member, error: BaseException) -> None:
+    async def _refused(self, member: Member, cls: str, error: BaseException) -> None:
         socket = self.socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
         if isinstance(error, ConnectionRefused):
@@ -341,7 +342,6 @@ class Dispatcher:
             if error.data is not None:
                 data["data"] = error.data
         elif not is_late(socket, error, member.endpoint) and socket.state is OPEN:
-            cls = self.namespaces[member.endpoint].__name__
             raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
             report(socket, member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")

@@ -30,9 +30,9 @@ class HandlerCall:
     def __str__(self) -> str:
         """For log lines: who, and the event as the client named it."""
         packet = self.packet
-        cls = self.dispatcher.namespaces.get(packet.endpoint)
-        of = "" if cls is None else f" in {cls.__name__}"
-        endpoint = "/" if not packet.endpoint else packet.endpoint if cls is not None else repr(packet.endpoint[:100])
+        found = self.dispatcher.namespaces.resolve(packet.endpoint)
+        of = "" if found is None else f" in {found[0].__name__}"
+        endpoint = "/" if not packet.endpoint else packet.endpoint if found else repr(packet.endpoint[:100])
         where = f"{self.dispatcher.socket.sid_in(packet.endpoint)} {endpoint}"
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 

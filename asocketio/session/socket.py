@@ -284,7 +284,7 @@ class Socket:
 
     def _may(self, packet: Packet, event: str) -> bool:
         """Whether they are not too many (``rate_limits``). What is for no namespace of ours is refused elsewhere."""
-        if self._rates is None or packet.endpoint not in self.dispatcher.namespaces:
+        if self._rates is None or not self.dispatcher.serves(packet.endpoint):
             return True
         if self._rates.allow(event, self.server.clock.now()):
             return True

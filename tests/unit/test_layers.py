@@ -39,9 +39,9 @@ FLOORS: list[list[str]] = [
 """
 
 UPWARD: dict[str, set[str]] = {
-    "session.dispatcher": {"namespace"},
     "session.member": {"namespace"},
     "session.metering": {"server"},
+    "session.namespaces": {"namespace"},
     "session.socket": {"namespace", "server"},
 }
 """Imports that still point up."""

@@ -1,0 +1,29 @@
+"""SEAM. Namespaces: which class serves the namespace that a client asks for."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asocketio.namespace import BaseNamespace
+
+__all__ = ["Namespaces"]
+
+
+@typing.runtime_checkable
+class Namespaces(typing.Protocol):
+    """The namespaces that a program serves. Names are those used inside: the global one is ``""``."""
+
+    def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:
+        """The class of the namespace ``name`` and its ``params``; None where there is no such namespace.
+
+        ``name`` is any text that a client sends, up to ``max_payload``.
+        """
+        ...
+
+    @property
+    def names(self) -> Collection[str]:
+        """What the program declared, for log lines and errors."""
+        ...
