@@ -1,115 +1,70 @@
-"""What one echo costs in this process, step by step, in nanoseconds of CPU time: no network, no kernel.
+"""What a message costs in this process: no network, no kernel.
 
-python -m tests.benchmarks.steps [--messages 100000] [--batch 16]
+python -m tests.benchmarks.steps               # nanoseconds of CPU time, and what an echo is made of
+python -m tests.benchmarks.steps --callgrind   # instructions: slow, but the same from run to run
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
+import importlib.util
+from collections.abc import Callable
 from time import process_time_ns
-from typing import Any, cast
 
-from asocketio import BaseNamespace, SocketIOApp
-from asocketio.asgi.view import http_scope
-from asocketio.manage import manage_by_itself
-from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.server_protocol import ServerEngineIO4
-from asocketio.protocol.websocket_frames import Frames
-from asocketio.servers.connection import Connection
-from asocketio.servers.takeover import TakeoverHandshake
+from tests.benchmarks.instructions import instructions
+from tests.benchmarks.messages import MESSAGES, idle_bytes, parts_of_echo
 
-MASK = b"\x12\x34\x56\x78"
+__all__ = ["main"]
+
+IDLE = "idle"
 
 
-class Echo(BaseNamespace):
-    async def on_echo(self, x: Any) -> Any:
-        return x
+def nanoseconds(name: str, count: int) -> float:
+    """CPU time of one of about ``count`` messages."""
+    case = MESSAGES[name]
+    return case.run(count, lambda take: timed(take, case.whole(count)))
 
 
-class Transport:
-    """Takes writes and forgets them."""
-
-    def write(self, data: bytes) -> None:
-        self.last = data
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class Way:
-    """A server's side of the lane, without a server."""
-
-    def take_over_websocket(self, headers: Any, limit: int) -> Connection:
-        self.connection = Connection(cast("asyncio.Transport", Transport()), limit)
-        return self.connection
-
-
-def masked(text: str) -> bytes:
-    """A client's frame."""
-    data = text.encode()
-    covered = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(data))
-    return bytes((0x81, 0x80 | len(data))) + MASK + covered
-
-
-async def socket() -> tuple[SocketIOApp, Connection]:
-    """A socket that has joined the global namespace."""
-    app = SocketIOApp(namespaces={"/": Echo})
-    app.server.bind()
-    way = Way()
-    opening = TakeoverHandshake(cast("Any", way), cast("Any", None), [])
-    scope = {"type": "websocket", "path": "/socket.io/", "query_string": b"", "headers": []}
-    assert app.namespaces is not None
-    made = app.server.create(ServerEngineIO4(), opening)
-    await manage_by_itself(http_scope(scope, made), app.namespaces)
-    await asyncio.sleep(0)
-    way.connection.data_received(masked("40"))
-    return app, way.connection
-
-
-def timed(name: str, count: int, step: Any) -> None:
-    """Run ``step`` and print what one of ``count`` messages cost."""
+def timed(take: Callable[[], object], count: int) -> float:
+    """CPU time of one of ``count`` in ``take``, in nanoseconds."""
     began = process_time_ns()
-    step()
-    print(f"{name:<40} {(process_time_ns() - began) / count:>8.0f} ns")
+    take()
+    return (process_time_ns() - began) / count
 
 
-async def main() -> None:
+def row(name: str, value: float, unit: str, about: str = "") -> None:
+    """Print a line of the table."""
+    print(f"{name:<14} {value:>9,.0f} {unit}  {about}".rstrip(), flush=True)
+
+
+def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--batch", type=int, default=16)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default=",".join([*MESSAGES, IDLE]), help="of %(default)s")
+    parser.add_argument("--messages", type=int, help="so many; by default 100 000, or what steadies callgrind's count")
+    parser.add_argument("--sockets", type=int, default=2000, help="idle ones")
+    parser.add_argument("--callgrind", action="store_true", help="count instructions; needs valgrind")
     given = parser.parse_args()
-    count, batch = given.messages, given.batch
-    app, connection = await socket()
-    text = '420["echo","' + "x" * 32 + '"]'
-    chunk = masked(text) * batch
-    flush = app.server._flush  # pyright: ignore[reportPrivateUsage]
-
-    def echo() -> None:
-        for _ in range(count // batch):
-            connection.data_received(chunk)
-            flush()
-
-    def frames() -> None:
-        reader = Frames(1_000_000)
-        for _ in range(count // batch):
-            reader.push(chunk)
-            while reader.next() is not None:
-                pass
-
-    protocol = ServerEngineIO4()
-    decoder = protocol.decoder(app.config)
-    ack = Packet(PacketType.ACK, args=["x" * 32], id=0)
-    payload = text[3:]
-    timed("echo, all of it", count, echo)
-    timed("  frames", count, frames)
-    timed("  decode", count, lambda: [decoder.feed(text) for _ in range(count)])
-    timed("    json.loads", count, lambda: [json.loads(payload) for _ in range(count)])
-    timed("  encode", count, lambda: [protocol.encode(ack) for _ in range(count)])
-    timed("    json.dumps", count, lambda: [json.dumps(ack.args) for _ in range(count)])
+    names = given.cases.split(",")
+    for name in names:
+        if name not in (*MESSAGES, IDLE):
+            parser.error(f"there is no {name}; there are {', '.join([*MESSAGES, IDLE])}")
+    fast = [module for module in ("msgspec", "orjson") if importlib.util.find_spec(module)]
+    print(f"JSON by {' and '.join(fast) or 'the standard library'}", flush=True)
+    if IDLE in names:
+        names.remove(IDLE)
+        row(IDLE, idle_bytes(given.sockets), "bytes", "one connected websocket client that says nothing")
+    if given.callgrind:
+        for name, value in instructions(names, given.messages).items():
+            row(name, value, "instructions", MESSAGES[name].message)
+        return
+    count = given.messages or 100_000
+    for name in names:
+        row(name, nanoseconds(name, count), "ns", MESSAGES[name].message)
+        if name == "echo":
+            for part, take in parts_of_echo(count).items():
+                row(f"  {part}", timed(take, count), "ns")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

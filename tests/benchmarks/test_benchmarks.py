@@ -11,7 +11,9 @@ import pytest
 
 from tests.benchmarks import run
 from tests.benchmarks.cases import CASES, Case
+from tests.benchmarks.instructions import instructions
 from tests.benchmarks.load import answer
+from tests.benchmarks.messages import MESSAGES
 from tests.benchmarks.servers import ROOT, environment
 from tests.benchmarks.table import Results, table
 from tests.benchmarks.wire import BINARY, Counter, body_of
@@ -32,10 +34,28 @@ def test_echo_and_poll_come_to_a_table(capsys: pytest.CaptureFixture[str], tmp_p
 
 
 def test_steps_run_with_few_messages() -> None:
-    command = [sys.executable, "-m", "tests.benchmarks.steps", "--messages", "64"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    done = python("-m", "tests.benchmarks.steps", "--messages", "64", "--sockets", "10")
     assert done.returncode == 0, done.stderr
-    assert "echo, all of it" in done.stdout
+    assert {*MESSAGES, "idle", "decode"} <= {line.split()[0] for line in done.stdout.splitlines()}
+
+
+@linux
+def test_what_callgrind_counts_runs_without_it() -> None:
+    done = python("-m", "tests.benchmarks.instructions", "2", *MESSAGES)
+    assert done.returncode == 0, done.stderr
+    assert sorted(line.split()[0] for line in done.stdout.splitlines()) == sorted(2 * list(MESSAGES))
+
+
+def test_without_valgrind_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="valgrind is not installed"):
+        instructions(["echo"])
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter in the checkout."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
 
 
 def test_unknown_cases_are_named(capsys: pytest.CaptureFixture[str]) -> None:
