@@ -196,6 +196,8 @@ class Server:
                 self.forget(self._lingering.oldest())
         else:
             self.sockets.pop(socket.sessid, None)
+            if socket.transport is None:
+                socket.outbox.clear()  # nothing will come to fetch it, and the program may keep the socket for long
 
     def bound(self, socket: Socket) -> None:
         """Only a little of what was queued for it waits for the next poll of a client that was thrown out."""

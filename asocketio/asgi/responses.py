@@ -47,21 +47,24 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         raise PayloadTooLarge(
             f"a body of {announced[:18]} bytes, at most {limit} are taken (max_payload)", "max_payload"
         )
-    chunks: list[bytes] = []
-    size = 0
+    body: bytes | bytearray = b""
     while True:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected(TRANSPORT_ERROR)
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
+        chunk: bytes = message.get("body", b"")
+        if len(body) + len(chunk) > limit:
             error = PayloadTooLarge(f"a body of over {limit} bytes (max_payload)", "max_payload")
             error.rest = message.get("more_body", False)
             raise error
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+        more = message.get("more_body", False)
+        if not body and not more:
+            return chunk
+        if not isinstance(body, bytearray):
+            body = bytearray()
+        body += chunk  # one buffer: a hundred thousand chunks are no hundred thousand objects
+        if not more:
+            return bytes(body)
 
 
 def connection_close_headers(scope: Scope) -> Headers:

@@ -41,19 +41,24 @@ class Body(NamedTuple):
 class Encoded:
     """One packet as encoded for one generation, shared by all who receive it.
 
-    ``frames`` are its websocket messages in order; ``size`` is their sum in characters and
-    bytes; ``wire_bytes`` is what goes over the wire for them, kept by the first to make it.
+    ``frames`` are its websocket messages in order; ``size`` is about the bytes of memory that they
+    take; ``wire_bytes`` is what goes over the wire for them, kept by the first to make it.
     """
 
     __slots__ = ("frames", "size", "wire_bytes")
 
     def __init__(self, frames: tuple[Frame, ...]) -> None:
         self.frames = frames
-        self.size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
+        self.size = _memory(frames[0]) if len(frames) == 1 else sum(map(_memory, frames))
         self.wire_bytes: tuple[bytes, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Encoded{self.frames!r}"
+
+
+def _memory(frame: Frame) -> int:
+    """The bytes of a frame in memory: one emoji makes each character of its text take four."""
+    return frame.__sizeof__() if type(frame) is str and not frame.isascii() else len(frame)
 
 
 class Decoder(ABC):

@@ -17,24 +17,33 @@ __all__ = ["WriteCoalescer"]
 class WriteCoalescer:
     """A transport whose small writes wait for the end of the turn, and go out as one. All else is the transport's."""
 
-    __slots__ = ("_held", "_loop", "direct")
+    __slots__ = ("_flush_scheduled", "_held", "_loop", "_size", "direct")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.direct = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self._size = 0  # of what is held
+        self._flush_scheduled = False
 
     def write(self, data: bytes) -> None:
         """As of `asyncio.Transport`."""
-        if not self._held:
-            self._loop.call_soon(self.flush)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush_scheduled_writes)
         self._held.append(data)
-        if len(data) >= LARGE:  # more than a write costs
+        self._size += len(data)
+        if self._size >= LARGE:  # joining costs more than a write, and the transport is to know how much waits
             self.flush()
+
+    def _flush_scheduled_writes(self) -> None:
+        self._flush_scheduled = False
+        self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
         held, self._held = self._held, []
+        self._size = 0
         if self.direct.is_closing():
             return  # the peer has gone
         large = held.pop() if held and len(held[-1]) >= LARGE else None

@@ -19,6 +19,7 @@ import anyio
 
 from asocketio.errors import ConnectionRefused, Overflow, ProtocolError, Refused, StrayPacket, UsageError
 from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
+from asocketio.runtime.awaitables import Waiters
 from asocketio.runtime.eager_runner import BLOCKED, PooledTask, warn_if_blocked
 from asocketio.runtime.log import log
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
@@ -69,7 +70,7 @@ class Dispatcher:
         self._exclusive = False
         self._running_backlog = False
         self._suspended: set[HandlerCall] | None = None
-        self._idle: asyncio.Future[None] | None = None
+        self._idle: Waiters | None = None
 
     @property
     def full(self) -> bool:
@@ -220,8 +221,9 @@ class Dispatcher:
         """A handler has ended: start what waits, or say that nothing is left to do."""
         if self.backlog and not self._running_backlog:
             self._run_backlog()
-        if self._idle is not None and not self._idle.done() and not self._busy:
-            self._idle.set_result(None)
+        if self._idle is not None and not self._busy:
+            idle, self._idle = self._idle, None
+            idle.wake()
 
     @property
     def _busy(self) -> bool:
@@ -476,8 +478,9 @@ class Dispatcher:
 
     async def _wait_idle(self) -> None:
         while self._busy:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+            if self._idle is None:
+                self._idle = Waiters()
+            await self._idle.wait()
 
     def _drop_backlog(self) -> None:
         self.backlog = None

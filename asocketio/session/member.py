@@ -133,9 +133,12 @@ class Member:
         self.socket.forget(number)
 
     def _hold_back(self, encoded: Encoded) -> None:
+        if not self.socket.connected:
+            return
         self._held.append(encoded)
         self._held_size += encoded.size + PACKET_OVERHEAD
         if self._held_size > self.socket.config.max_outbox:
+            self._held = []
             limit = self.socket.config.max_outbox
             self.socket.close_slow_consumer(
                 f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"

@@ -35,7 +35,7 @@ class MeteredSocket(Socket):
 
     def post(self, encoded: Encoded) -> None:
         if self.connected:
-            self.server.metrics.sent(self.protocol.generation, self.transport_name, encoded.size)
+            self.server.metrics.sent(self.protocol.generation, self.transport_name, sum(map(len, encoded.frames)))
         super().post(encoded)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from asocketio.protocol.base import Encoded
+from asocketio.runtime.awaitables import Waiters
 
-__all__ = ["PACKET_OVERHEAD", "TAKEN", "Outbox"]
+__all__ = ["PACKET_OVERHEAD", "Outbox"]
 
+_GONE = Encoded(("",))
+"""What stands in the list for a packet that was taken."""
 
-TAKEN = 512
-"""Packets that have gone and are still held: then the list is cut."""
+_ABANDONED = object()
+
+_COMPACT_FROM = 32
+"""Places of taken packets from which it is worth to close the gap."""
 
 PACKET_OVERHEAD = 100
 """Bytes that a queued packet counts besides its content: a million tiny ones are 185 MB, not 5."""
@@ -32,9 +35,9 @@ class Outbox:
         self.high_water = max(limit // 16, 1)
         self.size = 0
         self.queue: list[Encoded] = []
-        """With those that have been taken, up to ``_at``. `Socket.post` appends to it."""
+        """From ``_at`` on; the places before that are empty. `Socket.post` appends to it."""
         self._at = 0  # of the oldest
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters: Waiters | None = None
 
     def __len__(self) -> int:
         return len(self.queue) - self._at
@@ -49,12 +52,13 @@ class Outbox:
         """The oldest packet."""
         queue, at = self.queue, self._at
         encoded = queue[at]
+        queue[at] = _GONE  # not held any longer, even when something is always queued behind it
         at += 1
         if at == len(queue):
             queue.clear()
             at = 0
-        elif at == TAKEN:
-            del queue[:at]
+        elif at >= _COMPACT_FROM and 2 * at > len(queue):
+            del queue[:at]  # moves fewer places than were taken since the last time
             at = 0
         self._at = at
         self.size -= encoded.size + PACKET_OVERHEAD
@@ -90,13 +94,17 @@ class Outbox:
         return self.size > self.high_water
 
     async def drain(self) -> None:
-        """Wait until it is no longer full, or cleared."""
+        """Wait until it is no longer full, or nobody can expect that any more (`abandon`, `clear`)."""
         while self.above_high_water:
-            waiter = asyncio.get_running_loop().create_future()
             if self._waiters is None:
-                self._waiters = []
-            self._waiters.append(waiter)
-            await waiter
+                self._waiters = Waiters()
+            if await self._waiters.wait() is _ABANDONED:
+                return
+
+    def abandon(self) -> None:
+        """Wake those who wait: the client is gone, whether or not there is room."""
+        if self._waiters is not None:
+            self._waiters.wake(_ABANDONED)
 
     def clear(self) -> None:
         """Drop everything and wake those who wait."""
@@ -107,6 +115,5 @@ class Outbox:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        if waiters is not None:
+            waiters.wake()

@@ -6,7 +6,6 @@ packets concern the connection itself; all others go to its dispatcher. It start
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +21,7 @@ from asocketio.errors import (
 from asocketio.protocol.base import BodyFormat, Encoded, Frame
 from asocketio.protocol.packet import ACK, EVENT, GLOBAL_NS, Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
-from asocketio.runtime.awaitables import COMPLETED
+from asocketio.runtime.awaitables import COMPLETED, Waiters
 from asocketio.runtime.log import shown
 from asocketio.session.acks import Acks, Answer
 from asocketio.session.carrier import Carrier, IncomingPost, PendingView, UpgradeAttempt
@@ -166,7 +165,7 @@ class Socket:
         self._decoder = protocol.decoder(self.config)
         self._session: dict[str, Any] | None = None
         self._acks: Acks | None = None
-        self._closed: asyncio.Future[None] | None = None
+        self._closed: Waiters | None = None
         self._readers = ReadGate()
         self._large = self.config.max_payload // 4  # a character is up to 4 bytes
         self._client_pings = protocol.pings == "client"
@@ -418,6 +417,12 @@ class Socket:
         Raises:
             Disconnected: the client is gone.
         """
+        if self.state is OPEN:
+            await self._drain_in_time()
+        if self.state is CLOSED:
+            raise Disconnected(self.reason)
+
+    async def _drain_in_time(self) -> None:
         self.begin_waiting()
         try:
             with self.server.clock.deadline(self.config.send_timeout) as scope:
@@ -426,8 +431,6 @@ class Socket:
             self.end_waiting()
         if scope.cancelled_caught:
             self.close_slow_consumer(f"it took nothing for {self.config.send_timeout} s (send_timeout)", "send_timeout")
-        if self.state is CLOSED:
-            raise Disconnected(self.reason)
 
     def expect(self, endpoint: str, answer: Answer) -> int:
         """A number for an ack of the client; ``answer`` is called with it, or with what came instead.
@@ -522,8 +525,9 @@ class Socket:
             self.upgrade.end()
         if self.incoming_post is not None:
             self.incoming_post.end()
-        if self._closed is not None and not self._closed.done():
-            self._closed.set_result(None)
+        self.outbox.abandon()
+        if self._closed is not None:
+            self._closed.wake()
         self.resume()
         if self.on_closed is not None:
             self.on_closed(self)
@@ -536,7 +540,8 @@ class Socket:
             dispatcher.release()
 
     async def wait_closed(self) -> None:
-        """Wait for the end of the connection."""
-        if self.state is not CLOSED:
-            self._closed = asyncio.get_running_loop().create_future()
-            await self._closed
+        """Wait for the end of the connection. Several may, and a job that does ends with it."""
+        while self.state is not CLOSED:
+            if self._closed is None:
+                self._closed = Waiters()
+            await self._closed.wait()

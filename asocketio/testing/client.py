@@ -78,6 +78,7 @@ class TestClient:
         self._query = dict(query or {})
         self.decoder = self.protocol.decoder(Config(max_attachments=1000))
         self._transport: ClientTransport | None = None
+        self._opening = asyncio.Lock()
         self._numbers = itertools.count()
         self._acks: dict[int, tuple[str, asyncio.Future[list[Any]]]] = {}
         self._entered: AppContext | None = None
@@ -116,16 +117,17 @@ class TestClient:
         Raises:
             ClientRefused: the server, or the view, answered with something else.
         """
-        if self._transport is not None:
-            return
-        transport = CLIENT_TRANSPORTS[self.transport](self)
-        if self.protocol.opens_global and "" not in self.namespaces:
-            self.namespaces[""] = ClientNamespace(self, "")
-        async with self._in_time("the handshake"):
-            await transport.open()
-        self._transport = transport
-        if self.client_protocol.pings_itself:
-            self._ping_later()
+        async with self._opening:  # two namespaces may be asked for at the same time
+            if self._transport is not None:
+                return
+            transport = CLIENT_TRANSPORTS[self.transport](self)
+            if self.protocol.opens_global and "" not in self.namespaces:
+                self.namespaces[""] = ClientNamespace(self, "")
+            async with self._in_time("the handshake"):
+                await transport.open()
+            self._transport = transport
+            if self.client_protocol.pings_itself:
+                self._ping_later()
 
     async def connect(
         self, namespace: str = "/", auth: Any = None, *, on: Mapping[str, Callable[..., Any]] | None = None
