@@ -175,9 +175,9 @@ class Server:
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
         socket.state = SocketState.OPEN
-        self.metrics.opened(socket.protocol.generation, socket.transport_name)
         self._connects.set(socket, self.clock.now())
         socket.heartbeat.opened(socket)
+        self.metrics.opened(socket.protocol.generation, socket.transport_name)
 
     def joined(self, socket: Socket) -> None:
         """The client is in a namespace: it is no idle connection."""
@@ -187,7 +187,10 @@ class Server:
         """The connection is over. A polling client that still has to be told so can poll once more."""
         socket.heartbeat.closed(socket)
         self._connects.drop(socket)
+        self._keep_or_forget(socket)
         self.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
+
+    def _keep_or_forget(self, socket: Socket) -> None:
         if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
             self._lingering.set(socket, self.clock.now())
             if socket.transport is None:

@@ -73,8 +73,8 @@ class ServerPings(Heartbeat):
         self._pongs.drop(socket)
 
     def _ask(self, socket: Socket, due: float) -> None:
+        self._pongs.set(socket, self._clock.now())  # first: posting may end the socket, which drops this
         socket.post(socket.protocol.encode(Packet(PacketType.PING)))
-        self._pongs.set(socket, self._clock.now())
 
     def _missing(self, socket: Socket, due: float) -> None:
         if socket.paused:

@@ -230,10 +230,12 @@ class Socket:
         try:
             if len(frame) > self._large:
                 self._refuse_large(frame)
-            self._size += len(frame)
-            packet = self._decoder.feed(frame)
-            if packet is not None:
-                size, self._size = self._size, 0
+            size = self._size + len(frame)
+            packet = self._decoder.feed(frame)  # what it refuses is not kept, so it does not count
+            if packet is None:
+                self._size = size
+            else:
+                self._size = 0
                 if packet.type is EVENT and self._rates is None and packet.ack is not True:
                     self.dispatcher.submit(packet, size)  # `_handle`, for what most packets are
                 else:
@@ -322,6 +324,8 @@ class Socket:
 
     def close_flooding(self) -> None:
         """More of its packets wait than ``max_backlog``: give it up."""
+        if self.state is CLOSED:
+            return
         self.count_limit("max_backlog")
         self.server.throttled_log.warning(
             "flooded", "%s: closed, it floods: over %d bytes or %d packets wait to be handled (max_backlog)",
@@ -392,6 +396,8 @@ class Socket:
 
     def close_slow_consumer(self, how: str = "", setting: str = "max_outbox") -> None:
         """The client does not keep up, by ``max_outbox`` unless ``how`` says otherwise: give it up."""
+        if self.state is CLOSED:
+            return  # the transport has found out, when it was asked to send
         self.count_limit(setting)
         how = how or f"over {self.config.max_outbox} bytes wait for it (max_outbox)"
         self.server.throttled_log.warning(
