@@ -132,8 +132,8 @@ class SocketIOApp:
         sockets = list(self.server.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)
         for number, socket in enumerate(sockets):
-            if socket.view is not None:
-                socket.view.time_out()  # undecided: it is refused
+            if socket.pending is not None and socket.pending.view is not None:
+                socket.pending.view.time_out()  # undecided: it is refused
             else:
                 socket.close(SHUTTING_DOWN)
             if (early := began + number * pause - monotonic()) > MAX_SLICE_SECONDS:
@@ -252,7 +252,7 @@ class SocketIOApp:
         self, request: EngineRequest, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
         """A request of a session that is open."""
-        check_pin(socket.pin, scope, self.config)
+        check_pin(socket.handshake.pin, scope, self.config)
         allows_transport_switch = request.protocol.allows_transport_switch
         if request.closes_session:
             socket.close(TRANSPORT_CLOSE)
@@ -294,11 +294,11 @@ class SocketIOApp:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
-        socket.query = request.query
-        socket.pin = pin_of(scope, self.config)
+        socket.handshake.query = request.query
+        socket.handshake.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
-            value = socket.pin if self.config.pin == "cookie" else socket.sessid
+            value = socket.handshake.pin if self.config.pin == "cookie" else socket.sessid
             cookie = f"{self.config.cookie}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
         if self.namespaces is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
-from typing import Any
+from typing import Any, cast
 
 from asocketio.asgi.types import Scope
 from asocketio.errors import Unavailable, UsageError
@@ -15,7 +15,8 @@ from asocketio.session.close_reasons import FORCED_SERVER_CLOSE
 from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.member import NO_PARAMS
 from asocketio.session.namespaces import Namespaces
-from asocketio.session.socket import ErrorHandler, Socket, SocketState
+from asocketio.session.socket import ErrorHandler, Socket
+from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport
 
 __all__ = ["NamespaceTable", "manage_by_itself", "namespace_name", "namespaces_of", "socketio_manage"]
@@ -84,13 +85,13 @@ def _begin(
     if asyncio.get_running_loop() is not socket.server.loop:
         raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
     namespaces = namespaces_of(given)
-    opening = socket.opening
-    if not isinstance(opening, HandshakeTransport) or socket.state is not SocketState.OPENING:
+    pending = socket.pending
+    if pending is None or socket.state is not SocketState.OPENING:
         raise UsageError("this socket is managed already, or refused: await socketio_manage once per request")
-    socket.opening = None
-    if socket.view is not None:
-        socket.view.claim()
-        socket.view = None
+    opening = cast("HandshakeTransport", pending.transport)
+    socket.pending = None
+    if pending.view is not None:
+        pending.view.claim()
     socket.environ, socket.request = scope, request
     if error_handler is not None:
         socket.error_handler = error_handler

@@ -8,7 +8,6 @@ from typing import Any
 from asocketio.errors import Disconnected, Overflow, UsageError
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator, names
-from asocketio.session.member import LEFT
 
 __all__ = ["BroadcastMixin", "RoomsMixin"]
 
@@ -27,7 +26,7 @@ class RoomsMixin:
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
         member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
-        if member.state is LEFT:
+        if member.rule.left:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
         if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms and room != member.sid:

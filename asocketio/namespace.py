@@ -21,7 +21,7 @@ from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
 from asocketio.session.handlers import Handlers
-from asocketio.session.member import CONNECTING, LEFT, Member
+from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, raised, report
 from asocketio.session.socket import Socket
 
@@ -254,14 +254,14 @@ class BaseNamespace:
 
     def _send(self, packet: Packet, callback: Callable[..., Any] | None) -> Awaitable[None]:
         member = self._member
-        if callback is not None and member.state is not LEFT and member.socket.connected:
-            packet.id = member.socket.expect(self.ns_name, self._answered_by(callback))
+        if callback is not None and not member.rule.left and member.socket.connected:
+            packet.id = member.socket.acks.expect(self.ns_name, self._answered_by(callback))
             packet.ack = "data"
         try:
             member.send(packet)
         except UsageError:
             if packet.id is not None:
-                member.socket.forget(packet.id)
+                member.socket.acks.forget(packet.id)
             raise
         return member.drained()
 
@@ -283,25 +283,24 @@ class BaseNamespace:
             UsageError: called in ``recv_connect``, where the client cannot answer yet.
         """
         member, socket = self._member, self.socket
-        if member.state is LEFT:
+        if member.rule.left:
             raise Disconnected(member.reason)
-        if member.state is CONNECTING and asyncio.current_task() is member.connector:
+        if member.connector is not None and asyncio.current_task() is member.connector:
             raise UsageError(
                 f"call({event!r}) in recv_connect can never be answered: the client is not in yet; "
                 "spawn a job that calls it"
             )
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        number = socket.expect(self.ns_name, functools.partial(_answered, answer))
+        number = socket.acks.expect(self.ns_name, functools.partial(_answered, answer))
         seconds = CALL_TIMEOUT if timeout is None else timeout
         timer = socket.server.clock.call_later(seconds, _give_up, answer, event, seconds)
-        socket.begin_waiting()
         try:
             member.send(Packet(EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
-            return await answer
+            with socket.reader.hold_reading_open():
+                return await answer
         finally:
-            socket.end_waiting()
             timer.cancel()
-            socket.forget(number)
+            socket.acks.forget(number)
             del answer  # its exception leads back to this frame, and to the whole client
 
     # Talking to others. Each returns an BroadcastOperator: finish with emit or call.
@@ -345,7 +344,7 @@ class BaseNamespace:
         member = self._member
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
-        if member.state is LEFT:
+        if member.rule.left:
             raise Disconnected(member.reason)
         name = getattr(fn, "__qualname__", repr(fn))
         job = asyncio.get_running_loop().create_task(self._run_job(name, fn, args, kwargs), name=name)

@@ -12,9 +12,9 @@ from asocketio.adapters.base import Target
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.runtime.awaitables import COMPLETED
-from asocketio.server import Server
 from asocketio.session.acks import unpack
-from asocketio.session.member import LEFT, Member
+from asocketio.session.member import Member
+from asocketio.session.services import SessionServer
 
 __all__ = ["BroadcastOperator", "names"]
 
@@ -30,7 +30,7 @@ class BroadcastOperator:
     ``sender`` is left out; ``member`` is set as long as it means just this one client.
     """
 
-    server: Server
+    server: SessionServer
     endpoint: str
     rooms: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
@@ -96,7 +96,7 @@ class BroadcastOperator:
         """
         given = self.seconds if timeout is None else timeout
         seconds = CALL_TIMEOUT if given is None else given
-        if self.member is not None and self.member.state is LEFT:
+        if self.member is not None and self.member.rule.left:
             raise Disconnected(self.member.reason)
         if self.member is not None:
             return await self.member.namespace.call(event, *args, timeout=seconds)
@@ -121,15 +121,15 @@ class BroadcastOperator:
     def _emit_to_one(
         self, member: Member, event: str, args: tuple[Any, ...], callback: Callable[..., Any] | None
     ) -> Awaitable[None]:
-        if self.is_volatile and not member.socket.writable:
+        if self.is_volatile and not member.writable:
             return COMPLETED
-        if member.state is LEFT:
+        if member.rule.left:
             return member.drained()
         return member.namespace.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
         """One packet with one number asks all; the adapter collects their acks."""
-        acks = AckCollector(self.server.next_ack())
+        acks = AckCollector(next(self.server.ack_numbers))
         packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=acks.number, ack="data")
         if self._is_nobody:
             self.server.check(packet)

@@ -7,7 +7,8 @@ import itertools
 import secrets
 import threading
 import typing
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from functools import partial
 from time import monotonic
 
@@ -26,8 +27,9 @@ from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.carrier import Carrier
 from asocketio.session.heartbeat import heartbeats
-from asocketio.session.metering import MeteredSocket, gauges
-from asocketio.session.socket import Socket, SocketState
+from asocketio.session.metering import MeteredSocket
+from asocketio.session.socket import Socket
+from asocketio.session.states import SocketState
 
 __all__ = ["MAX_SLICE_SECONDS", "Server"]
 
@@ -78,7 +80,7 @@ class Server:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
         self.stepper: EagerRunner
-        self._numbers = itertools.count(1)
+        self.ack_numbers: Iterator[int] = itertools.count(1)
         self._dirty: list[Socket] = []
         self._finishing: deque[Socket] = deque()
         self.metrics = config.metrics or Metrics()
@@ -138,8 +140,17 @@ class Server:
         self._slow: TimerQueue[Watched] = line(SLOW, self._handler_slow)
 
     def gauges(self) -> Gauges:
-        """How things stand, for `asocketio.metrics`."""
-        return gauges(self)
+        """How things stand, for `asocketio.metrics`. Takes time in proportion to the sockets."""
+        sockets = [socket for socket in list(self.sockets.values()) if socket.connected]
+        dispatchers = [socket.dispatcher for socket in sockets]
+        return Gauges(
+            sockets=dict(Counter((socket.protocol.generation, socket.transport_name) for socket in sockets)),
+            active_sessions=self.active_sessions,
+            members=sum(len(socket.members) for socket in sockets),
+            queued_bytes=sum(socket.writer.outbox.size for socket in sockets),
+            waiting_packets=sum(dispatcher.waiting for dispatcher in dispatchers),
+            handlers=sum(dispatcher.running for dispatcher in dispatchers),
+        )
 
     # The life of a socket.
 
@@ -154,7 +165,7 @@ class Server:
             self.stepper = EagerRunner(asyncio.get_running_loop())
         cls = Socket if self.config.metrics is None else MeteredSocket
         socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
-        socket.address = address
+        socket.handshake.address = address
         self.sockets[socket.sessid] = socket
         self._connects.set(socket, self.clock.now())
         self.lag.start()
@@ -174,7 +185,7 @@ class Server:
 
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
-        socket.state = SocketState.OPEN
+        socket.open()
         self._connects.set(socket, self.clock.now())
         socket.heartbeat.opened(socket)
         self.metrics.opened(socket.protocol.generation, socket.transport_name)
@@ -200,11 +211,12 @@ class Server:
         else:
             self.sockets.pop(socket.sessid, None)
             if socket.transport is None:
-                socket.outbox.clear()  # nothing will come to fetch it, and the program may keep the socket for long
+                # Nothing will come to fetch it, and the program may keep the socket for long.
+                socket.writer.outbox.clear()
 
     def bound(self, socket: Socket) -> None:
         """Only a little of what was queued for it waits for the next poll of a client that was thrown out."""
-        socket.outbox.cut(LINGER_BYTES)
+        socket.writer.outbox.cut(LINGER_BYTES)
 
     def forget(self, socket: Socket) -> None:
         """Nothing can reach this socket any more."""
@@ -216,8 +228,8 @@ class Server:
         if socket.state is SocketState.OPENING:
             self.sockets.pop(socket.sessid, None)
             self._connects.drop(socket)
-        socket.release()
-        self.admission.leave(socket.address)
+        socket.break_cycles()
+        self.admission.leave(socket.handshake.address)
         if not self.active_sessions:
             self._deadlines.stop_if_idle()
             self.lag.stop()
@@ -260,10 +272,6 @@ class Server:
         """Raise `UsageError` for a packet that nobody receives and that could not be sent to anybody."""
         self.custom_json.check(packet)
 
-    def next_ack(self) -> int:
-        """A number no other ack of this server has."""
-        return next(self._numbers)
-
     def flush_soon(self, socket: Socket) -> None:
         """Flush the socket at the end of this turn of the event loop, with all others that have something to send."""
         if not self._dirty and self.loop is not None:
@@ -276,7 +284,7 @@ class Server:
         until = monotonic() + MAX_SLICE_SECONDS
         for done, socket in enumerate(dirty, 1):
             try:
-                socket.flush()
+                socket.writer.flush()
             except Exception:  # nobody's but this client's affair
                 log.exception("%s: could not be sent to", socket.sid_in(""), extra=socket.fields())
                 socket.close("transport error")
@@ -290,8 +298,8 @@ class Server:
 
     def _connect_missing(self, socket: Socket, due: float) -> None:
         if socket.state is SocketState.OPENING:
-            if socket.view is not None:
-                socket.view.time_out()
+            if socket.pending is not None and socket.pending.view is not None:
+                socket.pending.view.time_out()
             return
         log.info("%s: closed, no namespace joined within connect_timeout", socket.sid_in(""))
         socket.close("forced close")

@@ -13,7 +13,8 @@ import anyio
 
 from asocketio.asgi.cors import replace_cors
 from asocketio.asgi.types import ASGIApp, Headers, Message, Scope
-from asocketio.session.socket import Socket, SocketState
+from asocketio.session.socket import Socket
+from asocketio.session.states import SocketState
 
 __all__ = ["ViewCall"]
 
@@ -46,7 +47,8 @@ class ViewCall:
         self._responded = anyio.Event()
         self._listening: anyio.CancelScope | None = None
         self._deciding: anyio.CancelScope | None = None
-        socket.view = self
+        if socket.pending is not None:
+            socket.pending.view = self
 
     async def run(self, app: ASGIApp) -> bool:
         """Call the view; False when it was given up."""

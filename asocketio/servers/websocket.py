@@ -60,7 +60,7 @@ class ServerWebSocket(Transport):
         self.connection.write()
         former = socket.transport
         self._socket, self._upgrading = socket, None
-        self.connection.start(socket.receive)
+        self.connection.start(socket.reader.receive)
         socket.attach(self)
         if former is not None:
             former.end()
@@ -120,7 +120,7 @@ class ServerWebSocket(Transport):
         socket = self._socket
         if socket is None or socket.transport is not self:
             return
-        connection, outbox = self.connection, socket.outbox
+        connection, outbox = self.connection, socket.writer.outbox
         while outbox.size and connection.writing is _OPEN:
             self._write_out(outbox.take_some(WRITE_CHUNK))
 
@@ -161,7 +161,7 @@ class ServerWebSocket(Transport):
 
     def on_paused(self) -> None:
         if self._socket is not None:
-            self._socket.add_readable_callback(self.connection.resume)
+            self._socket.reader.add_readable_callback(self.connection.resume)
 
     def on_refused(self, error: WebSocketError) -> None:
         socket = self._socket
@@ -184,7 +184,7 @@ class ServerWebSocket(Transport):
         socket, self._socket = self._socket, None
         if socket is not None and socket.transport is self:
             socket.detach(self)
-            socket.outbox.clear()
+            socket.writer.outbox.clear()
 
     def on_shutdown(self) -> bool:
         socket = self._socket

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from asocketio.errors import Disconnected, Overflow
@@ -16,21 +16,34 @@ Answer = Callable[[list[Any] | None, BaseException | None], None]
 class Acks:
     """Numbers map to those who wait for the answer. An answer counts only from the namespace that was asked."""
 
-    __slots__ = ("_limit", "_waiting")
+    __slots__ = ("_limit", "_numbers", "_reason", "_waiting")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, numbers: Iterator[int]) -> None:
+        """``numbers`` are those of the whole server: one event may ask several clients."""
         self._limit = limit
+        self._numbers = numbers
         self._waiting: dict[int, tuple[str, Answer]] = {}
+        self._reason: str | None = None
+        """Why no answer will come any more."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def expect(self, number: int, endpoint: str, answer: Answer) -> None:
-        """Remember who wants the answer to ``number``.
+    def expect(self, endpoint: str, answer: Answer) -> int:
+        """A number for an ack of the client; ``answer`` is called with it, or with what came instead.
 
         Raises:
-            Overflow: the client already owes ``max_pending_acks`` answers.
+            Disconnected: the client is gone.
+            Overflow: it owes ``max_pending_acks`` answers already.
         """
+        number = next(self._numbers)
+        self.expect_number(number, endpoint, answer)
+        return number
+
+    def expect_number(self, number: int, endpoint: str, answer: Answer) -> None:
+        """As `expect`, under a number that several clients share: one event asks them all."""
+        if self._reason is not None:
+            raise Disconnected(self._reason)
         if len(self._waiting) >= self._limit:
             raise Overflow(f"{self._limit} answers are already awaited from this client (max_pending_acks)", "out")
         self._waiting[number] = endpoint, answer
@@ -48,10 +61,17 @@ class Acks:
         """Nobody waits for ``number`` any more."""
         self._waiting.pop(number, None)
 
-    def fail(self, reason: str, endpoint: str | None = None) -> None:
-        """Give `Disconnected` to all who wait, or to those who asked in ``endpoint``."""
-        failed = [n for n, (where, _) in self._waiting.items() if endpoint is None or where == endpoint]
-        for number in failed:
+    def fail(self, reason: str, endpoint: str) -> None:
+        """Give `Disconnected` to those who asked in ``endpoint``: the client has left that namespace."""
+        self._fail(reason, [number for number, (where, _) in self._waiting.items() if where == endpoint])
+
+    def close(self, reason: str) -> None:
+        """Give `Disconnected` to all who wait, and to all who come: the client is gone."""
+        self._reason = reason
+        self._fail(reason, list(self._waiting))
+
+    def _fail(self, reason: str, numbers: list[int]) -> None:
+        for number in numbers:
             entry = self._waiting.pop(number, None)
             if entry is not None:
                 entry[1](None, Disconnected(reason))

@@ -21,20 +21,20 @@ def ack_duplicate_connect(socket: Socket, endpoint: str) -> None:
     """
     if not socket.protocol.acks_duplicate_connect:
         raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
-    socket.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
+    socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
 
 
 def send_unknown_namespace(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
     """There is no such namespace."""
     if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
-        socket.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
+        socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
         return
     socket.server.throttled_log.warning(
         "namespace", "%s: refused the namespace %r; declared are %s",
         socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in declared], fields=socket.fields(),
     )  # fmt: skip
     data = {"message": "Invalid namespace"}
-    socket.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
+    socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
 
 
 def send_connect_error(socket: Socket, endpoint: str, data: dict[str, Any]) -> None:
@@ -49,4 +49,4 @@ def send_connect_error(socket: Socket, endpoint: str, data: dict[str, Any]) -> N
             extra=socket.fields(endpoint, "connect"),
         )
         answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data={"message": data["message"]}))
-    socket.post(answer)
+    socket.writer.post(answer)

@@ -25,14 +25,14 @@ from asocketio.runtime.log import log
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
 from asocketio.session.handler_call import HandlerCall
 from asocketio.session.handlers import initialize
-from asocketio.session.member import CONNECTING, JOINED, LEFT, Member
+from asocketio.session.member import Member
 from asocketio.session.metering import timed
 from asocketio.session.namespaces import Namespaces
 from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure
-from asocketio.session.socket import OPEN, Socket
+from asocketio.session.socket import Socket
+from asocketio.session.states import JOINED, OPEN
 
 __all__ = ["Dispatcher"]
-
 INTERNAL_ERROR = "Internal server error"
 
 
@@ -129,7 +129,7 @@ class Dispatcher:
     def _start_event(self, packet: Packet) -> None:
         """`_start` for what most packets are. Most handlers end at once: nothing is made to keep track of those."""
         member = self.socket.members.get(packet.endpoint)
-        if member is None or member.leaving or member.state is not JOINED:
+        if member is None or member.state is not JOINED:
             member = self._member(packet)
             if member is None:
                 return
@@ -186,7 +186,7 @@ class Dispatcher:
     def _member(self, packet: Packet) -> Member | None:
         """Who the packet is for; None if it comes too late: the client has left, or was refused."""
         member = self.socket.members.get(packet.endpoint)
-        if member is not None and not member.leaving and member.state is not LEFT:
+        if member is not None and member.rule.handles_events:
             return member
         if member is None and packet.endpoint not in self.socket.former_namespaces:
             raise StrayPacket(
@@ -247,7 +247,7 @@ class Dispatcher:
         finally:
             self._running_backlog = False
         if not self.full:
-            self.socket.resume()
+            self.socket.reader.resume()
 
     def _acknowledge(self, packet: Packet, result: Any) -> None:
         socket, endpoint = self.socket, packet.endpoint
@@ -257,7 +257,7 @@ class Dispatcher:
         args = list(result) if type(result) is tuple else [] if result is None else [result]
         try:
             encoded = socket.protocol.encode_ack(endpoint, packet.id, args)
-            (socket if member.state is JOINED else member).post(encoded)
+            member.post(encoded)
         except UsageError as error:
             log.error("%s returned what %s", str(HandlerCall(self, packet)), error)
             tell_failure(self.socket, packet)
@@ -309,7 +309,7 @@ class Dispatcher:
             ack_duplicate_connect(socket, endpoint)
             return
         if socket.protocol.opens_global:
-            packet.data = {**socket.query, **packet.data}
+            packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
         member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint), params)
         member.connector = asyncio.current_task()
@@ -365,8 +365,7 @@ class Dispatcher:
 
     async def end(self, member: Member, reason: str) -> None:
         """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
-        member.ended = True
-        member.leave(reason)
+        member.begin_disconnect(reason)
         try:
             await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
         finally:
@@ -402,7 +401,7 @@ class Dispatcher:
 
     async def _remove(self, member: Member, reason: str) -> None:
         socket = self.socket
-        socket.fail_acks(member.endpoint, reason)
+        socket.acks.fail(reason, member.endpoint)
         member.leave(reason)
         try:
             await member.stop_jobs()
@@ -410,7 +409,7 @@ class Dispatcher:
             socket.server.adapter.remove(member)
             socket.former_namespaces.add(member.endpoint)
             socket.members.pop(member.endpoint, None)
-            member.release()
+            member.break_cycles()
 
     async def wait_idle(self) -> None:
         """Wait until nothing is being handled, or the socket has ended."""
@@ -466,13 +465,13 @@ class Dispatcher:
         for work in self._suspended or ():
             log.error("%s does not end when cancelled", str(work))
         for member in list(self.socket.members.values()):
-            if member.state is CONNECTING:
+            if member.rule.connecting:
                 await self._remove(member, self.socket.reason)
-            elif not member.ended:
+            elif member.rule.disconnect_due:
                 await self.end(member, member.reason or self.socket.reason)
 
-    def release(self) -> None:
-        """See `Socket.release`. What still runs against all rules keeps what it needs."""
+    def break_cycles(self) -> None:
+        """See `Socket.break_cycles`. What still runs against all rules keeps what it needs."""
         if not self._busy:
             self.socket = weakref.proxy(self.socket)
 

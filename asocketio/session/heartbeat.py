@@ -74,10 +74,10 @@ class ServerPings(Heartbeat):
 
     def _ask(self, socket: Socket, due: float) -> None:
         self._pongs.set(socket, self._clock.now())  # first: posting may end the socket, which drops this
-        socket.post(socket.protocol.encode(Packet(PacketType.PING)))
+        socket.writer.post(socket.protocol.encode(Packet(PacketType.PING)))
 
     def _missing(self, socket: Socket, due: float) -> None:
-        if socket.paused:
+        if socket.reader.paused:
             self._pongs.set(socket, due)  # we have stopped reading: its clock stands still
         elif self._lag.stalled_since(due - self._timeout):
             self._pongs.set(socket, self._clock.now())  # its pong may be here, unread
@@ -104,8 +104,8 @@ class ClientPings(Heartbeat):
             raise UnexpectedPacket("a pong; in this generation the client pings")
         self._checks.drop(socket)
         self._silent.set(socket, self._clock.now())
-        if not socket.outbox.above_high_water:  # a flood of pings by a client that does not read
-            socket.post(socket.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
+        if not socket.writer.outbox.above_high_water:  # a flood of pings by a client that does not read
+            socket.writer.post(socket.protocol.encode(Packet(PacketType.PONG, data=packet.data)))
 
     def closed(self, socket: Socket) -> None:
         self._silent.drop(socket)
@@ -119,7 +119,7 @@ class ClientPings(Heartbeat):
 
     def _look(self, socket: Socket, since: float) -> None:
         now = self._clock.now()
-        if socket.paused or self._lag.stalled_since(since) or now - socket.last_received < self._seconds:
+        if socket.reader.paused or self._lag.stalled_since(since) or now - socket.reader.last_received < self._seconds:
             self._checks.set(socket, now)
         else:
             socket.close("ping timeout")
@@ -162,7 +162,7 @@ class TransportPings(Heartbeat):
             socket.transport.flush()
 
     def _missing(self, socket: Socket, due: float) -> None:
-        if socket.paused or self._lag.stalled_since(due - self._close_timeout):
+        if socket.reader.paused or self._lag.stalled_since(due - self._close_timeout):
             self._gaps.set(socket, self._clock.now())
         else:
             socket.close("ping timeout")

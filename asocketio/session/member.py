@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from enum import Enum
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
-from asocketio.errors import Disconnected
 from asocketio.protocol.base import Encoded
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import is_sid
 from asocketio.runtime.log import log
+from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
 from asocketio.session.outbox import PACKET_OVERHEAD
+from asocketio.session.services import NamespaceObject
+from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
+from asocketio.session.waiters import ClosedWaiter
 
 if TYPE_CHECKING:
-    from asocketio.namespace import BaseNamespace
     from asocketio.session.socket import Socket
 
-__all__ = ["CONNECTING", "JOINED", "LEFT", "ClosedWaiter", "DrainWaiter", "Member", "MemberState"]
-
-
-class MemberState(Enum):
-    """Where a member is in its life."""
-
-    CONNECTING = "connecting"  # recv_connect runs; what is sent to it is held back
-    JOINED = "joined"
-    LEFT = "left"
-
-
-CONNECTING = MemberState.CONNECTING
-JOINED = MemberState.JOINED
-LEFT = MemberState.LEFT
-"""For the hot path: looking a member up in its enum takes 75 ns on Python 3.11."""
-
+__all__ = ["NO_PARAMS", "Member"]
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -45,19 +31,17 @@ NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 class Member:
     """Made when a client asks for a namespace; gone when it has left it.
 
-    ``sid`` is what that client calls ``socket.id``; ``rooms`` belongs to the adapter.
+    ``sid`` is what that client calls ``socket.id``; ``rooms`` belongs to the adapter. What is allowed when is in
+    `asocketio.session.states`.
     """
 
     __slots__ = (
         "_held",
         "_held_size",
         "connector",
-        "departing",
-        "ended",
         "endpoint",
         "handle",
         "jobs",
-        "leaving",
         "namespace",
         "params",
         "post",
@@ -69,31 +53,25 @@ class Member:
         "state",
     )
 
-    namespace: BaseNamespace
+    namespace: NamespaceObject
     handle: Callable[[Packet], Any]
     """Takes an event to its handler."""
 
     def __init__(self, socket: Socket, endpoint: str, sid: str, params: Mapping[str, Any] = NO_PARAMS) -> None:
         self.socket = socket
         self.protocol = socket.protocol
-        self.post: Post = self._hold_back
-        """Queues a packet for the client; while it is connecting, holds it back; when it has left, drops it.
-
-        An attribute, not a method: a broadcast calls `Socket.post` of each recipient with nothing in between.
-        """
         self.endpoint = endpoint
         self.sid = sid
         self.params = params
         """What the name of the namespace says, see `Namespaces.resolve`."""
-        self.state = CONNECTING
+        self.state = MemberState.CONNECTING
+        self.post: Post = self._hold_back
+        """Queues a packet for the client, holds it back or drops it, as its state says.
+
+        An attribute, not a method: a broadcast calls `Writer.post` of each recipient with nothing in between.
+        """
         self.reason = ""
         """Why it left."""
-        self.leaving = False
-        """``disconnect`` was called: what the client still sends is dropped."""
-        self.departing = False
-        """The client has said that it leaves; what it sent before is still being handled."""
-        self.ended = False
-        """``recv_disconnect`` has been started."""
         self.rooms: set[str] | None = None
         self.jobs: set[asyncio.Task[None]] | None = None
         self.connector: asyncio.Task[None] | None = None
@@ -119,18 +97,72 @@ class Member:
         other = self.socket.server.sockets.get(room.rpartition("#")[2])
         return is_sid(room) or (other is not None and other is not self.socket)
 
+    # Where it is in its life.
+
+    @property
+    def rule(self) -> MemberRule:
+        """What is allowed now."""
+        return MEMBER_RULES[self.state]
+
+    @property
+    def gone(self) -> bool:
+        """Nothing can be expected of it any more, for whatever reason."""
+        return self.rule.leaving or not self.socket.connected
+
+    def _move(self, state: MemberState) -> None:
+        self.state = moved(MEMBER_MOVES, self.state, state)
+        posts = MEMBER_RULES[state].posts
+        self.post = self.socket.writer.post if posts == "sent" else self._hold_back if posts == "held back" else _drop
+
+    def accept(self) -> None:
+        """The client is admitted: tell it, then send what was held back."""
+        self.connector = None
+        writer = self.socket.writer
+        writer.send(Packet(PacketType.CONNECT, self.endpoint, data={"sid": self.sid}))
+        held, self._held = self._held, []
+        for encoded in held:
+            writer.post(encoded)
+        self._move(_ADMITTED[self.state])
+
+    def on_peer_leaving(self) -> None:
+        """The client has said that it leaves; what it sent before is still being handled."""
+        state = _PEER_LEAVES.get(self.state)
+        if state is not None:
+            self._move(state)
+
+    def disconnect(self, reason: str, *, silent: bool) -> bool:
+        """Tell the client that it is out; after that nothing more goes to it from here. False if it is out already."""
+        state = _KICKED.get(self.state)
+        if state is None:
+            return False
+        self.reason = reason
+        if not silent:
+            self.send(Packet(PacketType.DISCONNECT, self.endpoint))
+        self._move(state)
+        self.socket.acks.fail(reason, self.endpoint)
+        return True
+
+    def begin_disconnect(self, reason: str) -> None:
+        """``recv_disconnect`` is about to run: nothing more goes to the client from here."""
+        self.reason = self.reason or reason
+        self._move(MemberState.DISCONNECTING)
+
+    def leave(self, reason: str) -> None:
+        """The client is out, or was refused."""
+        self.reason = self.reason or reason
+        self._held = []
+        self._move(MemberState.LEFT)
+
+    # Sending.
+
     @property
     def writable(self) -> bool:
         """Nothing waits for the client that its transport could not take."""
-        return self.socket.writable
+        return self.socket.writer.writable
 
-    def expect_ack(self, number: int, answered: Answer) -> None:
-        """Call ``answered`` with the client's ack of event ``number``, see `Acks.expect`."""
-        self.socket.expect_number(number, self.endpoint, answered)
-
-    def forget_ack(self, number: int) -> None:
-        """The ack of event ``number`` is awaited no longer."""
-        self.socket.forget(number)
+    def send(self, packet: Packet) -> None:
+        """Encode a packet in the client's generation and post it."""
+        self.post(self.protocol.encode(packet))
 
     def _hold_back(self, encoded: Encoded) -> None:
         if not self.socket.connected:
@@ -140,54 +172,23 @@ class Member:
         if self._held_size > self.socket.config.max_outbox:
             self._held = []
             limit = self.socket.config.max_outbox
-            self.socket.close_slow_consumer(
+            self.socket.writer.close_slow_consumer(
                 f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
             )
 
-    def send(self, packet: Packet) -> None:
-        """Encode a packet in the client's generation and post it."""
-        self.post(self.protocol.encode(packet))
+    def drained(self) -> Awaitable[None]:
+        """What a sending verb returns, see `Writer.drained`."""
+        return ClosedWaiter(self.reason) if self.rule.left else self.socket.writer.drained()
 
-    def accept(self) -> None:
-        """The client is in: tell it, then send what was held back."""
-        self.state = JOINED
-        self.connector = None
-        answer = Packet(PacketType.CONNECT, self.endpoint, data={"sid": self.sid})
-        self.socket.post(self.socket.protocol.encode(answer))
-        held, self._held = self._held, []
-        for encoded in held:
-            self.socket.post(encoded)
-        self.post = self.socket.post
-        if self.leaving:
-            self._set_left()
+    def expect_ack(self, number: int, answered: Answer) -> None:
+        """Call ``answered`` with the client's ack of event ``number``, see `Acks.expect_number`."""
+        self.socket.acks.expect_number(number, self.endpoint, answered)
 
-    def disconnect(self, reason: str, *, silent: bool) -> bool:
-        """Tell the client that it is out; after that nothing more goes to it from here. False if it is out already."""
-        if self.leaving or self.departing or self.state is LEFT:
-            return False
-        self.leaving = True
-        self.reason = reason
-        if not silent:
-            self.send(Packet(PacketType.DISCONNECT, self.endpoint))
-        self.socket.fail_acks(self.endpoint, reason)
-        if self.state is JOINED:
-            self._set_left()
-        return True
+    def forget_ack(self, number: int) -> None:
+        """The ack of event ``number`` is awaited no longer."""
+        self.socket.acks.forget(number)
 
-    @property
-    def gone(self) -> bool:
-        """Nothing can be sent to it any more, for whatever reason."""
-        return self.leaving or self.departing or self.state is LEFT or not self.socket.connected
-
-    def leave(self, reason: str) -> None:
-        """The client is out, or was refused: nothing more goes to it from here."""
-        self._set_left()
-        self.reason = self.reason or reason
-        self._held = []
-
-    def _set_left(self) -> None:
-        self.state = LEFT
-        self.post = _drop
+    # The end.
 
     async def stop_jobs(self) -> None:
         """Cancel its jobs and wait for their ends, within ``close_grace``."""
@@ -203,18 +204,27 @@ class Member:
                     "%s: job %s swallows its cancellation; the process cannot end while it runs", self, job.get_name()
                 )
 
-    def release(self) -> None:
+    def break_cycles(self) -> None:
         """It is out: only the program may hold on to the namespace object, which holds on to this."""
         namespace = getattr(self, "namespace", None)  # its making may have failed
         if namespace is not None:
-            self.namespace = cast("BaseNamespace", weakref.proxy(namespace))
+            self.namespace = cast("NamespaceObject", weakref.proxy(namespace))
             self.handle = _nowhere
 
-    def drained(self) -> Awaitable[None]:
-        """What a sending verb returns, see `Socket.drained`."""
-        if self.state is LEFT:
-            return ClosedWaiter(self.reason)
-        return self.socket.drained()
+
+_ADMITTED = {
+    MemberState.CONNECTING: MemberState.JOINED,
+    MemberState.CONNECTING_KICKED: MemberState.KICKED,
+    MemberState.CONNECTING_LEAVING: MemberState.PEER_LEAVING,
+}
+_PEER_LEAVES = {
+    MemberState.CONNECTING: MemberState.CONNECTING_LEAVING,
+    MemberState.JOINED: MemberState.PEER_LEAVING,
+}
+_KICKED = {
+    MemberState.CONNECTING: MemberState.CONNECTING_KICKED,
+    MemberState.JOINED: MemberState.KICKED,
+}
 
 
 def _drop(encoded: Encoded) -> None:
@@ -223,28 +233,3 @@ def _drop(encoded: Encoded) -> None:
 
 def _nowhere(packet: Packet) -> None:
     """Where events go that come too late."""
-
-
-class ClosedWaiter:
-    """Awaiting it raises `Disconnected`; ignoring it is fine."""
-
-    __slots__ = ("_reason",)
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        raise Disconnected(self._reason)
-        yield
-
-
-class DrainWaiter:
-    """Awaiting it waits for room; ignoring it is fine."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._socket.drain().__await__()

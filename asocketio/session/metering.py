@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asocketio.errors import Disconnected
-from asocketio.metrics import Gauges, Metrics
+from asocketio.metrics import Metrics
 from asocketio.protocol.base import Encoded, Frame
 from asocketio.protocol.packet import Packet
 from asocketio.session.handlers import Handlers
+from asocketio.session.reader import Reader
 from asocketio.session.socket import Socket
+from asocketio.session.writer import Writer
 
-if TYPE_CHECKING:
-    from asocketio.server import Server
-
-__all__ = ["MeteredSocket", "gauges", "timed"]
+__all__ = ["MeteredSocket", "timed"]
 
 OTHER = "*"
 """The name of events that no handler names: clients could make up any number of them."""
@@ -29,13 +27,30 @@ class MeteredSocket(Socket):
 
     __slots__ = ()
 
+    def make_reader(self) -> Reader:
+        return _MeteredReader(self, self.protocol)
+
+    def make_writer(self) -> Writer:
+        return _MeteredWriter(self)
+
+
+class _MeteredReader(Reader):
+    __slots__ = ()
+
     def receive(self, frame: Frame) -> bool:
-        self.server.metrics.received(self.protocol.generation, self.transport_name, len(frame))
+        socket = self._socket
+        socket.server.metrics.received(socket.protocol.generation, socket.transport_name, len(frame))
         return super().receive(frame)
 
+
+class _MeteredWriter(Writer):
+    __slots__ = ()
+
     def post(self, encoded: Encoded) -> None:
-        if self.connected:
-            self.server.metrics.sent(self.protocol.generation, self.transport_name, sum(map(len, encoded.frames)))
+        socket = self._socket
+        if socket.connected:
+            size = sum(map(len, encoded.frames))
+            socket.server.metrics.sent(socket.protocol.generation, socket.transport_name, size)
         super().post(encoded)
 
 
@@ -78,17 +93,3 @@ async def _until_done(result: Awaitable[Any], ended: Callable[[bool], None]) -> 
 def _fails(error: BaseException) -> bool:
     """Whether it is the handler that failed: that its client has gone in the meantime is the way of clients."""
     return not isinstance(error, Disconnected)
-
-
-def gauges(server: Server) -> Gauges:
-    """How things stand in ``server``. Takes time in proportion to its sockets."""
-    sockets = [socket for socket in list(server.sockets.values()) if socket.connected]
-    dispatchers = [socket.dispatcher for socket in sockets]
-    return Gauges(
-        sockets=dict(Counter((socket.protocol.generation, socket.transport_name) for socket in sockets)),
-        active_sessions=server.active_sessions,
-        members=sum(len(socket.members) for socket in sockets),
-        queued_bytes=sum(socket.outbox.size for socket in sockets),
-        waiting_packets=sum(dispatcher.waiting for dispatcher in dispatchers),
-        handlers=sum(dispatcher.running for dispatcher in dispatchers),
-    )

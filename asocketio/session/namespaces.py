@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from asocketio.namespace import BaseNamespace
+from asocketio.session.services import NamespaceObject
 
 __all__ = ["Namespaces"]
 
@@ -16,7 +15,7 @@ __all__ = ["Namespaces"]
 class Namespaces(typing.Protocol):
     """The namespaces that a program serves. Names are those used inside: the global one is ``""``."""
 
-    def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:
+    def resolve(self, name: str) -> tuple[type[NamespaceObject], Mapping[str, Any]] | None:
         """The class of the namespace ``name`` and its ``params``; None where there is no such namespace.
 
         ``name`` is any text that a client sends, up to ``max_payload``.

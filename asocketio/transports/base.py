@@ -1,8 +1,8 @@
 """SEAM. Transport: one ASGI call (or one connection) that carries a socket.
 
 What plugs in lives in ``transports/``. A transport moves frames between its peer and a `Socket`; it
-knows nothing of packets, namespaces or users. It meets the socket at two doors: `Socket.receive`
-takes a frame in, ``socket.outbox`` holds what is to go out.
+knows nothing of packets, namespaces or users. It meets the socket at two doors: `Reader.receive`
+takes a frame in, ``socket.writer.outbox`` holds what is to go out.
 """
 
 from __future__ import annotations

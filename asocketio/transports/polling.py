@@ -21,7 +21,8 @@ from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Timer
 from asocketio.runtime.eager_call import EagerCall
 from asocketio.session.close_reasons import FORCED_CLOSE, PARSE_ERROR, TRANSPORT_ERROR
-from asocketio.session.socket import Socket, SocketState
+from asocketio.session.socket import Socket
+from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
 
 __all__ = ["UPGRADE_RACE_DELAY", "Poll", "PollingHandshake", "Post", "release_later"]
@@ -63,7 +64,7 @@ class PollingHandshake(HandshakeTransport):
 
     async def open(self, socket: Socket) -> None:
         self.answered = True
-        socket.text_only = self._body_format.text_only
+        socket.handshake.text_only = self._body_format.text_only
         upgrades = [name for name in socket.config.transports if name == "websocket"]
         frame = socket.protocol.handshake(socket.sessid, socket.config, upgrades)
         await _answer(self._send, socket.protocol.join([frame], self._body_format), self._headers)
@@ -115,7 +116,7 @@ class Poll(Transport):
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
-        body_format = self._body_format._replace(text_only=True) if socket.text_only else self._body_format
+        body_format = self._body_format._replace(text_only=True) if socket.handshake.text_only else self._body_format
         await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), body_format), self._headers)
 
     async def _frames(self, socket: Socket) -> list[Frame]:
@@ -126,7 +127,7 @@ class Poll(Transport):
             if former is not None:
                 former.end()  # only where sessions roam: the newest request carries them
             try:
-                if not socket.outbox:
+                if not socket.writer.outbox:
                     await self._wait(socket)
                 if socket.transport is not self:  # another has taken over: the outbox is its business now
                     if began_late:
@@ -167,7 +168,7 @@ class Poll(Transport):
         """As many packets as fit in ``max_payload``, at least one."""
         frames: list[Frame] = []
         size = 0
-        outbox = socket.outbox
+        outbox = socket.writer.outbox
         while outbox and (not frames or size < socket.config.max_payload):
             encoded = outbox.take()
             size += encoded.size
@@ -295,7 +296,7 @@ class Post:
     def _split(self, socket: Socket, body: bytes) -> Iterator[Frame]:
         kind = header(self._scope, b"content-type").partition(";")[0].strip()
         try:
-            yield from socket.split(body, self._body_format, binary=kind == "application/octet-stream")
+            yield from socket.reader.split(body, self._body_format, binary=kind == "application/octet-stream")
         except socket.protocol.nonfatal_errors as error:
             socket.refuse(error)
 
@@ -326,7 +327,7 @@ def _feed_now(socket: Socket, frames: Iterator[Frame]) -> bool:
     for frame in islice(frames, SLICE):
         if socket.state is not SocketState.OPEN:
             return True
-        if not socket.receive(frame):
+        if not socket.reader.receive(frame):
             return False
         count += 1
     return count < SLICE
@@ -336,12 +337,12 @@ async def _feed(socket: Socket, frames: Iterator[Frame]) -> bool:
     """Hand the frames over. Waits while the backlog is full; lets other clients have their turns. True at the end."""
     count = 0
     while True:
-        await socket.wait_readable()
+        await socket.reader.wait_readable()
         frame = next(frames, None) if socket.state is SocketState.OPEN else None
         if frame is None:
             return True
         count += 1
-        if socket.receive(frame) and count % SLICE == 0:
+        if socket.reader.receive(frame) and count % SLICE == 0:
             await asyncio.sleep(0)
 
 

@@ -10,7 +10,8 @@ from enum import Enum
 
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
-from asocketio.session.socket import Socket, SocketState
+from asocketio.session.socket import Socket
+from asocketio.session.states import SocketState
 
 __all__ = ["Answer", "SwitchStep", "Upgrade", "UpgradeState", "may_upgrade", "switch_step"]
 

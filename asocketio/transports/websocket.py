@@ -20,7 +20,8 @@ from asocketio.protocol.base import Decoder, Frame
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.log import log
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE, reason_of_close_code
-from asocketio.session.socket import Socket, SocketState
+from asocketio.session.socket import Socket
+from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
 from asocketio.transports.polling import SLICE, release_later
 from asocketio.transports.upgrade import Answer, SwitchStep, Upgrade, UpgradeState, may_upgrade, switch_step
@@ -67,8 +68,8 @@ class WebSocket(Transport):
                 if frame is None:
                     self._close_socket()
                     return
-                if not socket.receive(frame):
-                    await socket.wait_readable()
+                if not socket.reader.receive(frame):
+                    await socket.reader.wait_readable()
                 elif count % SLICE == 0:
                     await asyncio.sleep(0)
 
@@ -104,7 +105,7 @@ class WebSocket(Transport):
 
     async def _drain(self) -> None:
         socket = self._socket
-        outbox = socket.outbox
+        outbox = socket.writer.outbox
         while outbox and socket.transport is self:
             for frame in outbox.take().frames:
                 await self._send_frame(frame)
@@ -168,7 +169,7 @@ class WebSocket(Transport):
             self._writer.cancel()
         if socket.transport is self:
             socket.detach(self)
-            socket.outbox.clear()
+            socket.writer.outbox.clear()
 
     async def _goodbye(self) -> None:
         try:

@@ -419,7 +419,7 @@ async def test_emits_of_a_refused_recv_connect_are_dropped(way: Way) -> None:
             return
         (socket,) = app.server.sockets.values()
         assert socket.members == {}
-        assert len(socket._acks or ()) == 0
+        assert len(socket.acks) == 0
 
 
 async def test_call_in_recv_connect_is_a_usage_error(caplog: Log) -> None:

@@ -200,7 +200,7 @@ async def test_reading_goes_on_while_a_handler_waits_for_its_client() -> None:
 
 
 async def _number_of(namespace: BaseNamespace) -> int:
-    (number,) = namespace.socket._acks._waiting  # type: ignore[union-attr]
+    (number,) = namespace.socket.acks._waiting
     return number
 
 
@@ -218,7 +218,7 @@ async def test_reading_pauses_while_a_handler_is_busy(way: Way) -> None:
         frames = [frame for packet in echoes for frame in client.protocol.encode(packet).frames]
         sending = asyncio.create_task(client.post_frames(*frames))
         await settle()
-        assert Busy.last.socket.paused
+        assert Busy.last.socket.reader.paused
         client.answers_pings = False
         await client.advance(25)
         assert Busy.last.socket.connected
@@ -498,7 +498,7 @@ async def test_acks_of_what_could_not_be_sent_are_forgotten() -> None:
                 await namespace.call("x", object())
             with pytest.raises(UsageError):
                 await app.of("/").call("x", object())
-        assert len(namespace.socket._acks or ()) == 0
+        assert len(namespace.socket.acks) == 0
 
 
 async def test_an_unencodable_broadcast_raises_even_if_nobody_is_there() -> None:
@@ -685,7 +685,7 @@ async def test_the_timeout_of_a_call_may_be_none_or_nothing() -> None:
         await client.advance(61)
         with pytest.raises(asocketio.AckTimeout):
             await asking
-        assert len(namespace.socket._acks or ()) == 0
+        assert len(namespace.socket.acks) == 0
 
 
 async def test_errors_of_the_test_client_itself_reach_the_test() -> None:

@@ -90,7 +90,7 @@ def fill(objects: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     flush = type(stuck[0]).flush
     monkeypatch.setattr(type(stuck[0]), "flush", lambda self: None if self in stuck else flush(self))
     for namespace, socket in zip(objects, sockets, strict=True):
-        while socket.outbox.size < 2 * LIMIT - 400:
+        while socket.writer.outbox.size < 2 * LIMIT - 400:
             namespace.emit("x", "y" * 100)
         assert socket.connected
 
@@ -131,7 +131,7 @@ async def test_a_question_that_cannot_be_written_for_one_is_asked_of_nobody() ->
 
     async def view(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            own = {"json_dumps": dumps} if scope["socketio"].query else {}
+            own = {"json_dumps": dumps} if scope["socketio"].handshake.query else {}
             await socketio_manage(scope, {"/": Caller}, **own)
 
     app = SocketIOApp(view, max_pending_acks=1)

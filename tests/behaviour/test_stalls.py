@@ -128,6 +128,7 @@ class Client(Carried):
         self.beats: Heartbeat = heartbeats(clock, self.deadlines, Config(**BEATS), self.lag)[protocol.pings]
         self.transport_name = transport
         self.transport = self
+        self.reader = self.writer = self  # all in one
         self.ended = ""
         self._sent: list[Callable[[], None]] = []
         self.lag.start()

@@ -573,7 +573,7 @@ async def test_who_was_thrown_out_between_two_polls_can_still_fetch_the_last_of_
     await peer.post(b'42["go"]')
     [socket] = peer.app.server.sockets.values()
     assert not socket.connected
-    assert len(socket.outbox) < 8  # of thirty
+    assert len(socket.writer.outbox) < 8  # of thirty
     frames = (await peer.get()).body.split("\x1e")
     assert (frames[0][:8], frames[-1]) == ('42["news', "41")
     await peer.end()

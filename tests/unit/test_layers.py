@@ -38,14 +38,6 @@ FLOORS: list[list[str]] = [
 ``""`` is the package: its public names. Imports for types only (``if TYPE_CHECKING:``) count as all others do.
 """
 
-UPWARD: dict[str, set[str]] = {
-    "session.member": {"namespace"},
-    "session.metering": {"server"},
-    "session.namespaces": {"namespace"},
-    "session.socket": {"namespace", "server"},
-}
-"""Imports that still point up."""
-
 THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 """What the package depends on."""
 
@@ -121,7 +113,7 @@ def wrong_imports(module: str, source: str) -> list[str]:
         if top == "asocketio":
             own = room(below) == room(module) and below in SOURCES and below != module
             lower = HEIGHT.get(room(below), len(HEIGHT)) < HEIGHT[room(module)]
-            if not (own or lower or below in UPWARD.get(module, ())):
+            if not (own or lower):
                 wrong.append(found.name)
         elif not (top in sys.stdlib_module_names or top in THIRD_PARTY or top in OPTIONAL.get(module, ())):
             wrong.append(found.name)
@@ -200,18 +192,6 @@ def test_the_root_holds_what_programs_meet_and_nothing_else() -> None:
 @each_module
 def test_imports_run_downward_only(module: str) -> None:
     assert wrong_imports(module, SOURCES[module]) == []
-
-
-def test_every_exception_is_needed() -> None:
-    used = {
-        module: {
-            below
-            for found in imports(SOURCES[module])
-            if HEIGHT.get(room(below := found.name.removeprefix("asocketio.")), -1) > HEIGHT[room(module)]
-        }
-        for module in UPWARD
-    }
-    assert used == UPWARD
 
 
 @pytest.mark.parametrize("module", [name for name in SOURCES if room(name) == PURE])

@@ -197,7 +197,7 @@ async def test_gauges_see_what_waits_and_what_runs(way: Way) -> None:
         socket[""].emit("news")
         assert standing().queued_bytes > 100
         socket.transport = carried
-        socket.flush()
+        socket.writer.flush()
         socket["/two"].gate.set()  # of both
         assert await waiting == "waited"
         await until(lambda: standing().handlers == standing().waiting_packets == 0)
@@ -320,7 +320,7 @@ async def test_limits_are_told_by_their_setting(way: Way, monkeypatch: pytest.Mo
     async with TestClient(app, **way) as client:
         await client.connect()
         [socket] = app.server.sockets.values()
-        monkeypatch.setattr(type(socket), "_catches_up", lambda socket: False)
+        monkeypatch.setattr(type(socket.writer), "_catches_up", lambda writer: False)
         for _ in range(20):
             socket[""].emit("x", "y" * 100) if socket.connected else None
         assert told.of("limited", "closed") == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -30,24 +31,24 @@ def into(answers: Answers, who: str) -> Answer:
 
 
 def test_an_answer_reaches_who_asked(answers: Answers) -> None:
-    acks = Acks(10)
-    acks.expect(1, "", into(answers, "first"))
-    acks.expect(2, "/chat", into(answers, "second"))
+    acks = Acks(10, count())
+    acks.expect_number(1, "", into(answers, "first"))
+    acks.expect_number(2, "/chat", into(answers, "second"))
     assert (acks.resolve(2, "/chat", ["b", 2]), acks.resolve(1, "", [])) == (True, True)
     assert (answers, len(acks)) == ([("second", ["b", 2], None), ("first", [], None)], 0)
 
 
 def test_an_answer_counts_once(answers: Answers) -> None:
-    acks = Acks(10)
-    acks.expect(1, "", into(answers, "a"))
+    acks = Acks(10, count())
+    acks.expect_number(1, "", into(answers, "a"))
     assert [acks.resolve(1, "", [number]) for number in range(3)] == [True, False, False]
     assert answers == [("a", [0], None)]
 
 
 @pytest.mark.parametrize(("number", "endpoint"), [(2, "/chat"), (None, "/chat"), (-1, "/chat"), (1, ""), (1, "/other")])
 def test_an_answer_that_nobody_asked_for_is_dropped(answers: Answers, number: int | None, endpoint: str) -> None:
-    acks = Acks(10)
-    acks.expect(1, "/chat", into(answers, "a"))
+    acks = Acks(10, count())
+    acks.expect_number(1, "/chat", into(answers, "a"))
     assert acks.resolve(number, endpoint, []) is False
     assert (answers, len(acks)) == ([], 1)
     assert acks.resolve(1, "/chat", ["still"]) is True
@@ -55,61 +56,62 @@ def test_an_answer_that_nobody_asked_for_is_dropped(answers: Answers, number: in
 
 
 def test_who_does_not_wait_any_more_hears_nothing(answers: Answers) -> None:
-    acks = Acks(10)
-    acks.expect(1, "", into(answers, "a"))
+    acks = Acks(10, count())
+    acks.expect_number(1, "", into(answers, "a"))
     acks.forget(1)
     acks.forget(1)
     acks.forget(2)
-    acks.fail("gone")
+    acks.close("gone")
     assert (acks.resolve(1, "", []), answers, len(acks)) == (False, [], 0)
 
 
 def test_a_client_owes_only_so_many_answers(answers: Answers) -> None:
-    acks = Acks(2)
+    acks = Acks(2, count())
     for number in (1, 2):
-        acks.expect(number, "", into(answers, "a"))
+        acks.expect_number(number, "", into(answers, "a"))
     with pytest.raises(Overflow) as caught:
-        acks.expect(3, "", into(answers, "b"))
+        acks.expect_number(3, "", into(answers, "b"))
     assert (str(caught.value), caught.value.side, len(acks)) == (
         "2 answers are already awaited from this client (max_pending_acks)",
         "out",
         2,
     )
     acks.resolve(1, "", [])
-    acks.expect(3, "", into(answers, "b"))
+    acks.expect_number(3, "", into(answers, "b"))
     assert len(acks) == 2
 
 
 def test_all_who_wait_hear_of_the_end(answers: Answers) -> None:
-    acks = Acks(10)
-    acks.expect(1, "", into(answers, "a"))
-    acks.expect(2, "/chat", into(answers, "b"))
-    acks.fail("gone")
-    acks.fail("gone")
+    acks = Acks(10, count())
+    acks.expect_number(1, "", into(answers, "a"))
+    acks.expect_number(2, "/chat", into(answers, "b"))
+    acks.close("gone")
+    acks.close("gone")
     assert (told(answers), len(acks)) == ([("a", None, GONE), ("b", None, GONE)], 0)
     assert answers[0][2] is not answers[1][2]  # a traceback belongs to one of them
 
 
 def test_only_those_of_a_namespace_hear_of_its_end(answers: Answers) -> None:
-    acks = Acks(10)
-    acks.expect(1, "", into(answers, "a"))
-    acks.expect(2, "/chat", into(answers, "b"))
+    acks = Acks(10, count())
+    acks.expect_number(1, "", into(answers, "a"))
+    acks.expect_number(2, "/chat", into(answers, "b"))
     acks.fail("gone", "")
     assert (told(answers), len(acks)) == ([("a", None, GONE)], 1)
 
 
-def test_who_hears_of_the_end_may_forget_others_and_ask_again(answers: Answers) -> None:
-    acks = Acks(10)
+def test_who_hears_of_the_end_may_forget_others_and_cannot_ask_again(answers: Answers) -> None:
+    acks = Acks(10, count())
 
     def heard(args: list[Any] | None, error: BaseException | None) -> None:
         answers.append(("a", args, error))
         acks.forget(2)
-        acks.expect(3, "", into(answers, "c"))
+        with pytest.raises(Disconnected):
+            acks.expect("", into(answers, "c"))
 
-    acks.expect(1, "", heard)
-    acks.expect(2, "", into(answers, "b"))
-    acks.fail("gone")
-    assert (told(answers), len(acks)) == ([("a", None, GONE)], 1)
+    acks.expect_number(1, "", heard)
+    acks.expect_number(2, "", into(answers, "b"))
+    acks.close("gone")
+    assert (told(answers), len(acks)) == ([("a", None, GONE)], 0)
 
 
 @pytest.mark.parametrize(

@@ -519,7 +519,7 @@ async def test_silence_is_not_held_against_a_client_that_is_not_read(way: Way) -
         for number in range(100):
             await namespace.emit("echo", number)
         await settle()
-        assert Busy.last.socket.paused
+        assert Busy.last.socket.reader.paused
         await client.advance(300)
         assert Busy.last.reasons == []
         gate.set()
@@ -586,6 +586,7 @@ class Carried:
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
+        self.reader = self.writer = self  # all in one
         self.events: list[Frame] = []
         self.outbox = Outbox(1000)
         self.last_received = 0.0

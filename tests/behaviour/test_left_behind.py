@@ -19,8 +19,7 @@ from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.socket import CLOSED, Socket
 from asocketio.testing import TestClient
 from asocketio.transports.base import Transport
-
-from .worlds import Recorder, Way, serve
+from tests.support.worlds import Recorder, Way, serve
 
 
 class Stuck(Transport):
@@ -43,7 +42,7 @@ def stick(socket: Socket) -> None:
     """The next packet that is queued for this client ends it, inside of that very call."""
     if socket.transport is not None:
         socket.transport = Stuck(socket.transport)
-    socket.outbox.limit = 0
+    socket.writer.outbox.limit = 0
 
 
 class Chat(Recorder, RoomsMixin, BroadcastMixin):
@@ -230,5 +229,5 @@ async def test_a_packet_counts_its_own_frames_and_no_refused_ones(
         await client.connect()
         monkeypatch.setattr(Dispatcher, "submit", remember)
         for frame in refused + own:
-            Recorder.last.socket.receive(frame)
+            Recorder.last.socket.reader.receive(frame)
     assert sizes[-1 if generation != "0.9" else 0] == sum(map(len, own))

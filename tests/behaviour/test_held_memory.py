@@ -7,6 +7,7 @@ import gc
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -16,7 +17,7 @@ from asocketio.asgi.responses import read_body
 from asocketio.protocol.base import Encoded
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.json_codec import StdJson
-from asocketio.protocol.json_parser import Assembler
+from asocketio.protocol.json_parser import JSONPacketDecoder
 from asocketio.protocol.websocket_frames import Frames
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import ThrottledLog
@@ -28,8 +29,7 @@ from asocketio.session.outbox import Outbox
 from asocketio.session.rate_limit import Rates
 from asocketio.session.read_gate import ReadGate
 from asocketio.testing import TestClient
-
-from .worlds import Recorder, serve, until
+from tests.support.worlds import Recorder, serve, until
 
 SIZE = 100_000
 SLACK = 60_000
@@ -122,12 +122,12 @@ async def wait_in_vain(wait: Callable[[], Awaitable[None]]) -> None:
 
 def assembler() -> Load:
     """A packet whose last attachment never comes holds the others; packets before it, nothing."""
-    reader = Assembler(StdJson(), Config(max_attachments=10))
+    reader = JSONPacketDecoder(StdJson(), Config(max_attachments=10))
     held = 0
 
     def step(number: int) -> None:
         nonlocal held
-        if reader.due:
+        if reader._due:
             reader.binary(text(number).encode())
         reader.text('52-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
         reader.binary(text(number).encode())
@@ -190,12 +190,12 @@ def coalescer(size: int) -> Load:
 
 
 def acks() -> Load:
-    waiting = Acks(1000)
-    waiting.expect(0, "", lambda args, error: None)
+    waiting = Acks(1000, count())
+    waiting.expect_number(0, "", lambda args, error: None)
 
     def step(number: int) -> None:
         payload = text(number)
-        waiting.expect(number + 1, "", lambda args, error: print(payload))
+        waiting.expect_number(number + 1, "", lambda args, error: print(payload))
         waiting.forget(number)
 
     return Load(step, lambda: SIZE)
@@ -287,7 +287,7 @@ async def lingering(client: TestClient) -> Load:
             Recorder.last = None
             socket.transport = None
             for each in range(40):
-                socket.post(packet(each, 10_000))
+                socket.writer.post(packet(each, 10_000))
             socket.disconnect()
 
     return Load(step, lambda: count * (LINGER_BYTES + 20_000), rounds=3)
@@ -300,7 +300,7 @@ async def gone(client: TestClient) -> Load:
     socket.transport = None
 
     def step(number: int) -> None:
-        socket.post(packet(number, 10_000))
+        socket.writer.post(packet(number, 10_000))
         if number == 40:
             socket.close("ping timeout")
 

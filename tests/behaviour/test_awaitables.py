@@ -17,8 +17,7 @@ from asocketio.session.outbox import Outbox
 from asocketio.session.read_gate import ReadGate
 from asocketio.testing import TestClient
 from asocketio.transports.base import Transport
-
-from .worlds import Recorder, serve, until
+from tests.support.worlds import Recorder, serve, until
 
 
 class Case(NamedTuple):
@@ -70,7 +69,7 @@ async def drained() -> AsyncIterator[Case]:
 
         def happen() -> None:
             socket.transport = transport
-            socket.flush()
+            socket.writer.flush()
 
         yield Case(lambda: wait, happen)
 

@@ -1,0 +1,35 @@
+"""Handshake: the request that opened a session, as far as the session needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from asocketio.session.carrier import Carrier, PendingView
+
+__all__ = ["Handshake", "PendingHandshake"]
+
+
+@dataclass(slots=True)
+class Handshake:
+    """What the request of a session said."""
+
+    address: str = ""
+    """The client's address, as the server tells it."""
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The fields of the URL that are the program's own."""
+    pin: str | None = None
+    """What the session's other requests have to show, see `asocketio.asgi.admission`."""
+    text_only: bool = False
+    """The client cannot take binary polling bodies."""
+
+
+class PendingHandshake:
+    """A handshake that is not answered yet: the transport that will answer it, and the view that decides on it."""
+
+    __slots__ = ("transport", "view")
+
+    def __init__(self, transport: Carrier) -> None:
+        self.transport = transport
+        self.view: PendingView | None = None
+        """The view's call, where a view decides."""
