@@ -1,6 +1,6 @@
-"""Connection: one websocket over a transport of asyncio's. Bytes come in, frames go to whoever takes them, and back.
+"""Connection: one websocket over a transport of asyncio's. Bytes become frames, and back.
 
-It has no task. What it carries is not its business: that is its owner's (`ConnectionOwner`).
+It has no task and knows no session: what it carries is its owner's business (`ConnectionOwner`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Reading(Enum):
     NEW = "new"  # kept: nobody is there to take what comes
     HELD = "held"  # not read until what is here has been handled, in a later turn of the loop
     OPEN = "open"
-    PAUSED = "paused"  # not read: whoever takes the frames has enough, and calls `resume`
+    PAUSED = "paused"  # not read: who takes the frames has enough for now
     DISCARDING = "discarding"  # the peer has closed, or broken the protocol: nothing counts any more
 
 
@@ -99,7 +99,7 @@ class ConnectionOwner(typing.Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One websocket. ``accept_response`` is the answer that accepts it: it goes out with the first thing that is said.
+    """One websocket. ``accept_response`` is the HTTP response that accepts it: it goes out with the first frame.
 
     ``early`` is what the peer has sent already; ``lost`` is called at its end.
     """

@@ -1,4 +1,5 @@
-"""What carries a session over ASGI: long-polling, websocket, and the upgrade from one to the other.
+"""What carries a session over ASGI: long-polling and websocket. `asocketio.transports.upgrade` decides how a websocket
+takes over, for these and for the server's own connections.
 
 May import ``asgi`` and what is below it.
 """

@@ -1,8 +1,8 @@
 """SEAM. Transport: one ASGI call (or one connection) that carries a socket.
 
-What plugs in lives in ``transports/``. A transport moves frames between its peer and a `Socket`; it
-knows nothing of packets, namespaces or users. It meets the socket at two doors: `Reader.receive`
-takes a frame in, ``socket.writer.outbox`` holds what is to go out.
+A transport moves frames between its peer and a `Socket`; it knows nothing of packets, namespaces or users.
+`Reader.receive` takes a frame in, ``socket.writer.outbox`` holds what is to go out. What a socket needs of it is stated
+in `asocketio.session.carrier`; implementations are in this folder, and in ``servers/`` for a server's own connections.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Transport(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """The socket has closed: send what is left, say goodbye, and let the call end."""
+        """The socket has closed: send what is left, close, and let the call end."""
 
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """What is queued now goes out at once, as far as this side knows. Volatile packets ask."""
+        """What is queued now goes out at once, as far as this side knows. Asked before a volatile packet is queued."""
 
 
 class HandshakeTransport(Transport):

@@ -30,13 +30,13 @@ __all__ = ["RoamingWebSocket", "UpgradingWebSocket", "WebSocket", "WebSocketHand
 
 
 SHUTDOWN_CLOSE_TIMEOUT = 1.0
-"""Seconds for the goodbye of a server that shuts down: granian's ``send`` may never return then."""
+"""Seconds for the last frames and the close of a server that shuts down: granian's ``send`` may never return then."""
 
 _CLOSE = {"type": "websocket.close", "code": 1000}
 
 
 class WebSocket(Transport):
-    """An accepted websocket: reads until it or the socket ends, then says goodbye."""
+    """An accepted websocket: reads until the websocket or the socket ends, then sends what is left and closes."""
 
     name = "websocket"
 
@@ -114,8 +114,8 @@ class WebSocket(Transport):
         kind = "text" if isinstance(frame, str) else "bytes"
         await self._send({"type": "websocket.send", kind: frame})
 
-    async def _tell(self, message: Message) -> None:
-        """Send a message, unless the peer is gone: servers raise all kinds of things then."""
+    async def _try_send(self, message: Message) -> None:
+        """Send a message, unless the peer has gone: servers raise exceptions of any type then."""
         if self._gone:
             return
         try:
@@ -164,19 +164,19 @@ class WebSocket(Transport):
                 await written_out.wait()
             if not self._gone:
                 self._writing = True
-                await self._goodbye()
+                await self._send_rest_and_close()
         if self._writer is not None:
             self._writer.cancel()
         if socket.transport is self:
             socket.detach(self)
             socket.writer.outbox.clear()
 
-    async def _goodbye(self) -> None:
+    async def _send_rest_and_close(self) -> None:
         try:
             await self._drain()
-        except Exception as error:  # as in `_tell`
+        except Exception as error:  # as in `_try_send`
             self._lost(error)
-        await self._tell(_CLOSE)
+        await self._try_send(_CLOSE)
 
 
 class WebSocketHandshake(WebSocket, HandshakeTransport):
@@ -192,9 +192,9 @@ class WebSocketHandshake(WebSocket, HandshakeTransport):
     async def open(self, socket: Socket) -> None:
         self.answered = True
         self._socket = socket
-        await self._tell({"type": "websocket.accept", "headers": self._headers})
+        await self._try_send({"type": "websocket.accept", "headers": self._headers})
         handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
-        await self._tell({"type": "websocket.send", "text": handshake})
+        await self._try_send({"type": "websocket.send", "text": handshake})
         socket.attach(self)
         if self._gone:
             socket.close(TRANSPORT_CLOSE)
@@ -238,7 +238,7 @@ class RoamingWebSocket(WebSocket):
     async def carry(self, socket: Socket) -> None:
         """Take over from what carries the socket now, and read until the end."""
         self._socket = socket
-        await self._tell({"type": "websocket.accept"})
+        await self._try_send({"type": "websocket.accept"})
         if await self._switch(socket):
             await self._run(socket)
         elif not self._gone:
@@ -250,7 +250,7 @@ class RoamingWebSocket(WebSocket):
             for frame in frames:
                 await self._send_frame(frame)
             await self._send(_CLOSE)
-        except Exception as error:  # as in `_tell`
+        except Exception as error:  # as in `_try_send`
             log.debug("a websocket was lost while it was dismissed: %r", error)
 
 
@@ -273,10 +273,10 @@ class UpgradingWebSocket(WebSocket):
     async def carry(self, socket: Socket) -> None:
         """Prove this websocket, take over, and read until the end."""
         self._socket = socket
-        await self._tell({"type": "websocket.accept"})
+        await self._try_send({"type": "websocket.accept"})
         if not may_upgrade(socket):
             # Refused with a status, clients would take the session for lost.
-            await self._tell(_CLOSE)
+            await self._try_send(_CLOSE)
             return
         socket.upgrade = self
         try:
@@ -288,7 +288,7 @@ class UpgradingWebSocket(WebSocket):
         if self._upgrade.state is UpgradeState.DONE:
             await self._run(socket)
         else:
-            await self._tell(_CLOSE)
+            await self._try_send(_CLOSE)
 
     async def _prove(self, socket: Socket) -> None:
         """Follow the client until the websocket has taken over, or failed; at most ``upgrade_timeout``."""
@@ -304,7 +304,7 @@ class UpgradingWebSocket(WebSocket):
 
     async def _answer_probe(self, socket: Socket) -> None:
         pong = socket.protocol.encode(Packet(PacketType.PONG, data="probe"))
-        await self._tell({"type": "websocket.send", "text": pong.frames[0]})
+        await self._try_send({"type": "websocket.send", "text": pong.frames[0]})
         release_later(socket)
 
 
