@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from asocketio.asgi.types import ASGIApp, Message, Scope
 from asocketio.errors import ProtocolError, SocketIOError, UsageError
-from asocketio.protocol.base import BodyFormat, Frame
-
-if TYPE_CHECKING:
-    from asocketio.testing.client import TestClient
+from asocketio.protocol.base import BodyFormat, Decoder, Frame, Protocol
+from asocketio.protocol.packet import Packet
+from asocketio.testing.protocols import ClientProtocol
 
 __all__ = ["CLIENT_TRANSPORTS", "ClientRefused", "ClientTransport"]
 
@@ -70,12 +70,49 @@ class Call:
                     self.response.set_result((self._status, self._headers, self._body))
 
 
+class TransportOwner(typing.Protocol):
+    """What a transport needs of its `TestClient`."""
+
+    app: ASGIApp
+    transport: Literal["websocket", "polling", "jsonp"]
+    deadline: float
+    client_protocol: ClientProtocol
+    protocol: Protocol
+    decoder: Decoder
+
+    def scope(
+        self, kind: str, method: str = ..., headers: Mapping[str, str] | None = ..., query: Mapping[str, str] = ...
+    ) -> Scope:
+        """The scope of a request."""
+        ...
+
+    def opened(self, frame: Frame) -> None:
+        """The handshake was answered."""
+        ...
+
+    def received(self, frame: Frame) -> Packet | None:
+        """Take a frame in; the packet that must be posted for it."""
+        ...
+
+    async def post(self, packet: Packet) -> None:
+        """Send a packet."""
+        ...
+
+    def ended(self, reason: str) -> None:
+        """The connection is gone."""
+        ...
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
 class ClientTransport:
     """How a `TestClient` reaches its app."""
 
     ended = False
 
-    def __init__(self, client: TestClient) -> None:
+    def __init__(self, client: TransportOwner) -> None:
         self.client = client
         self.calls: set[asyncio.Task[None]] = set()
         self.errors: list[BaseException | None] = []

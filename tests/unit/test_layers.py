@@ -38,6 +38,9 @@ FLOORS: list[list[str]] = [
 ``""`` is the package: its public names. Imports for types only (``if TYPE_CHECKING:``) count as all others do.
 """
 
+WHOLES = {"session"}
+"""Folders that are one thing: a socket and its parts know each other, for types."""
+
 THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 """What the package depends on."""
 
@@ -120,6 +123,15 @@ def wrong_imports(module: str, source: str) -> list[str]:
     return wrong
 
 
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The modules that import themselves by way of others; ``graph`` has what each imports."""
+    reached = {module: set(found) for module, found in graph.items()}
+    for _ in graph:
+        for found in reached.values():
+            found.update(*(reached.get(module, ()) for module in tuple(found)))
+    return [module for module, found in reached.items() if module in found]
+
+
 def impurities(source: str) -> list[str]:
     """What a module has to do with waiting and time."""
     tree = ast.parse(source)
@@ -199,6 +211,16 @@ def test_protocols_know_neither_waiting_nor_time(module: str) -> None:
     assert impurities(SOURCES[module]) == []
 
 
+@pytest.mark.parametrize("folder", sorted(HEIGHT.keys() - WHOLES))
+def test_no_module_of_a_folder_imports_itself_by_way_of_others(folder: str) -> None:
+    graph = {
+        module: {found.name.removeprefix("asocketio.") for found in imports(SOURCES[module])} & SOURCES.keys()
+        for module in SOURCES
+        if room(module) == folder
+    }
+    assert circles(graph) == []
+
+
 @each_module
 def test_a_module_is_no_longer_than_anyone_can_hold_in_mind(module: str) -> None:
     assert lines_of_code(SOURCES[module]) <= MOST_LINES
@@ -247,6 +269,20 @@ def test_a_module_says_what_is_public(module: str) -> None:
 )
 def test_a_wrong_import_is_found(module: str, source: str, wrong: list[str]) -> None:
     assert wrong_imports(module, source) == wrong
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, ["b", "c"]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"e"}, "e": {"a"}}, ["a", "b", "c", "d", "e"]),
+        ({"a": {"a"}}, ["a"]),
+    ],
+)
+def test_circles_are_found(graph: dict[str, set[str]], found: list[str]) -> None:
+    assert circles(graph) == found
 
 
 @pytest.mark.parametrize(
