@@ -1,4 +1,4 @@
-"""JSON text <-> values, with binary values taken out to travel beside the text.
+"""JSON codecs: JSON text to values and back. Binary values are taken out, to be sent beside the text.
 
 Standard JSON decides what is legal: NaN, Infinity and nesting over `MAX_DEPTH` are refused both
 ways, and text that is not valid Unicode (a lone surrogate, which JavaScript may send) goes out escaped.
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 MAX_DEPTH = 100
-"""Brackets that may be open at a time. JSON of programs is shallow; deep JSON is an attack on recursion."""
+"""The deepest nesting of JSON. The JSON of programs is shallow; deep JSON is an attack on recursion."""
 
 Binary = bytes | bytearray | memoryview
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -59,7 +59,7 @@ LONG = 50
 """Characters of a text from which another library writes it quicker."""
 
 
-def _flat(items: list[Any], quote: Callable[[str], str]) -> tuple[str, list[bytes]] | None:
+def _write_flat(items: list[Any], quote: Callable[[str], str]) -> tuple[str, list[bytes]] | None:
     """A list of plain text, whole numbers, bytes and the like as JSON, and the bytes in it; None for others.
 
     Most events carry nothing else, and the standard encoder spends 1.2 of its 1.4 µs on setting itself up; with a
@@ -86,7 +86,7 @@ def _flat(items: list[Any], quote: Callable[[str], str]) -> tuple[str, list[byte
 
 
 class Json(ABC):
-    """Reads and writes the JSON of packets."""
+    """A JSON codec: decodes and encodes the JSON in packets."""
 
     @abstractmethod
     def loads(self, text: str) -> Any:
@@ -109,7 +109,7 @@ class Json(ABC):
 
 
 class StdJson(Json):
-    """The standard library's JSON: the reference."""
+    """The JSON codec of the standard library. It is the reference for the others."""
 
     def __init__(self) -> None:
         self._decode = _DECODER.decode
@@ -138,7 +138,7 @@ class StdJson(Json):
 
     def dumps(self, value: Any) -> tuple[str, list[bytes]]:
         if type(value) is list:
-            flat = _flat(value, self.quote)
+            flat = _write_flat(value, self.quote)
             if flat is not None:
                 return flat
         text, attachments = self.write(value)
@@ -159,7 +159,7 @@ class StdJson(Json):
 
 
 class CustomJson(Json):
-    """The ``json_loads`` and ``json_dumps`` given to ``socketio_manage``; what is missing is standard."""
+    """The ``json_loads`` and ``json_dumps`` given to ``socketio_manage``; the standard library where one is missing."""
 
     def __init__(self, loads: Callable[[str], Any] | None, dumps: Callable[[Any], str | bytes] | None) -> None:
         self._std = StdJson()
@@ -192,7 +192,7 @@ class CustomJson(Json):
 
 
 class AsciiJson(Json):
-    """Another `Json`, with all that is not ASCII escaped in what it writes."""
+    """Another JSON codec, with escapes for all characters that are not ASCII."""
 
     def __init__(self, json: Json) -> None:
         self._json = json
@@ -211,7 +211,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class _Encoder(json.JSONEncoder):
-    """A JSON encoder that meets binary values by itself: no second walk over the arguments."""
+    """A JSON encoder that takes out binary values while it encodes: no second walk over the arguments."""
 
     def __init__(self, *, ensure_ascii: bool) -> None:
         super().__init__(ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
@@ -236,7 +236,7 @@ class _Encoder(json.JSONEncoder):
 
 
 def set_aside(value: Binary, attachments: list[bytes]) -> dict[str, Any]:
-    """Put a binary value among the attachments; what stands for it in the text."""
+    """Add a binary value to the attachments, and return its placeholder."""
     attachments.append(bytes(value))
     return {"_placeholder": True, "num": len(attachments) - 1}
 

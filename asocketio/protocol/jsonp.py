@@ -1,4 +1,4 @@
-"""JSONP: answers are scripts, bodies are HTML forms. For pages that can neither send XHR nor open websockets."""
+"""JSONP, the polling of pages without XHR and websockets: answers are scripts, posted bodies are HTML forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEWLINE = re.compile(r"(\\)?\\n")
 
 
 def script(callback: str, argument: str) -> Body:
-    """A script that calls ``callback`` with text. All of it is ASCII, so U+2028 and its like are escaped too."""
+    """A script that calls ``callback`` with a text. It is all ASCII, because U+2028 ends a line in older browsers."""
     return Body(f"{callback}({json.dumps(argument)});".encode(), SCRIPT)
 
 
@@ -49,7 +49,7 @@ def field(body: bytes) -> str:
 
 
 def unescape(data: str) -> str:
-    r"""What an Engine.IO client meant: it writes a newline as ``\n``, and the pair ``\n`` as ``\\n``.
+    r"""The payload as the client had it: Engine.IO clients write a newline as ``\n``, and the pair ``\n`` as ``\\n``.
 
     Forms turn a lone newline into two characters, hence the escapes.
     """

@@ -1,4 +1,4 @@
-"""Packet and PacketType: what all generations mean, not how they spell it."""
+"""Packet and PacketType: a Socket.IO packet, independent of its encoding in a generation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asocketio.errors import UsageError
 __all__ = ["ACK", "EVENT", "GLOBAL_NS", "Packet", "PacketType"]
 
 GLOBAL_NS = ""
-"""The endpoint of the global namespace. Clients and users may write ``"/"``; inside it is ``""``."""
+"""The name of the global namespace. Clients and users may write ``"/"``; in this package it is ``""``."""
 
 
 class PacketType(StrEnum):
@@ -42,7 +42,7 @@ ACK = PacketType.ACK
 
 @dataclass(slots=True)
 class Packet:
-    """One packet, whatever generation spells it.
+    """One Socket.IO packet of any generation.
 
     It also answers ``packet["type"]``, ``"ack" in packet`` and ``packet.get("id")``, as
     handlers written for gevent-socketio expect: a key is "in" a packet when it has a value.
@@ -57,13 +57,13 @@ class Packet:
     data: Any = None
     """A message's text, a JSON value, the auth of a connect, the reason of an error or of a ping."""
     id: int | None = None
-    """The sender wants an ack under this number; on an ack, the number it answers."""
+    """On an event, the number under which the sender wants an ack; on an ack, the number of the event."""
     ack: Literal[None, True, "data"] = None
-    """Who acknowledges: ``"data"``, the handler; ``True``, the receipt itself (0.9 only)."""
+    """What is acknowledged: ``"data"``, the event by its handler; ``True``, the receipt of the packet (0.9 only)."""
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Packet:
-        """The packet that a dict describes, as gevent-socketio writes them; unknown keys are ignored."""
+        """The packet of a dict as in gevent-socketio; unknown keys are ignored."""
         known = {key: value for key, value in fields.items() if key in _KEYS}
         if "ackId" in fields:
             known["id"] = fields["ackId"]

@@ -49,7 +49,7 @@ _NO_BINARY = "clients of 0.9 know no binary: send them text, for example base64"
 
 
 class SocketIO09(Protocol):
-    """``/socket.io/1/``: text only, several transports to a session, acks of two kinds."""
+    """``/socket.io/1/``: text only, a session may switch its transports, acks of two kinds."""
 
     generation = "0.9"
     pings = "transport"
@@ -73,18 +73,18 @@ class SocketIO09(Protocol):
 
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         packets = [frame for frame in frames if isinstance(frame, str)]
-        text = packets[0] if len(packets) == 1 else "".join(map(_framed, packets))
+        text = packets[0] if len(packets) == 1 else "".join(map(_length_prefixed, packets))
         index = body_format.jsonp_index
         return Body(text.encode()) if index is None else jsonp.script(f"io.j[{index}]", text)
 
     def namespace_sid(self, sessid: str, namespace: str) -> str:
         return sessid
 
-    def text(self, value: Any) -> str:
-        """``value`` as JSON.
+    def dumps(self, value: Any) -> str:
+        """``value`` as JSON text.
 
         Raises:
-            CannotCarry: there is binary in it.
+            CannotCarry: ``value`` holds binary.
         """
         text, attachments = self._ascii.dumps(value)
         if attachments:
@@ -109,18 +109,18 @@ def _write_message(protocol: SocketIO09, packet: Packet) -> str:
 
 
 def _write_json(protocol: SocketIO09, packet: Packet) -> str:
-    return f"{_head(4, packet, _number(packet))}:{protocol.text(packet.data)}"
+    return f"{_head(4, packet, _number(packet))}:{protocol.dumps(packet.data)}"
 
 
 def _write_event(protocol: SocketIO09, packet: Packet) -> str:
     check_name(packet.name)
     event = {"name": packet.name, "args": packet.args} if packet.args else {"name": packet.name}
-    return f"{_head(5, packet, _number(packet))}:{protocol.text(event)}"
+    return f"{_head(5, packet, _number(packet))}:{protocol.dumps(event)}"
 
 
 def _write_ack(protocol: SocketIO09, packet: Packet) -> str:
     check_ack(packet.id)
-    args = f"+{protocol.text(packet.args)}" if packet.args else ""
+    args = f"+{protocol.dumps(packet.args)}" if packet.args else ""
     return f"{_head(6, packet)}:{packet.id}{args}"
 
 
@@ -154,7 +154,7 @@ _WRITERS = dict.fromkeys(PacketType, _refuse) | {
 }
 
 
-def _framed(packet: str) -> str:
+def _length_prefixed(packet: str) -> str:
     return f"{_MARK}{count_units(packet)}{_MARK}{packet}"
 
 

@@ -1,7 +1,7 @@
-"""Websocket frames as bytes, seen from a server. Source: RFC 6455. Knows no clock and no network.
+"""Websocket frames of a server: bytes to messages and back. Source: RFC 6455.
 
-What it refuses, and with which code, is what the sans-I/O protocol of the ``websockets`` package refuses: that is
-its oracle in the tests.
+Its oracle in the tests is the sans-I/O protocol of the ``websockets`` package: both refuse the same, with the same
+codes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LARGE = 16_384
 
 
 class WebSocketError(Exception):
-    """The peer broke the protocol; ``code`` goes into the close frame."""
+    """An error of the peer; ``code`` goes into the close frame."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -57,9 +57,9 @@ class WebSocketError(Exception):
 
 
 class Frames:
-    """Reads the frames of one client from bytes in chunks of any size.
+    """A decoder of the frames of one client, from bytes in chunks of any size.
 
-    It holds what is unread of the last chunk, one unfinished frame and one unfinished message: at most ``limit``
+    It keeps the unread rest of the last chunk, one unfinished frame and one unfinished message: at most ``limit``
     bytes each, and a chunk.
     """
 
@@ -76,7 +76,7 @@ class Frames:
         self._kind = 0
 
     def push(self, data: bytes | bytearray) -> None:
-        """Bytes have come."""
+        """Add bytes that were received."""
         if self._at < len(self._data):  # while the reader was paused
             data = self._data[self._at :] + data
         elif self._partial is not None:
@@ -161,7 +161,7 @@ class Frames:
         return opcode, payload
 
     def _fragment(self, first: int, opcode: int, payload: bytes) -> tuple[int, Frame]:
-        """Text or binary, whole or in parts; the message that is whole now, if it is."""
+        """A data frame: the message that it completes, or ``(CONTINUATION, b"")``."""
         if opcode == CONTINUATION:
             if self._message is None:
                 raise WebSocketError(1002, "unexpected continuation frame")
@@ -214,7 +214,7 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 def head(opcode: int, length: int) -> bytes:
-    """What comes before ``length`` bytes of payload."""
+    """The header of a frame with ``length`` bytes of payload."""
     if length < 126:
         return _HEADS[opcode][length]
     if length < 65_536:
