@@ -65,9 +65,10 @@ def fast(session: nox.Session) -> None:
 
 @nox.session
 def seams(session: nox.Session) -> None:
-    """What users rely on, once more with the second implementation of each seam."""
+    """What users rely on, once more with the second implementation of each seam, from the tests."""
     session.install("-e", ".[test]")
     session.run("pytest", "--seams", "tests/behaviour", "tests/compat", *session.posargs)
+    session.run("pytest", "--parser", "bytes", "tests/behaviour", *session.posargs)
 
 
 @nox.session

@@ -17,6 +17,7 @@ if str(ROOT) not in sys.path:
 
 from asocketio.testing.transports import CLIENT_TRANSPORTS  # noqa: E402
 from tests.clients.takeover_transport import TakeoverTransport  # noqa: E402
+from tests.support import bytes_parser  # noqa: E402
 from tests.support.adapters import CountingAdapter  # noqa: E402
 from tests.support.namespaces import PatternNamespaces  # noqa: E402
 from tests.support.servers import Server  # noqa: E402  (needs the line above)
@@ -25,16 +26,42 @@ from tests.support.worlds import GENERATIONS, TRANSPORTS, Way  # noqa: E402
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--seams", action="store_true", help="let every app use the second implementation of each seam, from the tests"
+        "--seams", action="store_true", help="let every app use the second adapter and resolver, from the tests"
     )
+    parser.addoption(
+        "--parser", choices=["json", "bytes"], default="json", help="what encodes the packets of generations 3 and 4"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--parser") == "bytes":
+        bytes_parser.use(pytest.MonkeyPatch())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, by another parser, the tests about the frames of the JSON parser."""
+    everywhere = config.getoption("--parser") != "json"
+
+    def by_bytes(item: pytest.Item) -> bool:
+        spec = getattr(item, "callspec", None)
+        return everywhere or (spec is not None and spec.params.get("way") in SECOND)
+
+    left_out = [item for item in items if item.get_closest_marker("json_wire") and by_bytes(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _use_second_implementations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
+    monkeypatch.setattr("asocketio.manage.NamespaceTable", PatternNamespaces.of)
 
 
 @pytest.fixture(autouse=True)
 def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``--seams`` whatever is tested runs on what the tests plug in."""
     if request.config.getoption("--seams"):
-        monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
-        monkeypatch.setattr("asocketio.manage.NamespaceTable", PatternNamespaces.of)
+        _use_second_implementations(monkeypatch)
 
 
 class StartServer(Protocol):
@@ -131,11 +158,19 @@ WAYS: dict[str, Way] = {
 
 
 TAKEN_OVER = {f"{generation}-taken-over": generation for generation in GENERATIONS}
+SECOND: dict[str, Way] = {f"{name}-second": WAYS[name] for name in ("3-polling", "4-websocket")}
 
 
-@pytest.fixture(params=[*WAYS, *TAKEN_OVER])
+@pytest.fixture(params=[*WAYS, *TAKEN_OVER, *SECOND])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
-    """Each behaviour is tested in every generation over every transport, websockets also by a server's front."""
+    """Each behaviour is tested in every generation over every transport, websockets also by a server's front.
+
+    And twice with the second implementation of the seams, from the tests: adapter, resolver of namespaces, parser.
+    """
+    if request.param in SECOND:
+        _use_second_implementations(monkeypatch)
+        bytes_parser.use(monkeypatch)
+        return SECOND[request.param]
     if request.param in TAKEN_OVER:
         monkeypatch.setitem(CLIENT_TRANSPORTS, "websocket", TakeoverTransport)
         return {"generation": TAKEN_OVER[request.param], "transport": "websocket"}

@@ -7,7 +7,7 @@ import json
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 
 from asocketio.asgi.types import ASGIApp, Message, Scope
@@ -74,11 +74,15 @@ class TransportOwner(typing.Protocol):
     """What a transport needs of its `TestClient`."""
 
     app: ASGIApp
-    transport: Literal["websocket", "polling", "jsonp"]
     deadline: float
     client_protocol: ClientProtocol
     protocol: Protocol
     decoder: Decoder
+
+    @property
+    def transport(self) -> str:
+        """``"websocket"``, ``"polling"`` or ``"jsonp"``."""
+        ...
 
     def scope(
         self, kind: str, method: str = ..., headers: Mapping[str, str] | None = ..., query: Mapping[str, str] = ...

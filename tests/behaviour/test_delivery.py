@@ -155,6 +155,7 @@ async def test_emits_arrive_in_the_order_made(way: Way) -> None:
         assert [await namespace.receive() for _ in range(200)] == [("say", number) for number in range(200)]
 
 
+@pytest.mark.json_wire
 @pytest.mark.parametrize("by_poll", [False, True])
 async def test_order_holds_across_an_upgrade_under_load(by_poll: bool) -> None:
     """Both ways: events sent by POST, then by the websocket; emits queued before, while and after it takes over."""

@@ -53,6 +53,7 @@ def large_event(client: TestClient, size: int) -> Frame:
     return of("x" * length)
 
 
+@pytest.mark.json_wire
 async def test_max_payload_is_taken_and_one_byte_more_is_not(way: Way, caplog: Log) -> None:
     async with serve(Recorder, max_payload=PAYLOAD, **way) as client:
         namespace = await client.connect()

@@ -12,6 +12,8 @@ from asocketio import server as registry
 from asocketio.testing import TestClock, settle
 from tests.support.worlds import Recorder, until
 
+pytestmark = pytest.mark.json_wire
+
 Log = pytest.LogCaptureFixture
 HEADERS = [(b"host", b"testserver")]
 
@@ -107,7 +109,7 @@ class Call:
 
     @property
     def body(self) -> str:
-        return b"".join(m.get("body", b"") for m in self.sent).decode()
+        return b"".join(m.get("body", b"") for m in self.sent).decode(errors="replace")
 
     @property
     def frames(self) -> list[Any]:

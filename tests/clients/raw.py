@@ -251,7 +251,8 @@ class _Upgrading:
     async def open(self: Any) -> None:
         await self.handshake()
         if self.generation == "4":
-            await self.request("POST", b"40")
+            connect = self.protocol.encode(Packet(PacketType.CONNECT))
+            await self.request("POST", self.protocol.join(connect.frames, BodyFormat()).content)
         await self.request("GET")
         await self.connect()
         if self.generation != "0.9":

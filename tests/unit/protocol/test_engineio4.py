@@ -258,9 +258,3 @@ def test_each_namespace_gets_an_unguessable_id_that_is_not_the_sessions() -> Non
 
 def test_the_server_pings_and_namespaces_connect_by_request() -> None:
     assert (EngineIO4.generation, EngineIO4.pings, EngineIO4.opens_global) == ("4", "server", False)
-
-
-def test_an_encoded_packet_shows_its_frames() -> None:
-    assert repr(PROTOCOL.encode(Packet(PacketType.EVENT, name="x", args=[b"\x00"]))) == (
-        """Encoded('451-["x",{"_placeholder":true,"num":0}]', b'\\x00')"""
-    )
