@@ -34,7 +34,7 @@ def app_with(**own: Any) -> SocketIOApp:
 
     async def view(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await socketio_manage(scope, {"/": Talk}, **(own if scope["socketio"].query else {}))
+            await socketio_manage(scope, {"/": Talk}, **(own if scope["socketio"].handshake.query else {}))
 
     return SocketIOApp(view)
 
