@@ -1,8 +1,8 @@
 """SEAM. Transport: one ASGI call (or one connection) that carries a socket.
 
 A transport moves frames between its peer and a `Socket`; it knows nothing of packets, namespaces or users.
-`Reader.receive` takes a frame in, ``socket.writer.outbox`` holds what is to go out. What a socket needs of it is stated
-in `asocketio.session.carrier`; implementations are in this folder, and in ``servers/`` for a server's own connections.
+`Reader.receive` takes a frame in, ``socket.writer.outbox`` holds what goes out. What a socket needs of it is stated in
+`asocketio.session.carrier`; implementations are in this folder, and in ``servers/`` for a server's own connections.
 """
 
 from __future__ import annotations
