@@ -12,6 +12,9 @@ __all__ = ["Acks", "Answer", "unpack"]
 Answer = Callable[[list[Any] | None, BaseException | None], None]
 """Called once: with the arguments of the ack, or with what came instead of it."""
 
+_NOBODY: dict[int, tuple[str, Answer]] = {}
+"""Shared by all clients from whom no answer was ever awaited, and never written to."""
+
 
 class Acks:
     """Numbers map to those who wait for the answer. An answer counts only from the namespace that was asked."""
@@ -22,7 +25,7 @@ class Acks:
         """``numbers`` are those of the whole server: one event may ask several clients."""
         self._limit = limit
         self._numbers = numbers
-        self._waiting: dict[int, tuple[str, Answer]] = {}
+        self._waiting = _NOBODY  # 64 bytes less for each idle client than a table of its own
         self._reason: str | None = None
         """Why no answer will come any more."""
 
@@ -46,6 +49,8 @@ class Acks:
             raise Disconnected(self._reason)
         if len(self._waiting) >= self._limit:
             raise Overflow(f"{self._limit} answers are already awaited from this client (max_pending_acks)", "out")
+        if self._waiting is _NOBODY:
+            self._waiting = {}
         self._waiting[number] = endpoint, answer
 
     def resolve(self, number: int | None, endpoint: str, args: list[Any]) -> bool:

@@ -407,7 +407,7 @@ class Dispatcher:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
-            socket.former_namespaces.add(member.endpoint)
+            socket.former_namespaces |= {member.endpoint}
             socket.members.pop(member.endpoint, None)
             member.break_cycles()
 
