@@ -41,24 +41,21 @@ class Dispatcher:
 
     __slots__ = (
         "_context",
-        "_exclusive",
         "_idle",
         "_limit",
         "_running_backlog",
         "_size",
         "_stepper",
         "_suspended",
+        "_taken",
         "backlog",
         "namespaces",
         "refusal",
-        "running",
         "socket",
     )
 
     def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
         self.namespaces = namespaces
-        self.running = 0
-        """Handlers that have started and not ended."""
         self.refusal: Refused | None = None
         """The global namespace refused a client to whom that is the connection."""
         self.socket = socket
@@ -67,7 +64,7 @@ class Dispatcher:
         self._context = context
         self.backlog: deque[tuple[Packet, int]] | None = None  # made when something first has to wait
         self._size = 0
-        self._exclusive = False
+        self._taken = 0  # of the ``_limit`` slots; a connect or disconnect takes all, a callback none
         self._running_backlog = False
         self._suspended: set[HandlerCall] | None = None
         self._idle: Waiters | None = None
@@ -85,6 +82,11 @@ class Dispatcher:
         """Packets that wait for their turn."""
         return len(self.backlog or ())
 
+    @property
+    def running(self) -> int:
+        """Handlers that have started, and wait for something."""
+        return sum(1 for call in self._suspended or () if call.slots)
+
     def submit(self, packet: Packet, size: int = 0) -> None:
         """Handle a packet when its turn has come: now, if nothing else is being handled.
 
@@ -92,12 +94,16 @@ class Dispatcher:
             ProtocolError: its turn was now, and it is not allowed.
         """
         if not self.backlog:
-            if packet.type is EVENT:
-                if self.running < self._limit and not self._exclusive:
-                    self._start_event(packet)
+            if packet.type is EVENT:  # `_begin` in place, for what most packets are
+                if self._taken < self._limit:
+                    member = self.socket.members.get(packet.endpoint)
+                    if member is None or member.state is not JOINED:
+                        self._begin(packet)
+                    else:
+                        self._start(packet, member.handle)
                     return
-            elif self._may_start(packet):
-                self._start(packet)
+            elif self._may_begin(packet):
+                self._begin(packet)
                 return
         backlog = self._queue
         backlog.append((packet, size))
@@ -119,63 +125,49 @@ class Dispatcher:
             self.backlog = deque()
         return self.backlog
 
-    def _may_start(self, packet: Packet) -> bool:
-        if self._exclusive:
-            return False
-        if packet.type in _EXCLUSIVE:
-            return self.running == 0
-        return self.running < self._limit
+    def _may_begin(self, packet: Packet) -> bool:
+        return self._taken == 0 if packet.type in _EXCLUSIVE else self._taken < self._limit
 
-    def _start_event(self, packet: Packet) -> None:
-        """`_start` for what most packets are. Most handlers end at once: nothing is made to keep track of those."""
-        member = self.socket.members.get(packet.endpoint)
-        if member is None or member.state is not JOINED:
-            member = self._member(packet)
-            if member is None:
-                return
-        self.running += 1
+    def _begin(self, packet: Packet) -> None:
+        """Start a packet whose turn has come, if there still is somebody to handle it."""
+        if packet.type in _EXCLUSIVE:
+            handle = self._connect if packet.type is PacketType.CONNECT else self._disconnect
+            self._start(packet, handle, self._limit)
+            return
+        member = self._member(packet)
+        if member is not None:
+            self._start(packet, member.handle)
+
+    def _start(self, packet: Packet, handle: Callable[[Packet], Any], slots: int = 1) -> None:
+        """The one way for a packet: ``handle`` runs at once, as far as it goes.
+
+        Most end at once. A `HandlerCall` is made only for one that suspends or fails.
+        """
+        self._taken += slots
         began = perf_counter()
         try:
-            result = self._stepper.step(self._context.copy(), member.handle, packet)
+            result = self._stepper.step(self._context.copy(), handle, packet)
         except (KeyboardInterrupt, SystemExit):  # what ends the process
             raise
         except BaseException as error:
-            work = HandlerCall(self, packet)
+            work = HandlerCall(self, packet, slots)
             warn_if_blocked(work, began)
             self.finished(work, None, error)
             return
         if perf_counter() - began > BLOCKED:
-            warn_if_blocked(HandlerCall(self, packet), began)
+            warn_if_blocked(HandlerCall(self, packet, slots), began)
         if type(result) is PooledTask:
-            work = HandlerCall(self, packet)
+            work = HandlerCall(self, packet, slots)
             work.task = result.then(work)
             self._watch(work)
             return
-        self.running -= 1
+        self._taken -= slots
         try:
             if packet.ack == "data":
                 self._acknowledge(packet, result)
         finally:
             if self.backlog or self._idle is not None:
                 self._go_on()
-
-    def _start(self, packet: Packet) -> None:
-        exclusive = packet.type in _EXCLUSIVE
-        if exclusive:
-            handler: Any = self._connect if packet.type is PacketType.CONNECT else self._disconnect
-        else:
-            member = self._member(packet)
-            if member is None:
-                return
-            handler = self._timed(member, member.namespace.process_packet)
-        self.running += 1
-        self._exclusive = exclusive
-        self._run(HandlerCall(self, packet, exclusive), handler, packet)
-
-    def _run(self, work: HandlerCall, function: Callable[..., Any], *args: Any) -> None:
-        work.task = self._stepper.start(self._context.copy(), work, function, *args)
-        if work.task is not None:
-            self._watch(work)
 
     def _timed(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
         metrics = self.socket.config.metrics
@@ -202,10 +194,7 @@ class Dispatcher:
 
     def finished(self, work: HandlerCall, result: Any, error: BaseException | None) -> None:
         """A handler has ended: answer its ack, and start what waits."""
-        if work.packet.type is not ACK:
-            self.running -= 1
-        if work.exclusive:
-            self._exclusive = False
+        self._taken -= work.slots
         if work.task is not None and self._suspended is not None:
             self._suspended.discard(work)
             self.socket.server.unwatch(work)
@@ -227,7 +216,7 @@ class Dispatcher:
 
     @property
     def _busy(self) -> bool:
-        return bool(self.running or self.backlog or self._suspended)
+        return bool(self._taken or self.backlog or self._suspended)
 
     def _run_backlog(self) -> None:
         """Start what waits, as far as it may."""
@@ -235,11 +224,11 @@ class Dispatcher:
             return
         self._running_backlog = True
         try:
-            while self.backlog and self._may_start(self.backlog[0][0]):
+            while self.backlog and self._may_begin(self.backlog[0][0]):
                 packet, size = self.backlog.popleft()
                 self._size -= size
                 try:
-                    self._start(packet)
+                    self._begin(packet)
                 except ProtocolError as error:
                     self.socket.refuse(error)
                     if not isinstance(error, self.socket.protocol.nonfatal_errors):
@@ -289,7 +278,7 @@ class Dispatcher:
 
     def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
         """Run a callback of the program past the queue; its exceptions are logged."""
-        self._run(HandlerCall(self, Packet(PacketType.ACK, endpoint, name=name)), function, *args)
+        self._start(Packet(ACK, endpoint, name=name), lambda _: function(*args), slots=0)
 
     # Namespaces come and go.
 

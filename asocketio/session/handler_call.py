@@ -17,12 +17,13 @@ __all__ = ["HandlerCall"]
 class HandlerCall:
     """One packet that is being handled. Calling it tells that it is done (`eager_runner.Finished`)."""
 
-    __slots__ = ("cancelled", "dispatcher", "exclusive", "packet", "task")
+    __slots__ = ("cancelled", "dispatcher", "packet", "slots", "task")
 
-    def __init__(self, dispatcher: Dispatcher, packet: Packet, exclusive: bool = False) -> None:
+    def __init__(self, dispatcher: Dispatcher, packet: Packet, slots: int = 1) -> None:
         self.dispatcher = dispatcher
         self.packet = packet
-        self.exclusive = exclusive
+        self.slots = slots
+        """How many of the ``concurrency`` it takes."""
         self.cancelled = False
         """By us: it went on after the end of its client."""
         self.task: asyncio.Task[None] | None = None

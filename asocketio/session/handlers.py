@@ -114,7 +114,9 @@ class Handlers:
     def _events(self) -> dict[str, Handler]:
         found = {name.removeprefix("on_"): handler for name, handler in self.by_name.items() if name.startswith("on_")}
         found |= {name.replace("_", " "): handler for name, handler in found.items()}
-        return found | {name: self.by_name[method] for name, method in self.by_event.items()}
+        found |= {name: self.by_name[method] for name, method in self.by_event.items()}
+        found.pop("", None)  # messages have no name either: `process_packet` tells them apart
+        return found
 
     def _add(self, cls: type, name: str, function: Any, events: tuple[str, ...]) -> None:
         if isinstance(function, staticmethod | classmethod):
