@@ -11,6 +11,7 @@ from asocketio.asgi.types import Scope
 from asocketio.errors import Unavailable, UsageError
 from asocketio.namespace import BaseNamespace
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.session.cleanup import clean_up
 from asocketio.session.close_reasons import FORCED_SERVER_CLOSE
 from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.member import NO_PARAMS
@@ -55,7 +56,7 @@ async def socketio_manage(
         await socket.wait_closed()
     finally:
         socket.close(FORCED_SERVER_CLOSE)  # does nothing unless the view was cancelled
-        await socket.dispatcher.finish()
+        await clean_up(socket.dispatcher)
 
 
 async def manage_by_itself(scope: Scope, namespaces: Namespaces) -> None:
@@ -110,7 +111,7 @@ async def _open(socket: Socket, opening: HandshakeTransport) -> None:
         socket.dispatcher.submit(_connect())
         await socket.dispatcher.wait_idle()
         if not socket.connected:
-            await opening.refuse(socket.dispatcher.refusal or Unavailable("recv_connect took too long"))
+            await opening.refuse(socket.dispatcher.lifecycle.refusal or Unavailable("recv_connect took too long"))
             return
     await opening.open(socket)
     if protocol.opens_global and not protocol.global_is_connection:

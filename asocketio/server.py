@@ -26,6 +26,7 @@ from asocketio.runtime.log import ThrottledLog, log
 from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.carrier import Carrier
+from asocketio.session.cleanup import start_cleanup
 from asocketio.session.heartbeat import heartbeats
 from asocketio.session.metering import MeteredSocket
 from asocketio.session.socket import Socket
@@ -248,7 +249,7 @@ class Server:
         until = monotonic() + MAX_SLICE_SECONDS
         while self._finishing:
             socket = self._finishing.popleft()
-            socket.dispatcher.start_cleanup(partial(self._finished, socket))
+            start_cleanup(socket.dispatcher, partial(self._finished, socket))
             if monotonic() > until and self._finishing and self.loop is not None:
                 self.loop.call_soon(self._finish_some)
                 return

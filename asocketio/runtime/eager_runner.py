@@ -71,6 +71,21 @@ class EagerRunner:
         finished(result, None)
         return None
 
+    def run_apart(
+        self, context: Context, function: Callable[..., Any], *args: Any
+    ) -> tuple[asyncio.Task[None] | None, asyncio.Future[BaseException | None]]:
+        """`start`, for one who waits: the future holds what ``function`` raised, or None.
+
+        Cancelling the future does nothing to it; cancelling the task, where there is one, does.
+        """
+        done: asyncio.Future[BaseException | None] = self._loop.create_future()
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        return self.start(context, finished, function, *args), done
+
     def step(self, context: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call ``function`` in ``context``; if it returns a coroutine, run that as far as it goes.
 

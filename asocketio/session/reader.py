@@ -83,7 +83,7 @@ class Reader:
                     self._route(packet, size)
         except ProtocolError as error:
             socket.refuse(error)
-        return not dispatcher.backlog or self._held_open > 0 or not dispatcher.full
+        return dispatcher.backlog is None or self._held_open > 0 or not dispatcher.full
 
     def split(self, body: bytes, body_format: BodyFormat, *, binary: bool) -> Iterator[Frame]:
         """The frames of a polling body, see `Decoder.split`."""
@@ -128,12 +128,12 @@ class Reader:
     def _is_allowed(self, packet: Packet, event: str) -> bool:
         """What is for no namespace of the program is refused elsewhere."""
         socket = self._socket
-        if self._rates is None or not socket.dispatcher.serves(packet.endpoint):
+        if self._rates is None or not socket.dispatcher.lifecycle.serves(packet.endpoint):
             return True
         if self._rates.allow(event, socket.server.clock.now()):
             return True
         socket.count_limit("rate_limits")
-        socket.dispatcher.drop(packet, "rate_limited", f"The event {event[:100]!r} comes too often")
+        socket.dispatcher.reject(packet, "rate_limited", f"The event {event[:100]!r} comes too often")
         return False
 
     def _confirm(self, packet: Packet) -> None:

@@ -1,0 +1,206 @@
+"""MemberLifecycle: how one client comes into namespaces, and leaves them."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from asocketio.errors import ConnectionRefused, Refused, StrayPacket
+from asocketio.protocol.packet import Packet, PacketType
+from asocketio.runtime.log import log
+from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
+from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
+from asocketio.session.handlers import initialize
+from asocketio.session.member import Member
+from asocketio.session.metering import timed
+from asocketio.session.namespaces import Namespaces
+from asocketio.session.reporting import is_late, raised, report
+from asocketio.session.services import NamespaceObject
+from asocketio.session.socket import Socket
+from asocketio.session.states import OPEN
+
+__all__ = ["MemberLifecycle"]
+
+INTERNAL_ERROR = "Internal server error"
+
+
+class MemberLifecycle:
+    """Connects and disconnects the members of one socket. It decides nothing about when: see `Dispatcher`."""
+
+    __slots__ = ("_context", "namespaces", "refusal", "socket")
+
+    def __init__(self, socket: Socket, namespaces: Namespaces, context: Context) -> None:
+        self.socket = socket
+        self.namespaces = namespaces
+        self.refusal: Refused | None = None
+        """The global namespace refused a client to whom that is the connection."""
+        self._context = context
+
+    def serves(self, namespace: str) -> bool:
+        """Whether there is such a namespace for this client."""
+        return namespace in self.socket.members or self.namespaces.resolve(namespace) is not None
+
+    def recipient(self, packet: Packet) -> Member | None:
+        """The member that handles ``packet``; None if it comes too late: the client has left, or was refused.
+
+        Raises:
+            StrayPacket: the client has never been in that namespace.
+        """
+        member = self.socket.members.get(packet.endpoint)
+        if member is not None and member.rule.handles_events:
+            return member
+        if member is None and packet.endpoint not in self.socket.former_namespaces:
+            raise StrayPacket(
+                f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
+            )
+        return None
+
+    # In.
+
+    async def connect(self, packet: Packet) -> None:
+        """The client asks for a namespace: admit it, or answer why not."""
+        socket, endpoint = self.socket, packet.endpoint
+        if socket.state is not OPEN:
+            return
+        found = self.namespaces.resolve(endpoint)
+        if found is None:
+            send_unknown_namespace(socket, endpoint, self.namespaces.names)
+            return
+        if endpoint in socket.members:
+            ack_duplicate_connect(socket, endpoint)
+            return
+        if socket.protocol.opens_global:
+            packet.data = {**socket.handshake.query, **packet.data}
+        cls, params = found
+        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint), params)
+        await self._connect(member, cls, packet)
+
+    async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
+        socket = self.socket
+        member.connector = asyncio.current_task()
+        socket.members[member.endpoint] = member
+        socket.server.adapter.add(member)
+        try:
+            await self._admit(member, cls, packet)
+        except BaseException as error:
+            if self._is_current(member):
+                await self._refuse(member, cls.__name__, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            if self._is_current(member):
+                socket.server.joined(socket)
+                member.accept()
+
+    def _is_current(self, member: Member) -> bool:
+        """Whether it is still in the table: a ``recv_connect`` may outlive even its cancellation."""
+        return self.socket.members.get(member.endpoint) is member
+
+    async def _admit(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
+        """Make the namespace object, and ask its ``recv_connect``, which raises to refuse."""
+        socket = self.socket
+        member.namespace = cls(socket.environ, member.endpoint, socket.request)
+        member.handle = self._wrapped(member, member.namespace.way_of_events)
+        initialize(member.namespace)
+        admitted: Any = member.namespace.process_packet(packet)
+        if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
+            log.error(
+                "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)", member
+            )
+            raise ConnectionRefused
+
+    def _wrapped(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
+        """What goes round each handler of ``member``, composed once."""
+        metrics = self.socket.config.metrics
+        if metrics is None:
+            return handle
+        return timed(handle, member.endpoint, type(member.namespace)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
+
+    async def _refuse(self, member: Member, cls: str, error: BaseException) -> None:
+        socket = self.socket
+        data: dict[str, Any] = {"message": INTERNAL_ERROR}
+        if isinstance(error, ConnectionRefused):
+            log.info("%s: refused: %r", member, error.message)
+            data["message"] = error.message
+            if error.data is not None:
+                data["data"] = error.data
+        elif not is_late(socket, error, member.endpoint) and socket.state is OPEN:
+            raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
+            report(socket, member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
+        await self._remove(member, "refused")
+        if socket.protocol.global_is_connection and not member.endpoint:
+            self.refusal = Refused(data["message"])
+            socket.close(FORCED_CLOSE)
+            return
+        send_connect_error(socket, member.endpoint, data)
+
+    # Out.
+
+    async def disconnect(self, packet: Packet) -> None:
+        """The client leaves a namespace, or the server disconnects it from there (``data`` is the member then)."""
+        member = self.socket.members.get(packet.endpoint)
+        if isinstance(packet.data, Member):
+            if member is packet.data:
+                await self.close_member(packet.data, packet.data.reason)
+        elif member is None:
+            self.recipient(packet)
+        else:
+            await self.close_member(member, CLIENT_DISCONNECT)
+
+    async def close_members(self) -> None:
+        """The connection is over: every namespace is left, where that is not under way."""
+        reason = self.socket.reason
+        for member in list(self.socket.members.values()):
+            if member.rule.connecting:
+                await self._remove(member, reason)
+            elif member.rule.disconnect_due:
+                await self.close_member(member, member.reason or reason)
+
+    async def close_member(self, member: Member, reason: str) -> None:
+        """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
+        member.begin_disconnect(reason)
+        try:
+            await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
+        finally:
+            await self._remove(member, reason)
+
+    async def _run_disconnect_hook(self, member: Member, packet: Packet) -> None:
+        """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
+        socket = self.socket
+        task, done = self.run_apart(member.namespace.process_packet, packet)
+        if task is not None:
+            with socket.server.clock.deadline(socket.config.close_grace, shield=True):
+                await asyncio.wait([done])
+            if not done.done():
+                log.error("%s: recv_disconnect was cancelled after close_grace", member)
+                task.cancel()
+                return
+        error = done.result()
+        if error is not None and not is_late(socket, error, member.endpoint):
+            raised(error, f"{member}: recv_disconnect", socket, member.endpoint, "disconnect")
+            report(socket, member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+
+    def run_apart(
+        self, function: Callable[..., Any], *args: Any
+    ) -> tuple[asyncio.Task[None] | None, asyncio.Future[BaseException | None]]:
+        """Run ``function`` apart from whoever waits for it, see `EagerRunner.run_apart`."""
+        return self.socket.server.stepper.run_apart(self._context.copy(), function, *args)
+
+    async def _remove(self, member: Member, reason: str) -> None:
+        socket = self.socket
+        socket.acks.fail(reason, member.endpoint)
+        member.leave(reason)
+        try:
+            await member.stop_jobs()
+        finally:  # whoever is cancelled in there, no ghost stays in a room
+            socket.server.adapter.remove(member)
+            socket.former_namespaces |= {member.endpoint}
+            socket.members.pop(member.endpoint, None)
+            member.break_cycles()
+
+    def break_cycles(self) -> None:
+        """See `Socket.break_cycles`."""
+        self.socket = weakref.proxy(self.socket)
