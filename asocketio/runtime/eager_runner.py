@@ -18,20 +18,20 @@ from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage]
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from enum import Enum
 from time import perf_counter
 from types import CoroutineType
 from typing import Any, NoReturn
 
 from asocketio.runtime.awaitables import Completed
 from asocketio.runtime.log import log
+from asocketio.runtime.states import moved
 
-__all__ = ["BLOCKED", "EagerRunner", "Finished", "PooledTask", "warn_if_blocked"]
+__all__ = ["BLOCKED", "TASK_MOVES", "EagerRunner", "Finished", "PooledTask", "TaskState", "warn_if_blocked"]
 
 Finished = Callable[[Any, BaseException | None], None]
 """Called once with the result, or with None and the exception. It must not raise."""
 
-
-_NOTHING: Any = object()
 BLOCKED = 0.1
 """Seconds of the event loop that one step may take before a warning names it."""
 
@@ -94,10 +94,10 @@ class EagerRunner:
         """
         loop = self._loop
         parked = self._parked
-        runner = parked.pop() if parked else PooledTask(loop, self)
-        if runner.wake is None or runner.wake.done():
-            runner = self._sound(runner)
-        task = runner.task
+        pooled = parked.pop() if parked else PooledTask(loop, self)
+        if pooled.wake is None or pooled.wake.done():
+            pooled = self._next_reusable(pooled)
+        task = pooled.task
         outer = current_task(loop)
         if outer is not None:
             _leave_task(loop, outer)
@@ -115,43 +115,43 @@ class EagerRunner:
                 except StopIteration as stop:
                     result = stop.value
                 else:
-                    runner.take(result, yielded, context)
-                    return runner
+                    pooled.adopt(result, yielded, context)
+                    return pooled
         except (KeyboardInterrupt, SystemExit):
-            runner.stop()
+            pooled.stop()
             raise
         except BaseException:
-            self.park(runner)
+            self.park(pooled)
             raise
         finally:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
         if self.closed or len(parked) >= _PARKED:
-            runner.stop()
+            pooled.stop()
         else:
-            parked.append(runner)
+            parked.append(pooled)
         return result
 
-    def _sound(self, runner: PooledTask) -> PooledTask:
-        """``runner``, or the next that is not worn out."""
-        while runner.worn_out():
-            runner = self._parked.pop() if self._parked else PooledTask(self._loop, self)
-        return runner
+    def _next_reusable(self, pooled: PooledTask) -> PooledTask:
+        """``pooled``, or the next that can take a coroutine."""
+        while not pooled.is_reusable:
+            pooled = self._parked.pop() if self._parked else PooledTask(self._loop, self)
+        return pooled
 
-    def park(self, runner: PooledTask) -> bool:
-        """Keep ``runner`` for later; False when it is worn out or there are enough."""
-        if self.closed or runner.worn_out() or len(self._parked) >= _PARKED:
-            runner.stop()
+    def park(self, pooled: PooledTask) -> bool:
+        """Keep ``pooled`` for later; False when it cannot be used again, or there are enough."""
+        if self.closed or not pooled.is_reusable or len(self._parked) >= _PARKED:
+            pooled.stop()
             return False
-        self._parked.append(runner)
+        self._parked.append(pooled)
         return True
 
     def close(self) -> None:
         """End the parked tasks; running ones end when they are done."""
         self.closed = True
-        for runner in self._parked:
-            runner.stop()
+        for pooled in self._parked:
+            pooled.stop()
         self._parked.clear()
 
 
@@ -163,6 +163,34 @@ def warn_if_blocked(finished: Finished, began: float) -> None:
         log.warning("%s blocked the event loop for %.2f s: all clients waited", what, took)
 
 
+class TaskState(Enum):
+    """Where a pooled task is in its life."""
+
+    FRESH = "fresh"  # its task has not taken its first step
+    PARKED = "parked"  # it waits for a coroutine
+    ADOPTED = "adopted"  # it has one, stepped as far as it went, and has not been woken for it
+    DRIVING = "driving"  # it drives one
+    STOPPED = "stopped"  # its task has ended, or ends when it is next woken
+
+    __hash__ = object.__hash__  # that of `Enum` is written in Python: a move would cost three times as much
+
+
+FRESH = TaskState.FRESH
+PARKED = TaskState.PARKED
+ADOPTED = TaskState.ADOPTED
+DRIVING = TaskState.DRIVING
+STOPPED = TaskState.STOPPED
+"""For the hot path: looking a member up in its enum takes 75 ns on Python 3.11."""
+
+TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
+    FRESH: frozenset({PARKED, ADOPTED, STOPPED}),
+    PARKED: frozenset({ADOPTED, STOPPED}),
+    ADOPTED: frozenset({DRIVING}),
+    DRIVING: frozenset({PARKED, STOPPED}),
+    STOPPED: frozenset(),
+}
+
+
 class PooledTask(Coroutine[Any, Any, None]):
     """What a parked task runs: itself a coroutine, which plays the one it was given.
 
@@ -170,121 +198,121 @@ class PooledTask(Coroutine[Any, Any, None]):
     before the task's own first step.
     """
 
-    __slots__ = (
-        "_context",
-        "_coro",
-        "_error",
-        "_finished",
-        "_result",
-        "_stepper",
-        "_stopped",
-        "_yielded",
-        "task",
-        "wake",
-    )
+    __slots__ = ("_context", "_coro", "_finished", "_outcome", "_runner", "_yielded", "state", "task", "wake")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stepper: EagerRunner) -> None:
-        self._stepper = stepper
-        self._coro: Coroutine[Any, Any, Any] | None = None
-        self._yielded: Any = _NOTHING
+    _context: Context
+    _coro: Coroutine[Any, Any, Any]
+    _finished: Finished
+    _outcome: tuple[Any, BaseException | None]
+    _yielded: Any
+    """What the adopted coroutine waits for, to be yielded to the task at its next step."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, runner: EagerRunner) -> None:
+        self._runner = runner
+        self.state = FRESH
         self.wake: asyncio.Future[None] | None = None
-        """What the parked task waits for; None while it drives something, and before it has run."""
-        self._stopped = False
-        self._context: Context
-        self._finished: Finished
-        self._result: Any = None
-        self._error: BaseException | None = None
+        """What the parked task waits for; None in other states."""
         # Not loop.create_task: an eager task factory would start it here and now.
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop)
 
-    def worn_out(self) -> bool:
-        """Its task is ending, or was cancelled once: not for another coroutine."""
-        wake = self.wake
-        # A parked task that is woken, or cancelled, has what it waits for done; one that never ran has nothing yet.
-        return self.task.cancelling() > 0 if wake is None else wake.done()
+    @property
+    def is_reusable(self) -> bool:
+        """It can take a coroutine: it was never cancelled, and does not end."""
+        if self.wake is None:
+            return self.state is not STOPPED and self.task.cancelling() == 0
+        return not self.wake.done()  # done: woken, or cancelled and not thrown yet
 
     def then(self, finished: Finished) -> asyncio.Task[None]:
-        """Call ``finished`` at the end. Returns the task."""
+        """Call ``finished`` at the end of the coroutine that it has adopted. Returns the task."""
         self._finished = finished
         return self.task
 
-    def take(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context) -> None:
+    def adopt(self, coro: Coroutine[Any, Any, Any], yielded: Any, context: Context) -> None:
         """Drive ``coro`` from here; it has been stepped in ``context`` and waits for ``yielded``."""
+        self._move(ADOPTED)
         self._coro = coro
         self._yielded = yielded
         self._context = context
-        if self.wake is not None and not self.wake.done():
-            self.wake.set_result(None)
-
-    def report(self) -> None:
-        """Tell how it ended, and forget it."""
-        finished, result, error = self._finished, self._result, self._error
-        del self._finished, self._context
-        self._result = self._error = None
-        finished(result, error)
 
     def stop(self) -> None:
-        """End the task, now or when it next would park."""
-        self._stopped = True
-        if self.wake is not None and not self.wake.done():
-            self.wake.set_result(None)
+        """End the task when it is next woken. For those of the pool: one that drives a coroutine would drop it."""
+        if self.state is not STOPPED:
+            self._move(STOPPED)
+
+    def _move(self, state: TaskState) -> None:
+        self.state = moved(TASK_MOVES, self.state, state)
+        if state is not PARKED and self.wake is not None:
+            wake, self.wake = self.wake, None
+            if not wake.done():
+                wake.set_result(None)
 
     # The task drives these.
 
     def send(self, value: Any, /) -> Any:
-        if self._coro is None:
-            return self._park()
-        if self._yielded is not _NOTHING:
-            yielded, self._yielded = self._yielded, _NOTHING
-            return yielded
-        return self._advance(self._coro.send, value)
+        if self.state is DRIVING:
+            return self._advance(self._coro.send, value)
+        if self.state is ADOPTED:
+            return self._take_yielded()
+        if self.state is STOPPED:
+            raise StopIteration
+        return self._park()
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         error: BaseException = typ if val is None else val
-        if self._coro is None:
-            self._stopped = True
-            raise error
-        if self._yielded is not _NOTHING:
+        if self.state is ADOPTED:
             # Cancelled between the first suspension and now: as Task does, cancel what is awaited, in the same words:
             # anyio knows its own cancellations by them.
-            yielded, self._yielded = self._yielded, _NOTHING
+            yielded = self._take_yielded()
             if isinstance(error, asyncio.CancelledError) and yielded is not None and yielded.cancel(*error.args):
                 return yielded
-        return self._advance(self._coro.throw, error)
+        if self.state is DRIVING:
+            return self._advance(self._coro.throw, error)
+        self.stop()
+        raise error
 
     def close(self) -> None:
-        if self._coro is not None:
+        if self.state is ADOPTED or self.state is DRIVING:
             self._coro.close()
-            self._coro = None
 
     def __await__(self) -> NoReturn:
         raise RuntimeError("a PooledTask belongs to its task")
 
+    def _take_yielded(self) -> Any:
+        self._move(DRIVING)
+        yielded = self._yielded
+        del self._yielded
+        return yielded
+
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
-        started = perf_counter()
+        finished, started = self._finished, perf_counter()
         try:
             return self._context.run(step, value)
         except StopIteration as stop:
-            self._coro, self._result = None, stop.value
+            self._outcome = stop.value, None
         except (KeyboardInterrupt, SystemExit) as error:
-            self._coro, self._error = None, error
-            self.report()
+            self._outcome = None, error
+            self._move(STOPPED)
+            self._report()
             raise
         except BaseException as error:
-            self._coro, self._error = None, error
+            self._outcome = None, error  # not in a local name: its traceback leads to this frame
         finally:
-            warn_if_blocked(self._finished, started)
-        self.wake = None
-        if self._stepper.park(self):
-            wake = self._park()  # parked before `report`, which may start the next handler
-            self.report()
+            warn_if_blocked(finished, started)
+        if self._runner.park(self):
+            wake = self._park()  # parked before `_report`, which may start the next handler
+            self._report()
             return wake
-        self.report()
+        self._report()
         raise StopIteration
 
+    def _report(self) -> None:
+        """Tell how the coroutine ended, and forget it."""
+        finished, (result, error) = self._finished, self._outcome
+        del self._finished, self._outcome, self._context, self._coro
+        finished(result, error)
+
     def _park(self) -> asyncio.Future[None]:
-        if self._stopped:
-            raise StopIteration
+        self._move(PARKED)
         wake = self.wake = self.task.get_loop().create_future()
         return next(iter(wake.__await__()))  # marks the future as awaited, and is the future
 

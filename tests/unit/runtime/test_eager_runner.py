@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import types
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
 
-from asocketio.runtime.eager_runner import EagerRunner
+from asocketio.runtime.eager_runner import EagerRunner, PooledTask, TaskState
+from asocketio.runtime.states import IllegalTransition
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 
@@ -316,3 +319,107 @@ async def test_many_at_a_time_and_nothing_left_after_close() -> None:
 async def _sleep_and_return() -> str:
     await asyncio.sleep(0.001)
     return "ok"
+
+
+# ---- the states of a pooled task --------------------------------------------------------------------------------
+
+
+@types.coroutine
+def _suspend() -> Generator[None]:
+    yield
+
+
+async def turn() -> None:
+    """One turn of the event loop, in which a task may take a step."""
+    await asyncio.sleep(0)
+
+
+async def pooled(runner: EagerRunner, state: TaskState) -> PooledTask:
+    """A pooled task that has come to ``state`` as they do."""
+    task = PooledTask(asyncio.get_running_loop(), runner)
+    if state is not TaskState.FRESH:
+        await turn()
+    if state in (TaskState.ADOPTED, TaskState.DRIVING):
+        coro = _sleep_and_return()
+        task.adopt(coro, coro.send(None), contextvars.copy_context())
+        task.then(lambda result, error: None)
+    if state is TaskState.DRIVING:
+        await turn()
+    if state is TaskState.STOPPED:
+        task.stop()
+        await turn()
+    assert task.state is state
+    return task
+
+
+async def adopted(task: PooledTask) -> None:
+    coro = _sleep_and_return()
+    try:
+        task.adopt(coro, coro.send(None), contextvars.copy_context())
+    except IllegalTransition:
+        coro.close()
+        raise
+    task.then(lambda result, error: None)
+
+
+async def cancelled(task: PooledTask) -> None:
+    task.task.cancel()
+    await turn()
+    await turn()
+
+
+async def stopped(task: PooledTask) -> None:
+    task.stop()
+
+
+async def stepped(task: PooledTask) -> None:
+    await turn()
+
+
+async def done(task: PooledTask) -> None:
+    await asyncio.sleep(0.01)
+
+
+F, P, A, D, S = TaskState
+
+
+@pytest.mark.parametrize(
+    ("act", "after"),
+    [
+        (adopted, {F: A, P: A, A: None, D: None, S: None}),
+        (stopped, {F: S, P: S, A: None, D: S, S: S}),
+        (stepped, {F: P, P: P, A: D, D: D, S: S}),
+        (done, {F: P, P: P, A: P, D: P, S: S}),
+        (cancelled, {F: S, P: S, A: S, D: S, S: S}),
+    ],
+)
+@pytest.mark.parametrize("state", TaskState)
+async def test_a_pooled_task_moves_as_its_table_says(
+    stepper: EagerRunner, state: TaskState, act: Any, after: dict[TaskState, TaskState | None]
+) -> None:
+    task = await pooled(stepper, state)
+    if (wanted := after[state]) is None:
+        with pytest.raises(IllegalTransition):
+            await act(task)
+        await done(task)
+        assert task.task.done() is (state is S)
+    else:
+        await act(task)
+        assert task.state is wanted
+    task.task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait([task.task])
+
+
+async def test_what_ends_the_process_is_reported_and_raised(stepper: EagerRunner) -> None:
+    async def handler() -> None:
+        await _suspend()
+        raise SystemExit(3)
+
+    outcome, task = start(stepper, handler)
+    assert task is not None
+    runner: Any = task.get_coro()
+    runner.send(None)
+    with pytest.raises(SystemExit):
+        runner.send(None)
+    assert (type(outcome.error), runner.state) == (SystemExit, TaskState.STOPPED)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asocketio.runtime import eager_runner
 from asocketio.runtime.states import IllegalTransition, moved
 from asocketio.servers import connection, uvicorn
 from asocketio.transports import upgrade
@@ -20,6 +21,7 @@ class Door(Enum):
 TABLE = {Door.OPEN: frozenset({Door.SHUT}), Door.SHUT: frozenset[Door]()}
 
 TABLES = {
+    "pooled task": eager_runner.TASK_MOVES,
     "reading": connection._READING,
     "closing": connection._CLOSING,
     "writing": connection._WRITING,
