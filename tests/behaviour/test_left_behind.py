@@ -166,8 +166,6 @@ ACTS: dict[str, Callable[[TestClient, Socket], Awaitable[None]]] = {
 
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_socket_that_ends_inside_of_an_act_leaves_nothing_behind(act: str, way: Way) -> None:
-    if way["transport"] == "jsonp":
-        pytest.skip("as polling")
     also: Any = {"/guarded": Guarded, "/refusing": Refusing}
     settings: Any = {"heartbeat_interval": 25.0, "polling_duration": 3000.0, "close_timeout": 4000.0}
     async with serve(Chat, also=also, close_grace=0.1, **way, **settings) as client:
