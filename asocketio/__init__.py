@@ -16,8 +16,7 @@ from asocketio.errors import (
     UsageError,
 )
 from asocketio.manage import socketio_manage
-from asocketio.mixins import BroadcastMixin, RoomsMixin
-from asocketio.namespace import BaseNamespace
+from asocketio.namespace import BaseNamespace, BroadcastMixin, RoomsMixin
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.handlers import event

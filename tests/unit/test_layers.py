@@ -28,7 +28,6 @@ FLOORS: list[list[str]] = [
     ["server"],
     ["operators"],
     ["namespace"],
-    ["mixins"],
     ["manage"],
     ["app"],
     ["", "__main__", "testing"],
@@ -55,6 +54,12 @@ PURE = "protocol"
 """Text and bytes to packets and back: no waiting, no clock."""
 
 MOST_LINES = 400
+MOST_OF_A_FUNCTION = 50
+MOST_OF_A_CLASS = 25
+"""Methods, and attributes."""
+THE_PRODUCT = {"BaseNamespace", "TestClient"}
+"""Classes whose methods are what programs come for."""
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,29 @@ def lines_of_code(source: str) -> int:
     return len(lines - docstrings(ast.parse(source)))
 
 
+def length(function: ast.AST) -> int:
+    """Lines from ``def`` to the end, without docstrings."""
+    assert isinstance(function, FUNCTIONS)
+    lines = set(range(function.lineno, (function.end_lineno or function.lineno) + 1))
+    return len(lines - docstrings(function))
+
+
+def classes(source: str) -> dict[str, tuple[int, int]]:
+    """The methods and attributes of each class: what it defines, what it declares, and what it sets on ``self``."""
+    found = {}
+    for each in ast.walk(ast.parse(source)):
+        if isinstance(each, ast.ClassDef):
+            methods = {node.name for node in each.body if isinstance(node, FUNCTIONS)}
+            declared = {ast.unparse(node.target) for node in each.body if isinstance(node, ast.AnnAssign)}
+            found[each.name] = len(methods), len(declared | _set_on_self(each))
+    return found
+
+
+def _set_on_self(tree: ast.AST) -> set[str]:
+    targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    return {node.attr for node in targets if isinstance(node.value, ast.Name) and node.value.id == "self"}
+
+
 def public_names(source: str) -> list[str] | None:
     """``__all__``."""
     for node in ast.parse(source).body:
@@ -198,7 +226,7 @@ def test_every_folder_has_its_floor_and_no_floor_is_empty() -> None:
 
 
 def test_the_root_holds_what_programs_meet_and_nothing_else() -> None:
-    assert len([path for path in PACKAGE.glob("*.py") if path.name != "mixins.py"]) <= 10
+    assert len(list(PACKAGE.glob("*.py"))) <= 10
 
 
 @each_module
@@ -224,6 +252,18 @@ def test_no_module_of_a_folder_imports_itself_by_way_of_others(folder: str) -> N
 @each_module
 def test_a_module_is_no_longer_than_anyone_can_hold_in_mind(module: str) -> None:
     assert lines_of_code(SOURCES[module]) <= MOST_LINES
+
+
+@each_module
+def test_a_class_is_no_bigger_than_anyone_can_hold_in_mind(module: str) -> None:
+    sizes = {name: size for name, size in classes(SOURCES[module]).items() if name not in THE_PRODUCT}
+    assert [name for name, size in sizes.items() if max(size) > MOST_OF_A_CLASS] == []
+
+
+@each_module
+def test_a_function_fits_a_glance(module: str) -> None:
+    functions = [each for each in ast.walk(ast.parse(SOURCES[module])) if isinstance(each, FUNCTIONS)]
+    assert [each.name for each in functions if length(each) > MOST_OF_A_FUNCTION] == []
 
 
 @each_module
@@ -319,3 +359,23 @@ class Z:
 docstring"""
 '''
     assert lines_of_code(source) == 7
+
+
+def test_what_a_class_has_is_counted() -> None:
+    source = """
+class A:
+    x: int
+    y: int = 1
+
+    def __init__(self):
+        self.y = self.z = 2
+
+    async def f(self):
+        self.a.b = 3
+"""
+    assert classes(source) == {"A": (2, 3)}
+
+
+def test_a_function_is_measured_without_its_docstring() -> None:
+    (function,) = ast.parse('def f():\n    """One.\n\n    Two."""\n    return 1\n').body
+    assert length(function) == 2
