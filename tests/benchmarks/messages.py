@@ -30,8 +30,8 @@ __all__ = ["MESSAGES", "MessageCase", "idle_bytes", "parts_of_echo"]
 BURST = 16
 """Events in one chunk."""
 
-AUDIENCE = 100
-"""Clients that hear a broadcast, or are in the room; and as many are not in it."""
+RECIPIENTS = 100
+"""Clients that a broadcast reaches, or that are in the room; as many others are not."""
 
 TEXT = "x" * 32
 ECHO = f'420["echo","{TEXT}"]'
@@ -79,7 +79,7 @@ def _binary(loop: SteppedLoop) -> Step:
 def _broadcast(loop: SteppedLoop) -> Step:
     app = SocketIOApp(namespaces={"/": Lobby})
     server = WebSocketServer(loop, app)
-    transports = [server.connect(Transport()) for _ in range(AUDIENCE)]
+    transports = [server.connect(Transport()) for _ in range(RECIPIENTS)]
 
     def step() -> None:
         app.of("/").emit("news", TEXT)
@@ -93,7 +93,7 @@ def _broadcast(loop: SteppedLoop) -> Step:
 def _room(loop: SteppedLoop) -> Step:
     app = SocketIOApp(namespaces={"/": Lobby})
     server = WebSocketServer(loop, app)
-    transports = [server.connect(Transport()) for _ in range(2 * AUDIENCE)]
+    transports = [server.connect(Transport()) for _ in range(2 * RECIPIENTS)]
     for transport in transports[::2]:
         server.send(transport, masked('42["enter","lobby"]'))
 
@@ -102,7 +102,7 @@ def _room(loop: SteppedLoop) -> Step:
         loop.settle()
 
     step()
-    assert [transport.last == framed(NEWS) for transport in transports] == [True, False] * AUDIENCE
+    assert [transport.last == framed(NEWS) for transport in transports] == [True, False] * RECIPIENTS
     return step
 
 
@@ -152,8 +152,8 @@ class MessageCase:
 _all = [
     MessageCase("echo", "event and its ack", 800, _echo),
     MessageCase("burst", f"event and its ack, {BURST} at a time", 1600, _burst, BURST),
-    MessageCase("broadcast", f"delivery to one of {AUDIENCE}", 4000, _broadcast, AUDIENCE),
-    MessageCase("room", f"delivery to one of {AUDIENCE} in a room, of {2 * AUDIENCE}", 4000, _room, AUDIENCE),
+    MessageCase("broadcast", f"delivery to one of {RECIPIENTS}", 4000, _broadcast, RECIPIENTS),
+    MessageCase("room", f"delivery to one of {RECIPIENTS} in a room, of {2 * RECIPIENTS}", 4000, _room, RECIPIENTS),
     MessageCase("poll", "POST of an event and GET of its ack, over ASGI", 300, _poll),
     MessageCase("binary", "event with 1 kB of bytes and its ack", 1000, _binary),
 ]
