@@ -55,8 +55,8 @@ def main() -> None:
         names.remove(IDLE)
         row(IDLE, idle_bytes(given.sockets), "bytes", "one connected websocket client that says nothing")
     if given.callgrind:
-        for name, value in instructions(names, given.messages).items():
-            row(name, value, "instructions", MESSAGES[name].message)
+        for name, (others, cache_misses) in instructions(names, given.messages).items():
+            row(name, others, "instructions", f"{MESSAGES[name].message} (and {cache_misses:.0f} for cache misses)")
         return
     count = given.messages or 100_000
     for name in names:

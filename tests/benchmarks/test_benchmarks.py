@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks import run
 from tests.benchmarks.cases import CASES, Case
-from tests.benchmarks.instructions import instructions
+from tests.benchmarks.instructions import count_of, instructions
 from tests.benchmarks.load import answer
 from tests.benchmarks.messages import MESSAGES
 from tests.benchmarks.servers import ROOT, environment
@@ -44,6 +44,16 @@ def test_what_callgrind_counts_runs_without_it() -> None:
     done = python("-m", "tests.benchmarks.instructions", "2", *MESSAGES)
     assert done.returncode == 0, done.stderr
     assert sorted(line.split()[0] for line in done.stdout.splitlines()) == sorted(2 * list(MESSAGES))
+
+
+def test_cache_misses_are_counted_separately() -> None:
+    calls = (
+        "cfn=(7) find_name_in_mro\ncalls=2 3750\n* 300\n",
+        "* 5\ncfn=(8)\ncalls=9 1\n+3 4\n",
+        "cfn=(7)\ncalls=1 3750\n-2 50\n",
+    )
+    assert count_of("fn=(1) f\n" + "".join(calls) + "totals: 1000\n") == (650, 350)
+    assert count_of("fn=(1) f\n2 1000\ntotals: 1000\n") == (1000, 0)
 
 
 def test_without_valgrind_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
