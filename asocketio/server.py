@@ -1,4 +1,4 @@
-"""Server: the sockets of one server, and what they share. It is ``socket.server``."""
+"""Server: the sessions of one server, and what they share. It is ``socket.server``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import asyncio
 import itertools
 import secrets
 import threading
-import typing
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from functools import partial
-from time import monotonic
 
 from asocketio.adapters.base import Adapter
 from asocketio.asgi.admission import Admission
@@ -22,123 +19,69 @@ from asocketio.protocol.packet import Packet
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
-from asocketio.runtime.log import ThrottledLog, log
-from asocketio.runtime.loop_lag import LoopLagMonitor
-from asocketio.runtime.timers import Deadlines, TimerQueue
+from asocketio.runtime.log import ThrottledLog
 from asocketio.session.carrier import Carrier
-from asocketio.session.cleanup import start_cleanup
-from asocketio.session.heartbeat import heartbeats
+from asocketio.session.cleanup_queue import CleanupQueue
+from asocketio.session.flush_queue import FlushQueue
 from asocketio.session.metering import MeteredSocket
+from asocketio.session.services import HandlerAction, SocketAction
+from asocketio.session.session_table import SessionTable
+from asocketio.session.session_timers import SessionTimers
 from asocketio.session.socket import Socket
 from asocketio.session.states import SocketState
 
-__all__ = ["MAX_SLICE_SECONDS", "Server"]
-
-GONE_SESSION_TTL = 30.0
-"""Seconds for which a polling client that was thrown out between two polls can still learn of it, as in Node."""
-_TOLD_LATER = frozenset({"server namespace disconnect", "server shutting down", "forced server close"})
-
-LINGER_BYTES = 65_536
-"""Bytes of what was queued for it that such a client can still fetch, the newest; and"""
-MOST_LINGERING = 1000
-"""so many such clients."""
-
-MAX_SLICE_SECONDS = 0.005
-"""Seconds for which clean-up, or the sending of a broadcast, may hold the event loop at a time."""
-
-FLUSHES = 64
-"""Sockets that are flushed between two looks at the clock."""
-
-SLOW = 5.0
-"""Seconds after which a handler that holds up its client is named in the log."""
-
-
-class Watched(typing.Protocol):
-    """What is running, and can say so."""
-
-    def warn_slow(self) -> None:
-        """Log that it has been running for long."""
+__all__ = ["Server"]
 
 
 class Server:
-    """Finds sockets by session id; owns the timer, the stepper and the adapter that they share.
+    """Finds sockets by session id; owns the clock, the runner and the adapter that they share.
 
     It belongs to the event loop in which the first socket opens. When an app is used in another
     loop later (each test has its own), it starts anew there.
     """
 
+    clock: Clock
+    stepper: EagerRunner
+    flush_soon: SocketAction
+    """Flushes a socket at the end of this turn, see `FlushQueue.add`."""
+    schedule_cleanup: SocketAction
+    """Cleans up after a socket that nobody waits for, see `CleanupQueue.add`."""
+    watch: HandlerAction
+    """Warns of a handler that runs for long, see `SessionTimers.watch`."""
+    unwatch: HandlerAction
+    """The handler has ended."""
+
     def __init__(self, config: Config, adapter: Adapter) -> None:
-        self.config = config
-        self.adapter = adapter
-        self.custom_json = SharedProtocols()
         if hasattr(adapter, "host"):
             raise UsageError(f"{adapter!r} belongs to another SocketIOApp: give each one its own")
+        self.config = config
+        self.adapter = adapter
         adapter.host = self
         self._adapter_runs = False
-        self.clock = Clock()
+        self.custom_json = SharedProtocols()
         self.throttled_log = ThrottledLog()
-        self.sockets: dict[str, Socket] = {}
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.thread = 0
-        self.stepper: EagerRunner
-        self.ack_numbers: Iterator[int] = itertools.count(1)
-        self._dirty: list[Socket] = []
-        self._finishing: deque[Socket] = deque()
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
         self.closing = False
         """All sockets are about to be told so, one after the other."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
+        self.clock = Clock()
+        self.sessions = SessionTable()
+        self.ack_numbers: Iterator[int] = itertools.count(1)
+        """Each is given once."""
         self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def sockets(self) -> dict[str, Socket]:
+        """The sockets by the ids of their sessions, in the order in which they came."""
+        return self.sessions.sockets
 
     @property
     def active_sessions(self) -> int:
         """Sockets whose life has not ended: their handlers, views and clean-up count."""
         return self.admission.count
-
-    def bind(self, clock: Clock | None = None) -> None:
-        """Belong to the running event loop, and to ``clock`` if one is given."""
-        if clock is None and self.loop is not None and asyncio.current_task(self.loop) is not None:
-            return  # a task of that loop runs: it is this one, and nobody had to look the running one up
-        loop = asyncio.get_running_loop()
-        if self.loop is loop and (clock is None or clock is self.clock):
-            return
-        if self.loop is not loop:
-            self.closing = self.closing and self.loop is None  # what closed was in the loop before
-            self.sockets = {}
-            self._adapter_runs = False
-            self._dirty = []
-            self._finishing.clear()
-            self.admission = Admission(self.config, self.metrics)
-            self.stepper = EagerRunner(loop)
-        self.loop = loop
-        self.start_adapter()
-        self.thread = threading.get_ident()
-        self.clock = clock or Clock(loop)
-        self._set_lines()
-
-    def start_adapter(self) -> None:
-        """Start the adapter, if it does not run in this event loop yet."""
-        if not self._adapter_runs:
-            self._adapter_runs = True
-            self.adapter.start()
-
-    async def stop_adapter(self) -> None:
-        """Stop the adapter, if it runs."""
-        if self._adapter_runs:
-            self._adapter_runs = False
-            await self.adapter.stop()
-
-    def _set_lines(self) -> None:
-        config = self.config
-        self._deadlines = Deadlines(self.clock)
-        line = self._deadlines.line
-        self.lag = LoopLagMonitor(self.clock, self.metrics.lagged)
-        self._heartbeats = heartbeats(self.clock, self._deadlines, config, self.lag)
-        self.metrics.started(self.gauges)
-        self._connects: TimerQueue[Socket] = line(config.connect_timeout, self._connect_missing)
-        self._lingering: TimerQueue[Socket] = line(GONE_SESSION_TTL, self._linger_over)
-        self._slow: TimerQueue[Watched] = line(SLOW, self._handler_slow)
 
     def gauges(self) -> Gauges:
         """How things stand, for `asocketio.metrics`. Takes time in proportion to the sockets."""
@@ -153,7 +96,51 @@ class Server:
             handlers=sum(dispatcher.running for dispatcher in dispatchers),
         )
 
-    # The life of a socket.
+    # The event loop.
+
+    def bind(self, clock: Clock | None = None) -> None:
+        """Belong to the running event loop, and to ``clock`` if one is given."""
+        if clock is None and self.loop is not None and asyncio.current_task(self.loop) is not None:
+            return  # a task of that loop runs: it is this one, and nobody had to look the running one up
+        loop = asyncio.get_running_loop()
+        if self.loop is loop and (clock is None or clock is self.clock):
+            return
+        if self.loop is not loop:
+            self._start_anew(loop)
+        self.clock = clock or Clock(loop)
+        self._set_timers()
+        self.start_adapter()
+
+    def _start_anew(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.closing = self.closing and self.loop is None  # what closed was in the loop before
+        self.loop = loop
+        self.thread = threading.get_ident()
+        self.stepper = EagerRunner(loop)
+        self.flush_soon = FlushQueue(loop).add
+        self.schedule_cleanup = CleanupQueue(loop, self.ended).add
+        self.sessions = SessionTable()
+        self.admission = Admission(self.config, self.metrics)
+        self._adapter_runs = False
+
+    def _set_timers(self) -> None:
+        self.timers = SessionTimers(self.clock, self.config, self.metrics)
+        self.sessions.set_timers(self.clock, self.timers.deadlines)
+        self.watch, self.unwatch = self.timers.watch, self.timers.unwatch
+        self.metrics.started(self.gauges)
+
+    def start_adapter(self) -> None:
+        """Start the adapter, if it does not run in this event loop yet."""
+        if not self._adapter_runs:
+            self._adapter_runs = True
+            self.adapter.start()
+
+    async def stop_adapter(self) -> None:
+        """Stop the adapter, if it runs."""
+        if self._adapter_runs:
+            self._adapter_runs = False
+            await self.adapter.stop()
+
+    # The life of a session.
 
     def create(self, protocol: ServerProtocol, opening: Carrier, address: str = "") -> Socket:
         """A new socket with an unguessable id of 120 random bits.
@@ -165,156 +152,81 @@ class Server:
         if self.stepper.closed:
             self.stepper = EagerRunner(asyncio.get_running_loop())
         cls = Socket if self.config.metrics is None else MeteredSocket
-        socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self._heartbeats[protocol.pings])
+        socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self.timers.heartbeat(protocol.pings))
         socket.handshake.address = address
-        self.sockets[socket.sessid] = socket
-        self._connects.set(socket, self.clock.now())
-        self.lag.start()
+        self.sessions.add(socket)
+        self.timers.await_connect(socket)
+        self.timers.lag.start()
         return socket
 
-    def get(self, sessid: str, protocol: ServerProtocol) -> Socket:
-        """The socket of a session.
+    def find(self, sid: str) -> Socket | None:
+        """The socket of the session ``sid``: the door for requests, and for whoever else comes from outside.
+
+        None where there is no such session, or none any more; also while its handshake is unanswered. One that has
+        ended is found as long as its client has to be told so.
+        """
+        self.timers.deadlines.fire_due()  # nobody must find a session whose time was up before
+        return self.sessions.find(sid)
+
+    def get(self, sid: str, protocol: ServerProtocol) -> Socket:
+        """The socket of the session ``sid``, for a request of a generation.
 
         Raises:
             UnknownSession: there is none, it is over, or it speaks another generation.
         """
-        self._deadlines.fire_due()  # a request must not find a session whose time was up before it came
-        socket = self.sockets.get(sessid)
-        if socket is None or socket.state is SocketState.OPENING or socket.protocol.generation != protocol.generation:
-            raise UnknownSession(f"no session {sessid[:6]!r}…: it has ended, or it lives in another process")
+        socket = self.find(sid)
+        if socket is None or socket.protocol.generation != protocol.generation:
+            raise UnknownSession(f"no session {sid[:6]!r}…: it has ended, or it lives in another process")
         return socket
 
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
         socket.open()
-        self._connects.set(socket, self.clock.now())
+        self.timers.await_connect(socket)
         socket.heartbeat.opened(socket)
         self.metrics.opened(socket.protocol.generation, socket.transport_name)
 
     def joined(self, socket: Socket) -> None:
         """The client is in a namespace: it is no idle connection."""
-        self._connects.drop(socket)
+        self.timers.connected(socket)
 
     def closed(self, socket: Socket) -> None:
-        """The connection is over. A polling client that still has to be told so can poll once more."""
+        """The connection is over."""
         socket.heartbeat.closed(socket)
-        self._connects.drop(socket)
-        self._keep_or_forget(socket)
+        self.timers.connected(socket)
+        self.sessions.close(socket)
         self.metrics.closed(socket.protocol.generation, socket.transport_name, socket.reason)
 
-    def _keep_or_forget(self, socket: Socket) -> None:
-        if socket.transport_name == "polling" and socket.reason in _TOLD_LATER:
-            self._lingering.set(socket, self.clock.now())
-            if socket.transport is None:
-                self.bound(socket)
-            if len(self._lingering) > MOST_LINGERING:
-                self.forget(self._lingering.oldest())
-        else:
-            self.sockets.pop(socket.sessid, None)
-            if socket.transport is None:
-                # Nothing will come to fetch it, and the program may keep the socket for long.
-                socket.writer.outbox.clear()
-
-    def bound(self, socket: Socket) -> None:
-        """Only a little of what was queued for it waits for the next poll of a client that was thrown out."""
-        socket.writer.outbox.cut(LINGER_BYTES)
+    def trim(self, socket: Socket) -> None:
+        """Only a little of what was queued for it waits for the next poll of a client that was disconnected."""
+        self.sessions.trim(socket)
 
     def forget(self, socket: Socket) -> None:
-        """Nothing can reach this socket any more."""
-        self.sockets.pop(socket.sessid, None)
-        self._lingering.drop(socket)
+        """The client of a gone session knows of its end: nothing reaches the session any more."""
+        self.sessions.forget(socket)
 
     def ended(self, socket: Socket) -> None:
-        """Its life is over: handlers, view and clean-up are done."""
+        """The life of the session is over: handlers, view and clean-up are done."""
         if socket.state is SocketState.OPENING:
-            self.sockets.pop(socket.sessid, None)
-            self._connects.drop(socket)
+            self.sessions.remove(socket)
+            self.timers.connected(socket)
         socket.break_cycles()
         self.admission.leave(socket.handshake.address)
         if not self.active_sessions:
-            self._deadlines.stop_if_idle()
-            self.lag.stop()
+            self.timers.stop_if_idle()
             self.stepper.close()
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 
-    def schedule_cleanup(self, socket: Socket) -> None:
-        """The connection is over, and nobody waits for it: its clean-up runs in one of the next turns of the loop."""
-        if not self._finishing and self.loop is not None:
-            self.loop.call_soon(self._finish_some)
-        self._finishing.append(socket)
-
-    def _finish_some(self) -> None:
-        """When thousands leave at once, others have their turns in between."""
-        until = monotonic() + MAX_SLICE_SECONDS
-        while self._finishing:
-            socket = self._finishing.popleft()
-            start_cleanup(socket.dispatcher, partial(self._finished, socket))
-            if monotonic() > until and self._finishing and self.loop is not None:
-                self.loop.call_soon(self._finish_some)
-                return
-
-    def _finished(self, socket: Socket, done: asyncio.Future[BaseException | None]) -> None:
-        error = done.result()
-        if error is not None:
-            log.error("%s: its clean-up raised %r", socket.sid_in(""), error, exc_info=error)
-        self.ended(socket)
-
     async def wait_idle(self) -> None:
-        """Wait until no socket lives."""
+        """Wait until all sessions have ended."""
         while self.active_sessions:
             if self._idle is None or self._idle.done():
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._idle])  # shared: one waiter's cancellation is not the others'
 
-    # What sockets share.
+    # What sessions share.
 
     def check(self, packet: Packet) -> None:
         """Raise `UsageError` for a packet that nobody receives and that could not be sent to anybody."""
         self.custom_json.check(packet)
-
-    def flush_soon(self, socket: Socket) -> None:
-        """Flush the socket at the end of this turn of the event loop, with all others that have something to send."""
-        if not self._dirty and self.loop is not None:
-            self.loop.call_soon(self._flush)
-        self._dirty.append(socket)
-
-    def _flush(self) -> None:
-        """After a broadcast to thousands, others have their turns in between."""
-        dirty, self._dirty = self._dirty, []
-        until = monotonic() + MAX_SLICE_SECONDS
-        for done, socket in enumerate(dirty, 1):
-            try:
-                socket.writer.flush()
-            except Exception:  # nobody's but this client's affair
-                log.exception("%s: could not be sent to", socket.sid_in(""), extra=socket.fields())
-                socket.close("transport error")
-            if done % FLUSHES == 0 and monotonic() > until and self.loop is not None:
-                if not self._dirty:
-                    self.loop.call_soon(self._flush)
-                self._dirty = dirty[done:] + self._dirty
-                return
-
-    # Deadlines.
-
-    def _connect_missing(self, socket: Socket, due: float) -> None:
-        if socket.state is SocketState.OPENING:
-            if socket.pending is not None and socket.pending.view is not None:
-                socket.pending.view.time_out()
-            return
-        log.info("%s: closed, no namespace joined within connect_timeout", socket.sid_in(""))
-        socket.close("forced close")
-
-    def watch(self, handler: Watched) -> None:
-        """Complain about a handler if it runs for over `SLOW` seconds."""
-        self._slow.set(handler, self.clock.now())
-
-    def unwatch(self, handler: Watched) -> None:
-        """The handler has ended."""
-        self._slow.drop(handler)
-
-    def _handler_slow(self, handler: Watched, due: float) -> None:
-        handler.warn_slow()
-
-    def _linger_over(self, socket: Socket, due: float) -> None:
-        self.sockets.pop(socket.sessid, None)

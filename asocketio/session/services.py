@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
     from asocketio.session.handlers import Handlers
     from asocketio.session.socket import Socket
 
-__all__ = ["Environ", "NamespaceObject", "SessionServer", "Watched"]
+__all__ = ["Environ", "HandlerAction", "NamespaceObject", "SessionServer", "SocketAction", "Watched"]
 
 Environ = MutableMapping[str, Any]
 """The ASGI scope of a session's handshake."""
@@ -33,6 +33,18 @@ class Watched(typing.Protocol):
         """Log that it has been running for long."""
 
 
+class SocketAction(typing.Protocol):
+    """Does something with a socket."""
+
+    def __call__(self, socket: Socket, /) -> None: ...
+
+
+class HandlerAction(typing.Protocol):
+    """Does something with a running handler."""
+
+    def __call__(self, handler: Watched, /) -> None: ...
+
+
 class SessionServer(typing.Protocol):
     """What the sessions of one server share. `asocketio.server.Server` is it."""
 
@@ -41,7 +53,6 @@ class SessionServer(typing.Protocol):
     clock: Clock
     metrics: Metrics
     throttled_log: ThrottledLog
-    sockets: dict[str, Socket]
     stepper: EagerRunner
     custom_json: SharedProtocols
     loop: asyncio.AbstractEventLoop | None
@@ -52,8 +63,19 @@ class SessionServer(typing.Protocol):
     ack_numbers: Iterator[int]
     """Numbers for acks; each is given once."""
 
-    def flush_soon(self, socket: Socket) -> None:
-        """Flush the socket at the end of this turn of the event loop."""
+    flush_soon: SocketAction
+    """Flushes a socket at the end of this turn of the event loop."""
+    schedule_cleanup: SocketAction
+    """Cleans up after a socket that nobody waits for, soon."""
+    watch: HandlerAction
+    """Warns of a handler that runs for long."""
+    unwatch: HandlerAction
+    """The handler has ended."""
+
+    @property
+    def sockets(self) -> dict[str, Socket]:
+        """The sockets by the ids of their sessions."""
+        ...
 
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""
@@ -64,23 +86,14 @@ class SessionServer(typing.Protocol):
     def closed(self, socket: Socket) -> None:
         """The connection is over."""
 
-    def bound(self, socket: Socket) -> None:
+    def trim(self, socket: Socket) -> None:
         """Drop most of what waits for the next poll of a client that was disconnected."""
 
     def forget(self, socket: Socket) -> None:
         """Nothing can reach the socket any more."""
 
-    def schedule_cleanup(self, socket: Socket) -> None:
-        """Clean up after a socket that nobody waits for, soon."""
-
     def check(self, packet: Packet) -> None:
         """Raise `UsageError` for a packet that nobody receives and that could not be sent to anybody."""
-
-    def watch(self, handler: Watched) -> None:
-        """Warn of a handler that runs for long."""
-
-    def unwatch(self, handler: Watched) -> None:
-        """The handler has ended."""
 
 
 class NamespaceObject(typing.Protocol):

@@ -140,7 +140,7 @@ class Poll(Transport):
             return []  # what waits is for the next poll
         frames = self._take(socket)
         if socket.state is SocketState.CLOSED:
-            socket.server.bound(socket)
+            socket.server.trim(socket)
         if socket.state is SocketState.CLOSED and not frames:
             # Alone: clients take a close that comes with other packets before those.
             frames += _spell(socket, socket.protocol.close_packet(socket.reason))

@@ -711,7 +711,7 @@ async def test_a_stall_of_the_server_is_not_held_against_its_clients() -> None:
         client.answers_pings = False
         registry = Recorder.last.socket.server
         client.clock._now += 60  # nothing ran for a minute: ping and pong are both overdue
-        registry._deadlines.fire_due()
+        registry.timers.deadlines.fire_due()
         assert Recorder.last.socket.connected
         await client.advance(20.1)
         assert not Recorder.last.socket.connected

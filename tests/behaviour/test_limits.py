@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,10 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from asocketio import BaseNamespace, Config, Disconnected, Overflow, Packet, PacketType, RoomsMixin, SocketIOApp
-from asocketio.adapters.memory import MemoryAdapter
+from asocketio import BaseNamespace, Disconnected, Overflow, Packet, PacketType, RoomsMixin, SocketIOApp
 from asocketio.protocol.base import BodyFormat, Frame
-from asocketio.server import FLUSHES, MAX_SLICE_SECONDS, Server
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.support.worlds import Recorder, Way, serve, until
 
@@ -310,47 +307,13 @@ async def test_what_a_client_sends_makes_no_tasks_and_no_timers(way: Way) -> Non
         assert await namespace.call("echo", "end") == "end"
 
 
-async def test_a_broadcast_to_many_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = Server(Config(), MemoryAdapter())
-    registry.bind()
-    spent = 0.0
-    monkeypatch.setattr("asocketio.server.monotonic", lambda: spent)
-    flushed: list[int] = []
-
-    class Member:
-        """Its transport takes 0.2 ms for a write."""
-
-        def __init__(self, number: int) -> None:
-            self.number = number
-
-        def flush(self) -> None:
-            nonlocal spent
-            spent += 0.0002
-            flushed.append(self.number)
-            if self.number == 0:
-                registry.flush_soon(late)
-
-    late: Any = Member(1000)
-    for number in range(1000):
-        member: Any = Member(number)
-        registry.flush_soon(member)
-    turns = [0]
-    while len(flushed) < 1001:
-        await asyncio.sleep(0)
-        turns.append(len(flushed))
-    slices = [after - before for before, after in itertools.pairwise(turns)]
-    assert flushed == list(range(1001))
-    assert max(slices) <= max(FLUSHES, MAX_SLICE_SECONDS / 0.0002 + FLUSHES)
-    assert len(turns) > 10
-
-
 # ---- the end of many ----------------------------------------------------------------------------------------------
 
 
 class Ending:
     """As much of a socket as `SocketIOApp.close` looks at."""
 
-    view = None
+    pending = None
     ends: list[float]
 
     def __init__(self, ends: list[float]) -> None:
@@ -365,7 +328,7 @@ async def ends_of(count: int, window: float) -> list[float]:
     """When each of ``count`` sockets was closed, in seconds from the beginning."""
     app = SocketIOApp(namespaces={"/": BaseNamespace}, close_window=window)
     ends: list[float] = []
-    app.server.sockets = {str(number): Ending(ends) for number in range(count)}  # type: ignore[misc]
+    app.server.sessions.sockets = {str(number): Ending(ends) for number in range(count)}  # type: ignore[misc]
     began = asyncio.get_running_loop().time()
     await app.close()
     assert len(ends) == count

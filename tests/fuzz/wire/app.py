@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import asocketio.server as registry
 from asocketio import (
     BaseNamespace,
     BroadcastMixin,
@@ -26,6 +25,7 @@ from asocketio import (
 from asocketio.asgi.types import Receive, Scope, Send
 from asocketio.errors import SocketIOError
 from asocketio.servers import connection
+from asocketio.session import session_table
 
 __all__ = ["LIFE", "MAX_PAYLOAD", "SETTINGS", "app"]
 
@@ -53,7 +53,7 @@ LIFE = 4.0
 
 # As for the settings: what is left behind must be gone soon.
 connection.CLOSE_TIMEOUT = 1.0
-registry.GONE_SESSION_TTL = 1.0
+session_table.GONE_SESSION_TTL = 1.0
 
 
 class Main(BaseNamespace, RoomsMixin, BroadcastMixin):
@@ -169,12 +169,12 @@ def stats(*, collect: bool) -> dict[str, int]:
     """What there is of everything that clients can leave behind. ``collect``: after the garbage collector."""
     if collect:
         gc.collect()  # tasks whose exception nobody has seen say so when they are freed
-    adapters: list[Any] = [each.server.adapter for each in (app, live)]
+    tables = [each.server.adapter.local for each in (app, live)]
     return {
         "sockets": sum(len(each.server.sockets) for each in (app, live)),
         "lives": sum(each.server.active_sessions for each in (app, live)),
-        "members": sum(len(members) for each in adapters for members in each._namespaces.values()),
-        "rooms": sum(len(each._rooms) for each in adapters),
+        "members": sum(len(members) for each in tables for members in each.namespaces.values()),
+        "rooms": sum(len(each.rooms) for each in tables),
         "tasks": len(asyncio.all_tasks()),
         "files": len(os.listdir("/proc/self/fd")),
         "memory": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-import asocketio.server
+import asocketio.session.session_table
 from asocketio import (
     AckTimeout,
     BaseNamespace,
@@ -35,7 +35,7 @@ NEWS = 0.25
 """Seconds between two broadcasts to everybody."""
 
 # How long a client that was thrown out can still learn of it: half a minute is too long for a short run.
-asocketio.server.GONE_SESSION_TTL = 3.0
+asocketio.session.session_table.GONE_SESSION_TTL = 3.0
 
 
 class Chaos(BaseNamespace, RoomsMixin, BroadcastMixin):

@@ -216,8 +216,8 @@ class _Watch(logging.Handler):
 
 def _deadlines(app: SocketIOApp) -> int:
     """Entries on the lines of the registry's timer."""
-    lines: Any = getattr(app.server, "_deadlines", None)
-    return sum(map(len, lines._lines)) if lines is not None else 0
+    timers: Any = getattr(app.server, "timers", None)
+    return sum(map(len, timers.deadlines._lines)) if timers is not None else 0
 
 
 def _objects() -> dict[str, int]:
