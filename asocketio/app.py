@@ -117,11 +117,11 @@ class SocketIOApp:
 
     def of(self, namespace: str) -> BroadcastOperator:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
-        endpoint = namespace_name(namespace)
-        if self.namespaces is not None and self.namespaces.resolve(endpoint) is None:
+        name = namespace_name(namespace)
+        if self.namespaces is not None and self.namespaces.resolve(name) is None:
             declared = [name or "/" for name in self.namespaces.names]
             raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
-        return BroadcastOperator(self.server, endpoint)
+        return BroadcastOperator(self.server, name)
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.

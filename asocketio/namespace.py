@@ -440,7 +440,7 @@ class RoomsMixin:
         most = member.socket.config.max_rooms
         if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms and room != member.sid:
             member.socket.count_limit("max_rooms")
-            raise Overflow(f"a client is in {most} rooms of {member.endpoint or '/'!r} already (max_rooms)", "in")
+            raise Overflow(f"a client is in {most} rooms of {member.namespace or '/'!r} already (max_rooms)", "in")
         member.socket.server.adapter.join(member, room)
 
     def leave(self, room: str) -> None:

@@ -31,7 +31,7 @@ class BroadcastOperator:
     """
 
     server: SessionServer
-    endpoint: str
+    namespace: str
     rooms: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
     sender: Member | None = None
@@ -75,7 +75,7 @@ class BroadcastOperator:
             return self._emit_to_one(self.member, event, args, callback)
         if callback is not None:
             raise UsageError("emit to several clients takes no callback: answers = await ....timeout(5).call(event)")
-        packet = Packet(EVENT, self.endpoint, event, list(args))
+        packet = Packet(EVENT, self.namespace, event, list(args))
         if self._is_nobody:
             self.server.check(packet)
             return COMPLETED
@@ -99,14 +99,14 @@ class BroadcastOperator:
         if self.member is not None and self.member.rule.left:
             raise Disconnected(self.member.reason)
         if self.member is not None:
-            return await self.member.namespace.call(event, *args, timeout=seconds)
+            return await self.member.instance.call(event, *args, timeout=seconds)
         return await self._ask(event, args, seconds)
 
     @property
     def target(self) -> Target:
         """Whom it means, as adapters understand it."""
         excluded = self.excluded if self.sender is None else self.excluded | {self.sender.sid}
-        return Target(self.endpoint, self.rooms, excluded, self.is_local)
+        return Target(self.namespace, self.rooms, excluded, self.is_local)
 
     @property
     def _is_nobody(self) -> bool:
@@ -125,12 +125,12 @@ class BroadcastOperator:
             return COMPLETED
         if member.rule.left:
             return member.drained()
-        return member.namespace.emit(event, *args, callback=callback)
+        return member.instance.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
         """One packet with one number asks all; the adapter collects their acks."""
         acks = AckCollector(next(self.server.ack_numbers))
-        packet = Packet(EVENT, self.endpoint, name=event, args=list(args), id=acks.number, ack="data")
+        packet = Packet(EVENT, self.namespace, name=event, args=list(args), id=acks.number, ack="data")
         if self._is_nobody:
             self.server.check(packet)
             return []

@@ -30,7 +30,7 @@ class Post(typing.Protocol):
 class Recipient(typing.Protocol):
     """One client in one namespace, as an adapter knows it. The session's `Member` is one."""
 
-    endpoint: str
+    namespace: str
     """The namespace."""
     sid: str
     """What the client calls ``socket.id``: the name of its private room."""
@@ -91,7 +91,7 @@ class Target(NamedTuple):
     A client's ``sid`` is the name of a room with just this client in it.
     """
 
-    endpoint: str
+    namespace: str
     rooms: frozenset[str] | None = None
     """None: everybody in the namespace. Never empty: who means nobody asks no adapter."""
     excluded: frozenset[str] = frozenset()
@@ -175,7 +175,7 @@ class Adapter(ABC):
         packets: EncodedPerProtocol | None = None
         protocol: Protocol | None = None
         encoded: Encoded | None = None
-        for client in self.local.find(target.endpoint, target.rooms, target.excluded):
+        for client in self.local.find(target.namespace, target.rooms, target.excluded):
             if volatile and not client.writable:
                 continue
             if client.protocol is not protocol:  # most speak the same as the one before
@@ -192,7 +192,7 @@ class Adapter(ABC):
 
     def ask_here(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
         """`ask` the clients of this process."""
-        clients = self.local.find(target.endpoint, target.rooms, target.excluded)
+        clients = self.local.find(target.namespace, target.rooms, target.excluded)
         if not clients:
             self.host.check(packet)
         packets = EncodedPerProtocol(packet, self.host.throttled_log)

@@ -14,8 +14,8 @@ __all__ = ["LocalRooms"]
 class Occupant(typing.Protocol):
     """What a table of rooms must know of a client."""
 
-    endpoint: str
-    """The namespace."""
+    namespace: str
+    """The namespace that the client is in."""
     sid: str
     """The name of its private room."""
     rooms: set[str] | None
@@ -49,16 +49,16 @@ class LocalRooms(Generic[T]):
 
     def add(self, client: T) -> None:
         """The client has entered its namespace."""
-        self.namespaces.setdefault(client.endpoint, {})[client.sid] = client
+        self.namespaces.setdefault(client.namespace, {})[client.sid] = client
 
     def remove(self, client: T) -> None:
         """The client has left its namespace, and all its rooms."""
         for room in list(client.rooms or ()):
             self.leave(client, room)
-        namespace = self.namespaces.get(client.endpoint, {})
-        namespace.pop(client.sid, None)
-        if not namespace:
-            self.namespaces.pop(client.endpoint, None)
+        members = self.namespaces.get(client.namespace, {})
+        members.pop(client.sid, None)
+        if not members:
+            self.namespaces.pop(client.namespace, None)
 
     def join(self, client: T, room: str) -> None:
         """Put the client into ``room``.
@@ -68,47 +68,47 @@ class LocalRooms(Generic[T]):
         """
         if room == client.sid:
             return
-        if client.names_another(room) or room in self.namespaces.get(client.endpoint, ()):
+        if client.names_another(room) or room in self.namespaces.get(client.namespace, ()):
             raise UsageError(
                 "this room's name is another client's sid, or has the form of one: private rooms are for their client"
             )
         if client.rooms is None:
             client.rooms = set()
         client.rooms.add(room)
-        self.rooms.setdefault((client.endpoint, room), {})[client] = None
+        self.rooms.setdefault((client.namespace, room), {})[client] = None
 
     def leave(self, client: T, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""
         if not client.rooms or room not in client.rooms:
             return
         client.rooms.discard(room)
-        key = client.endpoint, room
+        key = client.namespace, room
         clients = self.rooms[key]
         del clients[client]
         if not clients:
             del self.rooms[key]
 
-    def find(self, endpoint: str, rooms: frozenset[str] | None, excluded: frozenset[str]) -> Collection[T]:
+    def find(self, namespace: str, rooms: frozenset[str] | None, excluded: frozenset[str]) -> Collection[T]:
         """The clients in any of ``rooms`` (None: in the namespace), without those in any of ``excluded``, each once.
 
         It is a copy, which outlasts changes.
         """
         if rooms is None:
-            found: Collection[T] = self.namespaces.get(endpoint, {}).values()
+            found: Collection[T] = self.namespaces.get(namespace, {}).values()
         else:
-            found = self._in_any(endpoint, rooms)
+            found = self._in_any(namespace, rooms)
         if not excluded:
             return list(found)
-        without = self._in_any(endpoint, excluded)
+        without = self._in_any(namespace, excluded)
         return [client for client in found if client not in without]
 
-    def _in_any(self, endpoint: str, rooms: frozenset[str]) -> Collection[T]:
+    def _in_any(self, namespace: str, rooms: frozenset[str]) -> Collection[T]:
         if len(rooms) == 1:
             [room] = rooms
-            return self._in(endpoint, room)
-        return {client: None for room in rooms for client in self._in(endpoint, room)}
+            return self._in(namespace, room)
+        return {client: None for room in rooms for client in self._in(namespace, room)}
 
-    def _in(self, endpoint: str, room: str) -> Collection[T]:
-        namespace = self.namespaces.get(endpoint)
-        alone = None if namespace is None else namespace.get(room)  # a sid is a room of one
-        return (alone,) if alone is not None else self.rooms.get((endpoint, room), ())
+    def _in(self, namespace: str, room: str) -> Collection[T]:
+        members = self.namespaces.get(namespace)
+        alone = None if members is None else members.get(room)  # a sid is a room of one
+        return (alone,) if alone is not None else self.rooms.get((namespace, room), ())

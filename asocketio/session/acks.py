@@ -32,7 +32,7 @@ class Acks:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def expect(self, endpoint: str, answer: Answer) -> int:
+    def expect(self, namespace: str, answer: Answer) -> int:
         """A number for an ack of the client; ``answer`` is called with it, or with what came instead.
 
         Raises:
@@ -40,10 +40,10 @@ class Acks:
             Overflow: it owes ``max_pending_acks`` answers already.
         """
         number = next(self._numbers)
-        self.expect_number(number, endpoint, answer)
+        self.expect_number(number, namespace, answer)
         return number
 
-    def expect_number(self, number: int, endpoint: str, answer: Answer) -> None:
+    def expect_number(self, number: int, namespace: str, answer: Answer) -> None:
         """As `expect`, under a number that several clients share: one event asks them all."""
         if self._reason is not None:
             raise Disconnected(self._reason)
@@ -51,12 +51,12 @@ class Acks:
             raise Overflow(f"{self._limit} answers are already awaited from this client (max_pending_acks)", "out")
         if self._waiting is _NOBODY:
             self._waiting = {}
-        self._waiting[number] = endpoint, answer
+        self._waiting[number] = namespace, answer
 
-    def resolve(self, number: int | None, endpoint: str, args: list[Any]) -> bool:
+    def resolve(self, number: int | None, namespace: str, args: list[Any]) -> bool:
         """Hand the answer over; False when nobody waits for it (answered too late or twice, or never asked)."""
         entry = self._waiting.get(-1 if number is None else number)
-        if entry is None or number is None or entry[0] != endpoint:
+        if entry is None or number is None or entry[0] != namespace:
             return False
         del self._waiting[number]
         entry[1](args, None)
@@ -66,9 +66,9 @@ class Acks:
         """Nobody waits for ``number`` any more."""
         self._waiting.pop(number, None)
 
-    def fail(self, reason: str, endpoint: str) -> None:
-        """Give `Disconnected` to those who asked in ``endpoint``: the client has left that namespace."""
-        self._fail(reason, [number for number, (where, _) in self._waiting.items() if where == endpoint])
+    def fail(self, reason: str, namespace: str) -> None:
+        """Give `Disconnected` to those who asked in ``namespace``: the client has left that namespace."""
+        self._fail(reason, [number for number, (where, _) in self._waiting.items() if where == namespace])
 
     def close(self, reason: str) -> None:
         """Give `Disconnected` to all who wait, and to all who come: the client is gone."""

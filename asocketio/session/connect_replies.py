@@ -13,40 +13,40 @@ from asocketio.session.socket import Socket
 __all__ = ["ack_duplicate_connect", "send_connect_error", "send_unknown_namespace"]
 
 
-def ack_duplicate_connect(socket: Socket, endpoint: str) -> None:
+def ack_duplicate_connect(socket: Socket, namespace: str) -> None:
     """It is in there already.
 
     Raises:
         StrayPacket: its generation does not ask twice.
     """
     if not socket.protocol.acks_duplicate_connect:
-        raise StrayPacket(f"a second connect to the namespace {endpoint or '/'!r}")
-    socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT, endpoint)))
+        raise StrayPacket(f"a second connect to the namespace {namespace or '/'!r}")
+    socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT, namespace)))
 
 
-def send_unknown_namespace(socket: Socket, endpoint: str, declared: Iterable[str]) -> None:
+def send_unknown_namespace(socket: Socket, namespace: str, declared: Iterable[str]) -> None:
     """There is no such namespace."""
-    if socket.protocol.opens_global and not endpoint:  # there is none, but the client waits for it
+    if socket.protocol.opens_global and not namespace:  # there is none, but the client waits for it
         socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT)))
         return
     socket.server.throttled_log.warning(
         "namespace", "%s: refused the namespace %r; declared are %s",
-        socket.sid_in(""), endpoint[:100] or "/", [name or "/" for name in declared], fields=socket.fields(),
+        socket.sid_in(""), namespace[:100] or "/", [name or "/" for name in declared], fields=socket.fields(),
     )  # fmt: skip
     data = {"message": "Invalid namespace"}
-    socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data)))
+    socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data)))
 
 
-def send_connect_error(socket: Socket, endpoint: str, data: dict[str, Any]) -> None:
+def send_connect_error(socket: Socket, namespace: str, data: dict[str, Any]) -> None:
     """The program refused it: ``data`` has a message, and what else the program gave."""
     try:
-        answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data=data))
+        answer = socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data))
     except UsageError as unencodable:
         log.error(
             "%s: the data of a refusal %s",
-            socket.sid_in(endpoint),
+            socket.sid_in(namespace),
             unencodable,
-            extra=socket.fields(endpoint, "connect"),
+            extra=socket.fields(namespace, "connect"),
         )
-        answer = socket.protocol.encode(Packet(PacketType.ERROR, endpoint, data={"message": data["message"]}))
+        answer = socket.protocol.encode(Packet(PacketType.ERROR, namespace, data={"message": data["message"]}))
     socket.writer.post(answer)

@@ -119,7 +119,7 @@ class Dispatcher:
 
     def enqueue_disconnect(self, member: Member) -> None:
         """Close a member after what is being handled; never in place, for its own handler may be asking."""
-        self._queue().put(Packet(PacketType.DISCONNECT, member.endpoint, data=member), 0)
+        self._queue().put(Packet(PacketType.DISCONNECT, member.namespace, data=member), 0)
         asyncio.get_running_loop().call_soon(self._run_backlog)
 
     def _queue(self) -> Backlog:
@@ -237,9 +237,9 @@ class Dispatcher:
             idle, self._idle = self._idle, None
             idle.wake()
 
-    def run(self, endpoint: str, name: str, function: Callable[..., Any], *args: Any) -> None:
+    def run(self, namespace: str, name: str, function: Callable[..., Any], *args: Any) -> None:
         """Run a callback of the program past the queue; its exceptions are logged."""
-        self._start(Packet(ACK, endpoint, name=name), lambda _: function(*args), slots=0)
+        self._start(Packet(ACK, namespace, name=name), lambda _: function(*args), slots=0)
 
     # The end.
 

@@ -52,8 +52,8 @@ class HandlerCall:
         packet = self.packet
         found = self.owner.namespaces.resolve(packet.endpoint)
         of = "" if found is None else f" in {found[0].__name__}"
-        endpoint = "/" if not packet.endpoint else packet.endpoint if found else repr(packet.endpoint[:100])
-        where = f"{self.owner.socket.sid_in(packet.endpoint)} {endpoint}"
+        namespace = "/" if not packet.endpoint else packet.endpoint if found else repr(packet.endpoint[:100])
+        where = f"{self.owner.socket.sid_in(packet.endpoint)} {namespace}"
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 
     @property
@@ -97,13 +97,13 @@ class HandlerCall:
 
 def acknowledge(owner: CallOwner, packet: Packet, result: Any) -> None:
     """Answer the ack of ``packet`` with what its handler returned."""
-    socket, endpoint = owner.socket, packet.endpoint
-    member = socket.members.get(endpoint)
+    socket, namespace = owner.socket, packet.endpoint
+    member = socket.members.get(namespace)
     if member is None:
         return
     args = list(result) if type(result) is tuple else [] if result is None else [result]
     try:
-        member.post(socket.protocol.encode_ack(endpoint, packet.id, args))
+        member.post(socket.protocol.encode_ack(namespace, packet.id, args))
     except UsageError as error:
         log.error("%s returned what %s", str(HandlerCall(owner, packet)), error)
         tell_failure(socket, packet)

@@ -62,26 +62,26 @@ class MemberLifecycle:
 
     async def connect(self, packet: Packet) -> None:
         """The client asks for a namespace: admit it, or answer why not."""
-        socket, endpoint = self.socket, packet.endpoint
+        socket, namespace = self.socket, packet.endpoint
         if socket.state is not OPEN:
             return
-        found = self.namespaces.resolve(endpoint)
+        found = self.namespaces.resolve(namespace)
         if found is None:
-            send_unknown_namespace(socket, endpoint, self.namespaces.names)
+            send_unknown_namespace(socket, namespace, self.namespaces.names)
             return
-        if endpoint in socket.members:
-            ack_duplicate_connect(socket, endpoint)
+        if namespace in socket.members:
+            ack_duplicate_connect(socket, namespace)
             return
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
-        member = Member(socket, endpoint, socket.protocol.namespace_sid(socket.sessid, endpoint), params)
+        member = Member(socket, namespace, socket.protocol.namespace_sid(socket.sessid, namespace), params)
         await self._connect(member, cls, packet)
 
     async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
         socket = self.socket
         member.connector = asyncio.current_task()
-        socket.members[member.endpoint] = member
+        socket.members[member.namespace] = member
         socket.server.adapter.add(member)
         try:
             await self._admit(member, cls, packet)
@@ -97,15 +97,15 @@ class MemberLifecycle:
 
     def _is_current(self, member: Member) -> bool:
         """Whether it is still in the table: a ``recv_connect`` may outlive even its cancellation."""
-        return self.socket.members.get(member.endpoint) is member
+        return self.socket.members.get(member.namespace) is member
 
     async def _admit(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
         """Make the namespace object, and ask its ``recv_connect``, which raises to refuse."""
         socket = self.socket
-        member.namespace = cls(socket.environ, member.endpoint, socket.request)
-        member.handle = self._wrapped(member, member.namespace.way_of_events)
-        initialize(member.namespace)
-        admitted: Any = member.namespace.process_packet(packet)
+        member.instance = cls(socket.environ, member.namespace, socket.request)
+        member.handle = self._wrapped(member, member.instance.way_of_events)
+        initialize(member.instance)
+        admitted: Any = member.instance.process_packet(packet)
         if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
             log.error(
                 "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)", member
@@ -117,7 +117,7 @@ class MemberLifecycle:
         metrics = self.socket.config.metrics
         if metrics is None:
             return handle
-        return timed(handle, member.endpoint, type(member.namespace)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
+        return timed(handle, member.namespace, type(member.instance)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
     async def _refuse(self, member: Member, cls: str, error: BaseException) -> None:
         socket = self.socket
@@ -127,15 +127,15 @@ class MemberLifecycle:
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
-        elif not is_late(socket, error, member.endpoint) and socket.state is OPEN:
-            raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.endpoint, "connect")
-            report(socket, member.endpoint, "handler_error", "recv_connect failed", None, quiet=True)
+        elif not is_late(socket, error, member.namespace) and socket.state is OPEN:
+            raised(error, f"{member}: recv_connect of {cls}, or the making of it,", socket, member.namespace, "connect")
+            report(socket, member.namespace, "handler_error", "recv_connect failed", None, quiet=True)
         await self._remove(member, "refused")
-        if socket.protocol.global_is_connection and not member.endpoint:
+        if socket.protocol.global_is_connection and not member.namespace:
             self.refusal = Refused(data["message"])
             socket.close(FORCED_CLOSE)
             return
-        send_connect_error(socket, member.endpoint, data)
+        send_connect_error(socket, member.namespace, data)
 
     # Out.
 
@@ -163,14 +163,14 @@ class MemberLifecycle:
         """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
         member.begin_disconnect(reason)
         try:
-            await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.endpoint, data=reason))
+            await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.namespace, data=reason))
         finally:
             await self._remove(member, reason)
 
     async def _run_disconnect_hook(self, member: Member, packet: Packet) -> None:
         """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
         socket = self.socket
-        task, done = self.run_apart(member.namespace.process_packet, packet)
+        task, done = self.run_apart(member.instance.process_packet, packet)
         if task is not None:
             with socket.server.clock.deadline(socket.config.close_grace, shield=True):
                 await asyncio.wait([done])
@@ -179,9 +179,9 @@ class MemberLifecycle:
                 task.cancel()
                 return
         error = done.result()
-        if error is not None and not is_late(socket, error, member.endpoint):
-            raised(error, f"{member}: recv_disconnect", socket, member.endpoint, "disconnect")
-            report(socket, member.endpoint, "handler_error", "recv_disconnect failed", None, quiet=True)
+        if error is not None and not is_late(socket, error, member.namespace):
+            raised(error, f"{member}: recv_disconnect", socket, member.namespace, "disconnect")
+            report(socket, member.namespace, "handler_error", "recv_disconnect failed", None, quiet=True)
 
     def run_apart(
         self, function: Callable[..., Any], *args: Any
@@ -191,14 +191,14 @@ class MemberLifecycle:
 
     async def _remove(self, member: Member, reason: str) -> None:
         socket = self.socket
-        socket.acks.fail(reason, member.endpoint)
+        socket.acks.fail(reason, member.namespace)
         member.leave(reason)
         try:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
-            socket.former_namespaces |= {member.endpoint}
-            socket.members.pop(member.endpoint, None)
+            socket.former_namespaces |= {member.namespace}
+            socket.members.pop(member.namespace, None)
             member.break_cycles()
 
     def break_cycles(self) -> None:

@@ -39,8 +39,8 @@ class Member:
         "_held",
         "_held_size",
         "connector",
-        "endpoint",
         "handle",
+        "instance",
         "jobs",
         "namespace",
         "params",
@@ -53,14 +53,14 @@ class Member:
         "state",
     )
 
-    namespace: NamespaceObject
+    instance: NamespaceObject
     handle: Callable[[Packet], Any]
     """Takes an event to its handler."""
 
-    def __init__(self, socket: Socket, endpoint: str, sid: str, params: Mapping[str, Any] = NO_PARAMS) -> None:
+    def __init__(self, socket: Socket, namespace: str, sid: str, params: Mapping[str, Any] = NO_PARAMS) -> None:
         self.socket = socket
         self.protocol = socket.protocol
-        self.endpoint = endpoint
+        self.namespace = namespace
         self.sid = sid
         self.params = params
         """What the name of the namespace says, see `Namespaces.resolve`."""
@@ -81,7 +81,7 @@ class Member:
 
     def __str__(self) -> str:
         """For log lines: who, and where."""
-        return f"{self.shown_sid} {self.endpoint or '/'}"
+        return f"{self.shown_sid} {self.namespace or '/'}"
 
     @property
     def shown_sid(self) -> str:
@@ -118,7 +118,7 @@ class Member:
         """The client is admitted: tell it, then send what was held back."""
         self.connector = None
         writer = self.socket.writer
-        writer.send(Packet(PacketType.CONNECT, self.endpoint, data={"sid": self.sid}))
+        writer.send(Packet(PacketType.CONNECT, self.namespace, data={"sid": self.sid}))
         held, self._held = self._held, []
         for encoded in held:
             writer.post(encoded)
@@ -137,9 +137,9 @@ class Member:
             return False
         self.reason = reason
         if not silent:
-            self.send(Packet(PacketType.DISCONNECT, self.endpoint))
+            self.send(Packet(PacketType.DISCONNECT, self.namespace))
         self._move(state)
-        self.socket.acks.fail(reason, self.endpoint)
+        self.socket.acks.fail(reason, self.namespace)
         return True
 
     def begin_disconnect(self, reason: str) -> None:
@@ -182,7 +182,7 @@ class Member:
 
     def expect_ack(self, number: int, answered: Answer) -> None:
         """Call ``answered`` with the client's ack of event ``number``, see `Acks.expect_number`."""
-        self.socket.acks.expect_number(number, self.endpoint, answered)
+        self.socket.acks.expect_number(number, self.namespace, answered)
 
     def forget_ack(self, number: int) -> None:
         """The ack of event ``number`` is awaited no longer."""
@@ -206,9 +206,9 @@ class Member:
 
     def break_cycles(self) -> None:
         """It is out: only the program may hold on to the namespace object, which holds on to this."""
-        namespace = getattr(self, "namespace", None)  # its making may have failed
-        if namespace is not None:
-            self.namespace = cast("NamespaceObject", weakref.proxy(namespace))
+        instance = getattr(self, "instance", None)  # its making may have failed
+        if instance is not None:
+            self.instance = cast("NamespaceObject", weakref.proxy(instance))
             self.handle = _nowhere
 
 

@@ -55,7 +55,7 @@ class _MeteredWriter(Writer):
 
 
 def timed(
-    handle: Callable[[Packet], Any], endpoint: str, handlers: Handlers, metrics: Metrics
+    handle: Callable[[Packet], Any], namespace: str, handlers: Handlers, metrics: Metrics
 ) -> Callable[[Packet], Any]:
     """``handle``, with each of its ends told to ``metrics``."""
 
@@ -65,7 +65,7 @@ def timed(
         began = perf_counter()
 
         def ended(failed: bool) -> None:
-            metrics.handled(endpoint or "/", event, perf_counter() - began, failed)
+            metrics.handled(namespace or "/", event, perf_counter() - began, failed)
 
         try:
             result = handle(packet)

@@ -12,9 +12,9 @@ from asocketio.session.socket import Socket
 __all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]
 
 
-def raised(error: BaseException, what: str, socket: Socket, endpoint: str, event: str) -> None:
+def raised(error: BaseException, what: str, socket: Socket, namespace: str, event: str) -> None:
     """Log an exception of a handler, a hook, a job or a callback, with its traceback; tell ``on_exception``."""
-    about = socket.fields(endpoint, event)
+    about = socket.fields(namespace, event)
     log.error("%s raised %r", what, error, exc_info=error, extra=about)
     hook = socket.config.on_exception
     if hook is None:
@@ -25,18 +25,18 @@ def raised(error: BaseException, what: str, socket: Socket, endpoint: str, event
         log.exception("on_exception itself failed on %r", error, extra=about)
 
 
-def is_late(socket: Socket, error: BaseException, endpoint: str) -> bool:
+def is_late(socket: Socket, error: BaseException, namespace: str) -> bool:
     """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
-    member = socket.members.get(endpoint)
+    member = socket.members.get(namespace)
     return isinstance(error, Disconnected) and (member is None or member.gone)
 
 
-def report(socket: Socket, endpoint: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
+def report(socket: Socket, namespace: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
     """Tell the program's error handler; if that fails too, log it."""
     try:
-        socket.error(name, message, endpoint, msg_id, quiet)
+        socket.error(name, message, namespace, msg_id, quiet)
     except Exception:  # the user's function
-        log.exception("%s: the error_handler itself failed on %s", socket.sid_in(endpoint), name)
+        log.exception("%s: the error_handler itself failed on %s", socket.sid_in(namespace), name)
 
 
 def tell_failure(socket: Socket, packet: Packet) -> None:

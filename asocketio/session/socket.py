@@ -152,27 +152,27 @@ class Socket:
     @property
     def active_ns(self) -> dict[str, NamespaceObject]:
         """The namespaces that this client is in, by name."""
-        return {name: member.namespace for name, member in self.members.items() if member.rule.posts == "sent"}
+        return {name: member.instance for name, member in self.members.items() if member.rule.posts == "sent"}
 
     def __getitem__(self, ns_name: str) -> NamespaceObject:
         member = self.members.get("" if ns_name == "/" else ns_name)
         if member is None or member.rule.posts != "sent":
             raise KeyError(f"this client is not in the namespace {ns_name!r}; it is in {list(self.active_ns)}")
-        return member.namespace
+        return member.instance
 
     def __contains__(self, ns_name: object) -> bool:
         return ("" if ns_name == "/" else ns_name) in self.active_ns
 
     # For log lines and metrics.
 
-    def sid_in(self, endpoint: str) -> str:
-        """A name for log lines: the sid in ``endpoint``, or the beginning of the session's id."""
-        member = self.members.get(endpoint)
+    def sid_in(self, namespace: str) -> str:
+        """A name for log lines: the sid in ``namespace``, or the beginning of the session's id."""
+        member = self.members.get(namespace)
         return self.sessid[:6] + "…" if member is None else member.shown_sid
 
-    def fields(self, endpoint: str = "", event: str = "") -> dict[str, str]:
+    def fields(self, namespace: str = "", event: str = "") -> dict[str, str]:
         """For log records: ``sid``, ``namespace`` and ``event``."""
-        return {"sid": self.sid_in(endpoint), "namespace": shown(endpoint) or "/", "event": shown(event)}
+        return {"sid": self.sid_in(namespace), "namespace": shown(namespace) or "/", "event": shown(event)}
 
     def count_limit(self, setting: str) -> None:
         """Count that a limit was met, if one is named."""
@@ -208,7 +208,7 @@ class Socket:
 
         Returns once it is queued; ``recv_disconnect`` runs after the handlers that are running.
         """
-        endpoints = [member.endpoint for member in self.members.values() if member.rule.handles_events]
+        endpoints = [member.namespace for member in self.members.values() if member.rule.handles_events]
         if self.protocol.global_is_connection:
             endpoints = [GLOBAL_NS]
         elif self.protocol.opens_global and GLOBAL_NS not in self.members:

@@ -562,7 +562,7 @@ def test_apps_are_not_kept_for_being_looked_up() -> None:
     async def site(scope: Any, receive: Any, send: Any) -> None: ...
 
     app = SocketIOApp(site)
-    assert asocketio.of(site, "/a").endpoint == "/a"
+    assert asocketio.of(site, "/a").namespace == "/a"
     gone = weakref.ref(app)
     del app
     gc.collect()
@@ -899,7 +899,7 @@ async def test_an_ended_socket_is_freed_without_the_garbage_collector(way: Way) 
             await namespace.emit("later")
             assert await namespace.receive() == ("asked",)
             (socket,) = app.server.sockets.values()
-            ended = weakref.ref(socket), weakref.ref(socket.members[""].namespace)
+            ended = weakref.ref(socket), weakref.ref(socket.members[""].instance)
             del socket
             await client.disconnect()
             await until(lambda: app.server.active_sessions == 0)

@@ -36,7 +36,7 @@ class Client:
     """What an adapter needs of a client. Its sid is any text."""
 
     def __init__(self, endpoint: str, sid: str, protocol: Protocol) -> None:
-        self.endpoint = endpoint
+        self.namespace = endpoint
         self.sid = sid
         self.protocol = protocol
         self.rooms: set[str] | None = None
