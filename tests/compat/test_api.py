@@ -63,7 +63,7 @@ def chat_app() -> SocketIOApp:
     return SocketIOApp(namespaces={"/": Chat})
 
 
-async def test_the_chat_of_the_first_page(chat_app: SocketIOApp, way: Way) -> None:
+async def test_the_chat_of_the_first_page(way: Way, chat_app: SocketIOApp) -> None:
     async with TestClient(chat_app, **way) as one, TestClient(chat_app, **way) as two:
         ada = await one.connect("/", auth={"name": "ada"})
         bob = await two.connect("/", auth={"name": "bob"})
@@ -80,7 +80,7 @@ async def test_the_chat_of_the_first_page(chat_app: SocketIOApp, way: Way) -> No
     assert Chat.left == [("bob", "transport close"), ("ada", "transport close")]
 
 
-async def test_a_refusal_carries_message_and_data(chat_app: SocketIOApp, way: Way) -> None:
+async def test_a_refusal_carries_message_and_data(way: Way, chat_app: SocketIOApp) -> None:
     async with TestClient(chat_app, **way) as client:
         if way["generation"] == "0.9":  # there the global namespace is the connection
             with pytest.raises(ClientRefused, match="who are you"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -36,8 +36,9 @@ _SENT = (EVENT, ACK, PacketType.CONNECT, PacketType.DISCONNECT, PacketType.ERROR
 class BytesParser(Parser):
     """Encodes what the JSON parser encodes, and refuses what it refuses."""
 
-    def __init__(self, json: Json | None = None) -> None:
+    def __init__(self, json: Json | None = None, revision: Literal[4, 5] = 5) -> None:
         self.json = best_json() if json is None else json
+        self.revision: Literal[4, 5] = revision
 
     def encode(self, packet: Packet, prefix: str) -> tuple[Frame, ...]:
         if packet.type in _MESSAGES:
@@ -58,19 +59,23 @@ class BytesParser(Parser):
         return (b"".join(len(part).to_bytes(4) + part for part in (head.encode(), text.encode(), *attachments)),)
 
     def decoder(self, config: Config) -> PacketDecoder:
-        return _BytesDecoder(self.json, config)
+        return _BytesDecoder(self.json, config, UnknownPacket if self.revision == 4 else MalformedPacket)
+
+    def for_revision(self, revision: Literal[4, 5]) -> Parser:
+        return BytesParser(self.json, revision)
 
     def with_json(self, json: Json) -> Parser:
-        return BytesParser(json)
+        return BytesParser(json, self.revision)
 
 
 class _BytesDecoder(PacketDecoder):
-    def __init__(self, json: Json, config: Config) -> None:
+    def __init__(self, json: Json, config: Config, unknown_type: type[MalformedPacket]) -> None:
         self._json = json
         self._config = config
+        self._unknown_type = unknown_type
 
     def text(self, frame: str, start: int) -> Packet | None:
-        error = UnknownPacket if frame[start : start + 1] > "6" else MalformedPacket
+        error = self._unknown_type if frame[start : start + 1] > "6" else MalformedPacket
         raise error(f"text {frame[start : start + 20]!r}, expected bytes")
 
     def binary(self, data: bytes) -> Packet | None:
