@@ -1,7 +1,9 @@
 """FastJson: msgspec decodes JSON and orjson encodes it where their result is that of the standard library.
 
 All else is left to the standard library. Decoding, msgspec differs only in what it refuses. Encoding, orjson would also
-take what the standard library refuses (UUIDs, enums, numbers that are not finite), so only plain values reach it.
+take what the standard library refuses (UUIDs, enums, numbers that are not finite), so only plain values reach it; and it
+writes very large and very small numbers differently (``1e-7`` for ``1e-07``, and not the same in each of its versions),
+so the standard library writes the values that have them. What is sent does not depend on what is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import marshal
 import re
 from typing import Any
 
-from asocketio.protocol.json_codec import MAX_DEPTH, Binary, Json, StdJson, refuse_depth, set_aside
+from asocketio.protocol.json_codec import LONG, MAX_DEPTH, Binary, Json, StdJson, refuse_depth, set_aside
 
 msgspec: Any
 orjson: Any
@@ -22,8 +24,15 @@ except ImportError:  # pip install asocketio[fast]
 
 __all__ = ["FastJson", "best_json"]
 
-_NOT_FINITE = re.compile(rb"[g\xe7].{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
-"""What ``marshal`` writes for inf and NaN; other bytes may look like it."""
+_FLOAT, _SHARED_FLOAT = b"g\xe7"
+"""What ``marshal`` writes before the eight bytes of a float; letters of texts may look like it."""
+_NOT_FINITE = re.compile(rb"g.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
+_SHARED_NOT_FINITE = re.compile(rb"\xe7.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
+"""inf and NaN. Two patterns, because a search for one first byte takes a tenth of a search for one of two."""
+SHORT = 500
+"""Characters up to which all of a text is searched."""
+_EXPONENT = re.compile(r"e(?<=[0-9]e)[-+0-9]")
+"""Of a number. The pattern begins with its rarest character, for the same reason."""
 
 
 class FastJson(StdJson):
@@ -58,9 +67,38 @@ class FastJson(StdJson):
             text = orjson.dumps(value, default=take_out).decode()
         except Exception:  # the standard library may accept the value, and it words the refusal
             return super().write(value)
-        if "null" in text and _NOT_FINITE.search(plain):
+        if (_FLOAT in plain or _SHARED_FLOAT in plain) and (
+            _has_odd_number(text) or ("null" in text and _is_infinite(plain))
+        ):
             return super().write(value)
         return text, attachments
+
+
+def _is_infinite(plain: bytes) -> bool:
+    """Whether a number in a value may be inf or NaN, which orjson writes as null."""
+    return _NOT_FINITE.search(plain) is not None or _SHARED_NOT_FINITE.search(plain) is not None
+
+
+def _has_odd_number(text: str) -> bool:
+    """Whether a number in ``text`` has an exponent or begins with 0.0000: the libraries write only the others alike.
+
+    Python writes an exponent from 1e16 on and below 1e-4; orjson from 1e16 on and below 1e-5.
+    """
+    if "e" not in text and "0.0000" not in text:
+        return False
+    if len(text) > SHORT and text.count('"') * LONG < len(text):
+        text = _without_strings(text)  # quicker than to search in them
+    return _looks_odd(text) and _looks_odd(_without_strings(text))  # a string may look like it
+
+
+def _looks_odd(text: str) -> bool:
+    return _EXPONENT.search(text) is not None or "0.0000" in text
+
+
+def _without_strings(text: str) -> str:
+    if "\\" in text and '\\"' in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    return "".join(text.split('"')[::2])
 
 
 def best_json() -> Json:

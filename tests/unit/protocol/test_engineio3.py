@@ -23,7 +23,8 @@ from asocketio.errors import (
 )
 from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio3 import EngineIO3
-from asocketio.protocol.json_codec import CustomJson
+from asocketio.protocol.fast_json import FastJson
+from asocketio.protocol.json_codec import CustomJson, Json, StdJson
 from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.parser import RESERVED_EVENTS
@@ -91,6 +92,19 @@ def test_all_text_that_is_written_is_ascii(row: dict[str, Any]) -> None:
 def test_only_the_name_of_a_namespace_goes_out_as_it_is() -> None:
     packet = Packet(PacketType.EVENT, "/é", name="é", args=["é"])
     assert PROTOCOL.encode(packet).frames == ('42/é,["\\u00e9","\\u00e9"]',)
+
+
+@pytest.mark.parametrize("codec", [StdJson(), FastJson()], ids=["std", "fast"])
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1e-7, "1e-07"), (0.00001, "1e-05"), (1e16, "1e+16"), (5e-324, "5e-324"), (-0.0, "-0.0"), (10**20, f"{10**20}")],
+)
+def test_a_number_as_an_error_is_the_same_text_whatever_is_installed(codec: Json, number: float, text: str) -> None:
+    """Text, because a digit behind the type would be read as the number of an ack."""
+    for data in (number, {"message": number}, {"message": "", "data": number}):
+        frames = EngineIO3(JSONParser(codec)).encode(Packet(PacketType.ERROR, "/a", data=data)).frames
+        assert frames == (f'44/a,"{text}"',)
+        assert feed([*frames]) == [Packet(PacketType.ERROR, "/a", data=text)]
 
 
 @pytest.mark.parametrize("row", rows("engineio3", "bad"))
