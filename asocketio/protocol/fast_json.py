@@ -1,9 +1,9 @@
 """FastJson: msgspec decodes JSON and orjson encodes it where their result is that of the standard library.
 
 All else is left to the standard library. Decoding, msgspec differs only in what it refuses. Encoding, orjson would also
-take what the standard library refuses (UUIDs, enums, numbers that are not finite), so only plain values reach it; and it
-writes very large and very small numbers differently (``1e-7`` for ``1e-07``, and not the same in each of its versions),
-so the standard library writes the values that have them. What is sent does not depend on what is installed.
+take what the standard library refuses (UUIDs, enums, numbers that are not finite), so only plain values reach it; and
+it writes very large and very small numbers differently (``1e-7`` for ``1e-07``, and not the same in each version), so
+the standard library writes the values that have them. What is sent does not depend on what is installed.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from asocketio.protocol.websocket_frames import Frames
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import ThrottledLog
 from asocketio.runtime.timers import Deadlines
-from asocketio.server import LINGER_BYTES
+from asocketio.session.session_table import LINGER_BYTES
 from asocketio.servers.write_coalescer import WriteCoalescer
 from asocketio.session.acks import Acks
 from asocketio.session.outbox import Outbox

@@ -1,7 +1,8 @@
 """The long form of the fuzzing: ``python -m tests.fuzz.run --inputs 10000000 --jobs 2``.
 
 Ends at the first promise that does not hold, with exit code 1 and what is needed to meet it again. Input ``number`` of
-a target is the same for a seed, however many jobs there are.
+a target is the same for a seed, however many jobs there are, and in both forms (``tests.support.forms``). The form
+decides what reads and writes JSON; uvloop and httptools are not reached by these targets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.promises import Broken, Target, examine, grown, module_state
 from tests.fuzz.targets import TARGETS
+from tests.support.forms import add_form, announce
 
 __all__ = ["Failure", "Found", "Tally", "main", "run_chunk", "shrunk"]
 
@@ -377,7 +379,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first input of each target")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--replay", metavar="INPUT", help="one input, as it is shown for a failure; needs --target")
+    add_form(parser)
     options = parser.parse_args(arguments)
+    form = announce(options.form)
     if options.replay is not None:
         if options.target is None:
             parser.error("--replay needs --target")
@@ -388,7 +392,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     took = time.monotonic() - started
     inputs = sum(tally.inputs for tally in tallies.values())
     print(report(tallies))
-    print(f"seed {options.seed}: {inputs:,} inputs in {took:.0f} s, {inputs / took:,.0f}/s, {options.jobs} jobs")
+    print(
+        f"{form}, seed {options.seed}: {inputs:,} inputs in {took:.0f} s, {inputs / took:,.0f}/s, {options.jobs} jobs"
+    )
     if failure:
         print(failure)
     return 1 if failure else 0

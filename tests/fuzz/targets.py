@@ -16,13 +16,15 @@ from asocketio.protocol import jsonp, utf16
 from asocketio.protocol.base import Body, BodyFormat, Frame, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, StdJson, restore
+from asocketio.protocol.fast_json import best_json
+from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, Json, StdJson, restore
+from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 from asocketio.protocol.socketio09 import SocketIO09
 from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
-__all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "unescaped"]
+__all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "targets", "unescaped"]
 
 CONFIG = Config()
 ROOMY = Config(max_attachments=1_000_000)
@@ -58,6 +60,7 @@ class Speech:
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
+        self.standard = protocol.with_json(StdJson())
 
     def comes_back(self, packet: Packet) -> Packet | None:
         """What ``packet`` is when a server has written it and it was read again; None where no server writes it."""
@@ -160,6 +163,8 @@ def judge_packet(speech: Speech, packet: Packet) -> None:
     if wanted is None:
         return
     frames = speech.protocol.encode(packet).frames
+    if frames != speech.standard.encode(packet).frames:
+        raise Broken(f"{packet!r:.300} is written {frames!r:.300}, not as by the standard library")
     if not same(_read(speech, frames), wanted, _normal):
         raise Broken(f"{packet!r:.300} is written {frames!r:.300}, which is read {_read(speech, frames)!r:.300}")
     text = frames[0]
@@ -494,16 +499,19 @@ def _cut(text: str, start: int, count: int) -> str:
 
 
 class Values(Target):
-    """JSON text."""
+    """JSON text, read by the one library and by the other as by the standard one, and written as by it."""
 
     name = "codec"
     std = StdJson()
-    ascii = AsciiJson(std)
+
+    def __init__(self, json: Json) -> None:
+        self.json = json
+        self.ascii = AsciiJson(json)
 
     def run(self, given: str) -> Outcome:
         outcome = Outcome()
         try:
-            outcome.results.append([self.std.loads(given)])
+            outcome.results.append([self.json.loads(given)])
         except MalformedPacket as error:
             outcome.refuse(error)
         return outcome
@@ -515,7 +523,9 @@ class Values(Target):
             raise Broken(f"{given!r:.300} is read {read!r:.300}, expected {expected!r:.300}")
         if expected is None:
             return
-        for codec in (self.std, self.ascii):
+        if self.json.dumps(read[0]) != self.std.dumps(read[0]):
+            raise Broken(f"{read!r:.300} is written {self.json.dumps(read[0])!r:.300}, not as by the standard library")
+        for codec in (self.json, self.ascii):
             text, attachments = codec.dumps(read[0])
             again = codec.loads(text)
             if attachments or not same(again, read[0]) or not is_unicode(text):
@@ -551,7 +561,7 @@ _DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def _loads(text: str) -> list[Any] | None:
-    """What `StdJson.loads` has to make of ``text``, in a list; None where it has to refuse it."""
+    """What `Json.loads` has to make of ``text``, in a list; None where it has to refuse it."""
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -683,10 +693,13 @@ class Visits(Target):
         return bytes((flags,)) + request.path.encode(errors="replace") + b"\xff" + request.query
 
 
-_SPEECHES = (Speech4(EngineIO4()), Speech3(EngineIO3()), Speech09(SocketIO09()))
+def targets(json: Json) -> dict[str, Target]:
+    """All of them by the names that the command line knows, where ``json`` reads and writes JSON."""
+    parser = JSONParser(json)
+    speeches = (Speech4(EngineIO4(parser)), Speech3(EngineIO3(parser)), Speech09(SocketIO09(json)))
+    every = (*map(Frames, speeches), *map(Bodies, speeches), Forms(), Units(), Values(json), Visits())
+    return {target.name: target for target in every}
 
-TARGETS: dict[str, Target] = {
-    target.name: target
-    for target in (*map(Frames, _SPEECHES), *map(Bodies, _SPEECHES), Forms(), Units(), Values(), Visits())
-}
-"""By the names that the command line knows."""
+
+TARGETS = targets(best_json())
+"""Those of the form that is installed."""

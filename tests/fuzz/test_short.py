@@ -1,6 +1,8 @@
-"""The short form of the fuzzing: what each target promises, for inputs of Hypothesis' making; and that it can fail.
+"""The short run of the fuzzing: what each target promises, for inputs of Hypothesis' making; and that it can fail.
 
-The long form is ``python -m tests.fuzz.run``, the coverage-guided one ``python -m tests.fuzz.atheris_targets``.
+What reads JSON is run with the standard library and with the accelerators: in both forms of ``tests.support.forms``.
+
+The long run is ``python -m tests.fuzz.run``, the coverage-guided one ``python -m tests.fuzz.atheris_targets``.
 """
 
 from __future__ import annotations
@@ -21,18 +23,19 @@ from hypothesis.strategies import SearchStrategy
 
 from asocketio.asgi import request as visit
 from asocketio.errors import MalformedPacket
-from asocketio.protocol import engineio3, jsonp, socketio09, utf16
+from asocketio.protocol import engineio3, fast_json, jsonp, socketio09, utf16
 from asocketio.protocol import json_codec as codec
 from asocketio.protocol.base import Body, Frame
+from asocketio.protocol.fast_json import FastJson
 from asocketio.protocol.json_codec import StdJson
 from asocketio.protocol.json_parser import JSONPacketDecoder, JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from tests.fuzz import promises, run
 from tests.fuzz.atheris_targets import dictionary
 from tests.fuzz.inputs import TOKENS, Inputs, binary_3, body_09, body_3, body_4, examples
-from tests.fuzz.promises import Broken, examine, weight
+from tests.fuzz.promises import Broken, Target, examine, weight
 from tests.fuzz.run import Found, Watch, main, run_chunk, shrunk
-from tests.fuzz.targets import TARGETS, Posted, Request, form_of_eio
+from tests.fuzz.targets import TARGETS, Posted, Request, form_of_eio, targets
 from tests.support.properties import short
 
 # ---- inputs ----------------------------------------------------------------------------------------------------
@@ -194,18 +197,24 @@ INPUTS: dict[str, SearchStrategy[Any]] = {
 }
 
 every = pytest.mark.parametrize("name", list(TARGETS))
+FORMS: dict[str, dict[str, Target]] = {"plain": targets(StdJson()), "fast": targets(FastJson())}
+WITHOUT_JSON = ("jsonp", "utf16", "visit")
+both = pytest.mark.parametrize(
+    ("name", "form"),
+    [(name, form) for form in FORMS for name in TARGETS if form == "plain" or name not in WITHOUT_JSON],
+)
 
 
-@every
+@both
 @given(data=st.data())
-@settings(short, max_examples=150)
-def test_every_input_is_read_or_refused_and_nothing_is_kept(name: str, data: st.DataObject) -> None:
-    examine(TARGETS[name], data.draw(INPUTS[name]))
+@settings(short, max_examples=100)
+def test_every_input_is_read_or_refused_and_nothing_is_kept(name: str, form: str, data: st.DataObject) -> None:
+    examine(FORMS[form][name], data.draw(INPUTS[name]))
 
 
-@every
-def test_the_long_form_holds_for_its_first_inputs(name: str) -> None:
-    tally = run_chunk(Inputs(name, seed=0), TARGETS[name], range(250))
+@both
+def test_the_long_run_holds_for_its_first_inputs(name: str, form: str) -> None:
+    tally = run_chunk(Inputs(name, seed=0), FORMS[form][name], range(250))
     assert tally.inputs == tally.accepted + tally.refused.total() == 250
 
 
@@ -328,14 +337,29 @@ BUGS: dict[str, tuple[Any, str, Any, str, Any, str]] = {
 """What is broken -> where, by what, the input that shows it, and what is said of that."""
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_broken_promise_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_promise_is_found(bug: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, attribute, replacement, name, given, message = BUGS[bug]
-    examine(TARGETS[name], given)
-    monkeypatch.setattr(owner, attribute, replacement)
+    target = FORMS[form][name]
+    examine(target, given)
+    monkeypatch.setattr(FastJson if owner is StdJson and form == "fast" else owner, attribute, replacement)
     with pytest.raises(Broken) as caught:
-        examine(TARGETS[name], given)
+        examine(target, given)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("engineio3", ['44{"a":1e-7}']), ("engineio4", ['42["a",1e-7]']), ("codec", "[1e-7]")]
+)
+def test_a_number_that_each_library_writes_in_its_own_form_is_found(
+    name: str, given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine(FORMS["fast"][name], given)
+    monkeypatch.setattr(fast_json, "_has_odd_number", shallow)
+    examine(FORMS["plain"][name], given)
+    with pytest.raises(Broken, match=r"1e-7.*, not as by the standard library$"):
+        examine(FORMS["fast"][name], given)
 
 
 LEFT: list[list[str]] = []
@@ -347,13 +371,18 @@ def leave_behind(text: str) -> None:
 
 def tap(monkeypatch: pytest.MonkeyPatch, function: Callable[[str], object]) -> None:
     """Call ``function`` with every text that is read as JSON."""
-    loads = StdJson.loads
 
-    def tapped(self: StdJson, text: str) -> Any:
-        function(text)
-        return loads(self, text)
+    def tapped(kind: type[StdJson]) -> Callable[[StdJson, str], Any]:
+        loads = kind.loads
 
-    monkeypatch.setattr(StdJson, "loads", tapped)
+        def tap(self: StdJson, text: str) -> Any:
+            function(text)
+            return loads(self, text)
+
+        return tap
+
+    for kind in (StdJson, FastJson):
+        monkeypatch.setattr(kind, "loads", tapped(kind))
 
 
 def test_time_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,14 +433,12 @@ def test_weight_counts_what_is_held() -> None:
 
 
 def test_a_failure_shows_a_small_input_and_how_to_meet_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = StdJson.loads
 
-    def fails(self: StdJson, text: str) -> Any:
+    def fail(text: str) -> None:
         if "é" in text:
             raise KeyError("é")
-        return loads(self, text)
 
-    monkeypatch.setattr(StdJson, "loads", fails)
+    tap(monkeypatch, fail)
     with pytest.raises(Found) as caught:
         run_chunk(Inputs("codec", 5), TARGETS["codec"], range(1000))
     failure = caught.value.failure
@@ -440,10 +467,11 @@ def test_inputs_of_every_shape_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_line_reports_each_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--target", "utf16", "--target", "codec", "--inputs", "301", "--jobs", "1", "--seed", "7"]) == 0
-    heading, first, second, last = capsys.readouterr().out.splitlines()
+    form, heading, first, second, last = capsys.readouterr().out.splitlines()
+    assert form.startswith("form: fast (httptools ")
     assert heading.split()[:3] == ["target", "inputs", "accepted"]
     assert (first.split()[:2], second.split()[:2]) == (["utf16", "151"], ["codec", "150"])
-    assert last.startswith("seed 7: 301 inputs in ")
+    assert last.startswith("fast, seed 7: 301 inputs in ")
 
 
 def test_a_process_that_gets_stuck_or_dies_is_told_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

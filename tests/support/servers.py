@@ -65,7 +65,8 @@ class Server:
     """One server process, from ``with`` to the end of its block.
 
     ``app`` is an import string such as ``tests.interop.app:app``; ``name`` a key of ``SERVERS``; ``args`` are further
-    arguments of the command line, ``env`` further variables. The process leads its own group, as in a shell.
+    arguments of the command line, ``env`` further variables. ``plain`` hides the accelerators from it
+    (``tests.support.forms``). The process leads its own group, as in a shell.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Server:
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
+        plain: bool = False,
     ) -> None:
         self.app, self.name, self.args, self.cwd = app, name, tuple(args), cwd
+        self._runner = ("-m", "tests.support.forms") if plain else ("-m",)
         self.port = free_port()
         self._path = [str(cwd), str(ROOT)]
         self._log = log
@@ -113,7 +116,7 @@ class Server:
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(self._path), **self._env}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command, *self.args],
+                [sys.executable, *self._runner, *command, *self.args],
                 cwd=self.cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,

@@ -26,6 +26,7 @@ from asocketio.asgi.types import Receive, Scope, Send
 from asocketio.errors import SocketIOError
 from asocketio.servers import connection
 from asocketio.session import session_table
+from tests.support.forms import served
 
 __all__ = ["LIFE", "MAX_PAYLOAD", "SETTINGS", "app"]
 
@@ -153,6 +154,8 @@ async def inner(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1000})
+    elif scope["path"] == "/form":
+        await _answer(send, 200, json.dumps(served()).encode())
     elif scope["path"] == "/stats":
         await _answer(send, 200, json.dumps(stats(collect=b"collect" in scope["query_string"])).encode())
     else:

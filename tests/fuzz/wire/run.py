@@ -1,6 +1,11 @@
-"""The wire fuzzer's long form: python -m tests.fuzz.wire.run --inputs 100000 --seed 1 --server asocketio.
+"""The wire fuzzer's long run: python -m tests.fuzz.wire.run --inputs 100000 --seed 1 --server asocketio.
 
 Failures are made smaller and written to files: ``--replay FILE`` runs one again, step by step.
+
+The server is asked in which form it runs (``tests.support.forms``). ``asocketio`` reads HTTP by h11 and sockets by
+asyncio's loop in the plain form, by httptools and uvloop in the fast form. Other servers are named after their parser
+and loop: only JSON depends on the form, and those that name an accelerator cannot start in the plain form. The fuzzer
+itself is slower in the plain form, because it has no uvloop either.
 """
 
 from __future__ import annotations
@@ -23,12 +28,13 @@ from tests.fuzz.wire.client import PATIENCE, Fault, Player
 from tests.fuzz.wire.making import KINDS, Making
 from tests.fuzz.wire.shrink import shrunk
 from tests.fuzz.wire.steps import Input, load, save
-from tests.fuzz.wire.watch import Health, LogWatch, leftovers, signature, stats
+from tests.fuzz.wire.watch import Health, LogWatch, form_of, leftovers, signature, stats
+from tests.support.forms import add_form, announce, unlike
 from tests.support.servers import SERVERS, Server
 
 try:
     import uvloop
-except ImportError:  # Windows
+except ImportError:  # the plain form
     uvloop = None
 
 T = TypeVar("T")
@@ -88,10 +94,10 @@ def arguments_of(name: str) -> list[str]:
 
 
 @contextmanager
-def started(name: str, folder: Path, patience: float = PATIENCE) -> Iterator[tuple[Server, LogWatch]]:
+def started(name: str, folder: Path, *, plain: bool = False) -> Iterator[tuple[Server, LogWatch]]:
     """A server and the watch over its log. ``asocketio`` and all names of ``tests.support.servers``."""
     log = folder / f"{name}-{time.monotonic_ns()}.log"
-    with Server(APP, name, log, args=arguments_of(name)) as server:
+    with Server(APP, name, log, args=arguments_of(name), plain=plain) as server:
         yield server, LogWatch(log)
 
 
@@ -160,10 +166,22 @@ def numbered(seed: int, first: int, count: int, kinds: Sequence[str] = ()) -> It
 
 
 def fuzz(
-    name: str, inputs: Iterator[Input], folder: Path, *, jobs: int = 40, patience: float = PATIENCE, warm: int = 0
+    name: str,
+    inputs: Iterator[Input],
+    folder: Path,
+    *,
+    form: str = "",
+    jobs: int = 40,
+    patience: float = PATIENCE,
+    warm: int = 0,
 ) -> Result:
-    """Start a server, play ``inputs``, and see what is left. ``warm`` of them come before its memory is measured."""
-    with started(name, folder) as (server, log):
+    """Start a server, play ``inputs``, and see what is left. ``warm`` of them come before its memory is measured.
+
+    ``form`` is that in which it must run; the accelerators are hidden from it for the plain one.
+    """
+    with started(name, folder, plain=form == "plain") as (server, log):
+        if form and (wrong := unlike(form_of(server), form, name)):
+            sys.exit(wrong)
         before = stats(server, collect=True)
         fuzzing = Fuzzing(server, log, patience)
         result = fuzzing.result
@@ -253,7 +271,7 @@ def examine(finding: Finding, name: str, folder: Path, budget: float = 40.0) -> 
             finding.inputs = [small]
 
 
-def report(name: str, seed: int, result: Result) -> str:
+def report(name: str, form: str, seed: int, result: Result) -> str:
     """What was done and what came of it."""
     inputs = result.kinds.total()
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(result.kinds.items()))
@@ -262,7 +280,7 @@ def report(name: str, seed: int, result: Result) -> str:
     answers = sum(count for what, count in result.counts.items() if what.isdecimal())
     seconds = max(result.seconds, 0.1)
     lines = [
-        f"{name}, seed {seed}: {inputs:,} inputs in {seconds:.1f} s, {inputs / seconds:,.0f}/s, with "
+        f"{name}, {form}, seed {seed}: {inputs:,} inputs in {seconds:.1f} s, {inputs / seconds:,.0f}/s, with "
         f"{answers / seconds:,.0f} answers/s; slowest /health {result.slowest:.2f} s; "
         f"memory {grown / 1e6:.0f} -> {last / 1e6:.0f} MB",
         f"  kinds: {kinds}",
@@ -306,7 +324,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=40, help="inputs at a time")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()), help="folder for logs and failures")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="the inputs of a failure, once more")
+    add_form(parser)
     options = parser.parse_args(arguments)
+    form = announce(options.form)
     names = options.server or ["asocketio"]
     failed = 0
     with tempfile.TemporaryDirectory() as logs:
@@ -314,8 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return max(replay(options.replay, name, Path(logs)) for name in names)
         for name in names:
             inputs = numbered(options.seed, options.first, options.inputs, options.kind or ())
-            result = fuzz(name, inputs, Path(logs), jobs=options.jobs, warm=options.inputs // 10)
-            print(report(name, options.seed, result), flush=True)
+            result = fuzz(name, inputs, Path(logs), form=form, jobs=options.jobs, warm=options.inputs // 10)
+            print(report(name, form, options.seed, result), flush=True)
             failed += len(result.findings)
             for finding in result.findings:
                 print(f"FAULT {finding.what}\n{finding.about}", flush=True)

@@ -1,6 +1,6 @@
-"""The short form of the wire fuzzer: a fixed seed, the fast lane and plain uvicorn; and that it can fail.
+"""The short run of the wire fuzzer: a fixed seed, the fast lane and plain uvicorn in a form each; that it can fail.
 
-The long form is ``python -m tests.fuzz.wire.run``.
+The long run is ``python -m tests.fuzz.wire.run``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ PATIENT = 60.0
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-@pytest.mark.parametrize("name", ["asocketio", "uvicorn-h11-websockets-sansio"])
-def test_no_input_breaks_a_promise(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "form"), [("asocketio", "fast"), ("uvicorn-h11-websockets-sansio", "plain")])
+def test_no_input_breaks_a_promise(name: str, form: str, tmp_path: Path) -> None:
     inputs = run.numbered(SEED, 0, INPUTS)
-    result = run.fuzz(name, inputs, tmp_path, jobs=60, patience=PATIENT)
+    result = run.fuzz(name, inputs, tmp_path, form=form, jobs=60, patience=PATIENT)
     assert [f"{found.what}\n{found.about}" for found in result.findings] == []
     assert result.kinds.total() == INPUTS
     assert result.kinds.keys() == KINDS.keys()

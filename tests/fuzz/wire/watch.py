@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.fuzz.wire.app import LIFE
 from tests.support.servers import Server
 
-__all__ = ["KNOWN", "Health", "LogWatch", "leftovers", "stats"]
+__all__ = ["KNOWN", "Health", "LogWatch", "form_of", "leftovers", "stats"]
 
 ALARMS = re.compile(
     r"Traceback \(most recent call last\)|Exception in ASGI application|exception was never retrieved|never awaited"
@@ -125,6 +125,12 @@ class Health(threading.Thread):
 def stats(server: Server, *, collect: bool = False) -> dict[str, int]:
     """What the server holds."""
     found: dict[str, int] = json.loads(_get(server.port, "/stats?collect" if collect else "/stats", 20))
+    return found
+
+
+def form_of(server: Server) -> dict[str, str]:
+    """What the server runs on, see `tests.support.forms.served`."""
+    found: dict[str, str] = json.loads(_get(server.port, "/form", 20))
     return found
 
 

@@ -24,9 +24,10 @@ LONGEST_STOP = 15.0
 class Report:
     """Filled while the run goes on."""
 
-    def __init__(self, seed: int, server_name: str) -> None:
+    def __init__(self, seed: int, server_name: str, form: str) -> None:
         self.seed = seed
         self.server_name = server_name
+        self.form = form
         self.seconds = 0.0
         self.lag = 0.0
         self.counts: Counter[str] = Counter()
@@ -76,6 +77,7 @@ class Report:
         return {
             "seed": self.seed,
             "server": self.server_name,
+            "form": self.form,
             "seconds": round(self.seconds, 1),
             "longest stall of the clients": round(self.lag, 2),
             "clients": dict(self.counts),
@@ -94,7 +96,7 @@ class Report:
 def table(report: Report) -> str:
     """For people."""
     plain = report.plain()
-    lines = [f"chaos, seed {report.seed}, {report.server_name}: {report.seconds:.0f} s"]
+    lines = [f"chaos, seed {report.seed}, {report.server_name}, {report.form}: {report.seconds:.0f} s"]
     lines += _section("clients", plain["clients"])
     lines += _section("faults", plain["faults"])
     lines += _section("disconnects", plain["reasons"])

@@ -2,6 +2,10 @@
 
 A real server, a proxy that hurts connections, clients of all generations, and a model that must hold. Exit code 1
 says that it did not; what is printed then names the seed and the client.
+
+The server runs in the form that is installed (``tests.support.forms``), and says so itself; with ``--hide`` in the
+plain form although the accelerators are installed. ``asocketio`` takes uvloop and httptools where they are installed;
+servers that name one of them need the fast form.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from tests.load.chaos.node import Node
 from tests.load.chaos.plan import plan, strangers
 from tests.load.chaos.proxy import Proxy
 from tests.load.chaos.report import Report, table
+from tests.support.forms import add_form, announce, unlike
 from tests.support.servers import SERVERS, Server
 
 __all__ = ["Chaos", "Options", "main"]
@@ -69,6 +74,7 @@ class Options:
     clients: int = 60
     seed: int = 1
     server: str = "asocketio"
+    form: str = "fast"
     pace: float = 0.3
     node: int = 2
     """Node processes at a time."""
@@ -85,7 +91,7 @@ class Chaos:
 
     def __init__(self, options: Options, server: Server) -> None:
         self.options = options
-        self.report = Report(options.seed, options.server)
+        self.report = Report(options.seed, options.server, options.form)
         self._server = server
         self._rng = random.Random(f"run {options.seed}")
         self._proxy = Proxy(server.port, lambda: strangers(self._rng), self._rng)
@@ -106,6 +112,8 @@ class Chaos:
         await self._proxy.start()
         try:
             warm = await self._warm()
+            if wrong := unlike(warm["runs"], self.options.form, self.options.server):
+                sys.exit(wrong)
             self._objects = warm["objects after gc"]
             base = warm["gauges"]
             warm_up = self.options.seconds * self.options.warm_up
@@ -288,6 +296,8 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pace", type=float, default=0.3, help="seconds between two events of a client")
     parser.add_argument("--server", choices=sorted(SERVERS), default="asocketio")
     parser.add_argument("--only", type=int, nargs="*", default=[], help="numbers of clients; the others rest")
+    add_form(parser)
+    parser.add_argument("--hide", action="store_true", help="the accelerators from the server: the plain form")
     parser.add_argument("--json", type=Path, help="write the report there as well")
     parser.add_argument("--log", type=Path, help="keep the server's log there")
     return parser.parse_args(given)
@@ -301,12 +311,15 @@ def _leave(_number: int, _frame: object) -> None:
 def main(given: Sequence[str] | None = None) -> int:
     """The exit code: 1 if anything was wrong."""
     told = _options(given)
+    installed = announce(told.form)
+    form = "plain" if told.hide else installed
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # each write to a connection that was cut is a warning
     options = Options(
         seconds=told.minutes * 60 or told.seconds,
         clients=told.clients,
         seed=told.seed,
         server=told.server,
+        form=form,
         pace=told.pace,
         node=told.node,
         stalls=told.stalls,
@@ -320,7 +333,7 @@ def main(given: Sequence[str] | None = None) -> int:
         args += KEEP if options.stalls else ()
         args += PATIENCE if options.server != "asocketio" else ()
         env = {"CHAOS_PATIENCE": "4" if options.clients > CROWD else "1"}
-        with Server("tests.load.chaos.app:app", options.server, log, args=args, env=env) as server:
+        with Server("tests.load.chaos.app:app", options.server, log, args=args, env=env, plain=told.hide) as server:
             chaos = Chaos(options, server)
             report = asyncio.run(chaos.run())
             report.ended(*chaos.stopped, server.log())

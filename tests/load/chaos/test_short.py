@@ -1,4 +1,4 @@
-"""The short form of the chaos run: a real server, sixty clients of all generations, a network that hurts them."""
+"""The short version of the chaos run: a real server, sixty clients of all generations, a network that hurts them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ GENERATIONS = ("0.9", "3", "4")
 
 
 @pytest.mark.parametrize(
-    ("server", "seconds", "clients"),
-    [("asocketio", 16, 60), ("uvicorn-httptools-websockets-sansio", 6, 25)],
-    ids=["lane", "uvicorn"],
+    ("server", "form", "seconds", "clients"),
+    [("asocketio", "fast", 16, 60), ("uvicorn-h11-websockets-sansio", "plain", 6, 25)],
+    ids=["lane-fast", "uvicorn-plain"],
 )
-def test_nothing_is_lost_doubled_or_left_behind(tmp_path: Path, server: str, seconds: int, clients: int) -> None:
+def test_nothing_is_lost_doubled_or_left_behind(
+    tmp_path: Path, server: str, form: str, seconds: int, clients: int
+) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, "-m", "tests.load.chaos.run", "--seed", "1", "--node", "1", "--server", server]
+    command += ["--hide"] if form == "plain" else []
     done = subprocess.run(
         [*command, "--seconds", str(seconds), "--clients", str(clients), "--json", str(report)],
         cwd=ROOT,
@@ -34,7 +37,7 @@ def test_nothing_is_lost_doubled_or_left_behind(tmp_path: Path, server: str, sec
     )
     assert done.returncode == 0, f"{done.stderr[-20_000:]}\n{done.stdout[-5_000:]}"
     found = json.loads(report.read_text(encoding="utf-8"))
-    assert found["violated"] == 0
+    assert (found["violated"], found["form"]) == (0, form)
     # That it was a run at all.
     for generation in GENERATIONS:
         assert sum(count for name, count in found["clients"].items() if name.startswith(f"sessions {generation} "))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, RoomsMixin, SocketIOApp
+from tests.support.forms import served
 
 __all__ = ["SETTINGS", "Stats", "app"]
 
@@ -38,6 +39,8 @@ class Stats(TypedDict):
     left: int
     warnings: int
     errors: int
+    runs: dict[str, str]
+    """On what, see `tests.support.forms.served`."""
     said: dict[str, int]
     """How often each line was logged at WARNING or above, by its unformatted text."""
 
@@ -118,6 +121,7 @@ def _stats() -> Stats:
         "left": _lives["left"],
         "warnings": _said.count(logging.WARNING, logging.ERROR),
         "errors": _said.count(logging.ERROR, 1000),
+        "runs": served(),
         "said": {text: number for (_, text), number in _said.lines.items()},
     }
 

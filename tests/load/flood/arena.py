@@ -16,20 +16,25 @@ from tests.benchmarks.servers import environment
 from tests.benchmarks.usage import resident_bytes
 from tests.load.flood.app import SETTINGS, Stats
 from tests.load.flood.attacker import Attacker, request
+from tests.support.forms import unlike
 from tests.support.servers import ROOT, Server
 
-__all__ = ["KB", "MB", "SERVERS", "Field", "Outcome", "Result", "Scenario", "Size", "end_in_order", "play", "stats"]
+__all__ = [
+    *("KB", "MB", "SERVERS", "Field", "Outcome", "Result", "Scenario", "Size"),
+    *("end_in_order", "expect_form", "play", "serve", "stats"),
+]
 
 KB, MB = 1000, 1_000_000
 
-SERVERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "lane": ("asocketio", ()),
-    "plain": (
-        "uvicorn-httptools-websockets-sansio-uvloop",
-        ("--ws-max-size", "1000000", "--ws-per-message-deflate", "false"),
-    ),
+_LIMITS = ("--ws-max-size", "1000000", "--ws-per-message-deflate", "false")
+SERVERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    "lane": {"fast": ("asocketio", ()), "plain": ("asocketio", ())},
+    "uvicorn": {
+        "fast": ("uvicorn-httptools-websockets-sansio-uvloop", _LIMITS),
+        "plain": ("uvicorn-h11-websockets-sansio", _LIMITS),
+    },
 }
-"""The name in `tests.support.servers.SERVERS`, and more arguments."""
+"""For each form (`tests.support.forms`) the name in `tests.support.servers.SERVERS`, and more arguments."""
 
 PATIENCE = {"ping_interval": 10.0, "ping_timeout": 10.0}
 """Settings of every server: who has gone without a word is missed while the run still waits for its end."""
@@ -181,12 +186,25 @@ async def stats(port: int) -> Stats:
         return told
 
 
-async def play(scenario: Scenario, server: str, size: Size, log: Path) -> Result:
+def serve(server: str, form: str, settings: dict[str, Any], log: Path) -> Server:
+    """A server in a form, with these settings of the application."""
+    name, args = SERVERS[server][form]
+    env = {SETTINGS: json.dumps(settings)}
+    return Server("tests.load.flood.app:app", name, log, args=args, env=env, plain=form == "plain")
+
+
+async def expect_form(running: Server, form: str) -> None:
+    """Ends the whole run where a server runs in another form."""
+    wrong = unlike((await stats(running.port))["runs"], form, running.name)
+    if wrong:
+        sys.exit(wrong)
+
+
+async def play(scenario: Scenario, server: str, form: str, size: Size, log: Path) -> Result:
     """One scenario on a fresh server."""
-    name, args = SERVERS[server]
     more = scenario.full_settings if size.scale >= 1 else {}
-    env = {SETTINGS: json.dumps({**PATIENCE, **scenario.settings, **more})}
-    with Server("tests.load.flood.app:app", name, log, args=args, env=env) as running:
+    with serve(server, form, {**PATIENCE, **scenario.settings, **more}, log) as running:
+        await expect_form(running, form)
         async with _bystanders(running.port, BYSTANDERS) as bystanders:
             result = await _attacked(scenario, server, size, running, bystanders)
         await _expect_empty(result, running.port, 0, "when all had left")

@@ -1,6 +1,9 @@
 """All attacks on fresh servers, as one table.
 
-python -m tests.load.flood.run [--scenarios events-websocket] [--servers lane,plain] [--scale 0.1] [--json FILE]
+python -m tests.load.flood.run [--scenarios events-websocket,unread-room] [--servers lane,uvicorn]
+
+The servers run in the form that is installed (``tests.support.forms``), and say so themselves: with uvloop and
+httptools in the fast form, with asyncio's loop and h11 in the plain form, where the same attack costs more time.
 
 It needs Linux: memory is read from /proc. The exit status is 1 where a scenario found a fault.
 """
@@ -19,6 +22,7 @@ from pathlib import Path
 from tests.benchmarks.usage import raise_limit
 from tests.load.flood.arena import MB, SERVERS, Result, Scenario, Size, end_in_order, play
 from tests.load.flood.scenarios import SCENARIOS
+from tests.support.forms import add_form, announce
 
 __all__ = ["main", "row"]
 
@@ -34,12 +38,13 @@ HEAD = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play them, print the table and what is wrong."""
     given = _arguments(arguments)
+    form = announce(given.form)
     end_in_order()
     print(f"open files: {raise_limit()}", file=sys.stderr)
     size = Size(given.scale, 2.0, MULTIPLE, FLOOR)
     chosen = [SCENARIOS[name] for name in _chosen(given.scenarios, list(SCENARIOS))]
     results = [
-        _played(scenario, server, size, given.log)
+        _played(scenario, server, form, size, given.log)
         for scenario in chosen
         for server in _chosen(given.servers, list(SERVERS))
     ]
@@ -59,9 +64,9 @@ def row(result: Result) -> str:
     )
 
 
-def _played(scenario: Scenario, server: str, size: Size, log: Path | None) -> Result:
+def _played(scenario: Scenario, server: str, form: str, size: Size, log: Path | None) -> Result:
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(play(scenario, server, size, log or Path(folder, "server.log")))
+        result = asyncio.run(play(scenario, server, form, size, log or Path(folder, "server.log")))
     print(row(result), file=sys.stderr, flush=True)
     for fault in result.faults:
         print(f"  FAULT: {fault}", file=sys.stderr, flush=True)
@@ -75,6 +80,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of all counts")
     parser.add_argument("--log", type=Path, help="keep the log of the last server there")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    add_form(parser)
     return parser.parse_args(arguments)
 
 

@@ -2,8 +2,9 @@
 
 python -m tests.load.flood.soak --minutes 60 [--clients 300] [--server lane] [--every 10] [--json FILE]
 
-Samples are taken behind a collection of garbage. The slope of the memory is that of a line of least squares through
-the samples after the warm-up. The exit status is 1 where anything is left in the end, or anything went wrong.
+The server runs in the form that is installed (``tests.support.forms``), and says so itself. Samples are taken behind a
+collection of garbage. The slope of the memory is that of a line of least squares through the samples after the warm-up.
+The exit status is 1 where anything is left in the end, or anything went wrong.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 from time import monotonic
 
 from tests.benchmarks.usage import raise_limit
-from tests.load.flood.app import SETTINGS, Stats
-from tests.load.flood.arena import MB, SERVERS, end_in_order, stats
+from tests.load.flood.app import Stats
+from tests.load.flood.arena import MB, SERVERS, end_in_order, expect_form, serve, stats
 from tests.load.flood.lives import Life
-from tests.support.servers import Server
+from tests.support.forms import add_form, announce
 
 __all__ = ["Report", "Sample", "main", "slope", "soak"]
 
@@ -99,12 +100,11 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return sum((x - x0) * (y - y0) for x, y in points) / spread if spread else 0.0
 
 
-async def soak(server: str, seconds: float, clients: int, every: float, log: Path, seed: int = 1) -> Report:
+async def soak(server: str, form: str, seconds: float, clients: int, every: float, log: Path, seed: int = 1) -> Report:
     """Churn for so long, then see what is left."""
-    name, args = SERVERS[server]
     report = Report()
-    env = {SETTINGS: json.dumps(PATIENCE)}
-    with Server("tests.load.flood.app:app", name, log, args=args, env=env) as running:
+    with serve(server, form, PATIENCE, log) as running:
+        await expect_form(running, form)
         began = monotonic()
         until = began + seconds
         churning = [
@@ -171,12 +171,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--server", default="lane", choices=list(SERVERS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the samples there")
+    add_form(parser)
     given = parser.parse_args(arguments)
+    form = announce(given.form)
     raise_limit()
     end_in_order()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "server.log")
-        report = asyncio.run(soak(given.server, given.minutes * 60, given.clients, given.every, log, given.seed))
+        report = asyncio.run(soak(given.server, form, given.minutes * 60, given.clients, given.every, log, given.seed))
     print("\n".join(report.lines()))
     if given.json:
         given.json.write_text(json.dumps(asdict(report), indent=1))

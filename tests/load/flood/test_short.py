@@ -1,4 +1,4 @@
-"""A tenth of every attack, on fresh servers; a soak of seconds. Nothing here is about speed.
+"""A tenth of every attack, on fresh servers of both forms; a soak of seconds. Nothing here is about speed.
 
 A fault is what no busy machine explains: memory over the bound, sessions that stay, an attacker that is not stopped,
 bystanders who wait for more than `FLOOR`.
@@ -27,19 +27,19 @@ ON_BOTH = ("events-websocket", "giant-frame", "empty-fragments")
 
 What is ``long`` is for `tests.load.flood.run` alone: each of them has a shorter sister here.
 """
-RUNS = [(name, "lane") for name, scenario in SCENARIOS.items() if not scenario.long] + [
-    (name, "plain") for name in ON_BOTH
+RUNS = [(name, "lane", "fast") for name, scenario in SCENARIOS.items() if not scenario.long] + [
+    (name, "uvicorn", "plain") for name in ON_BOTH
 ]
 
 
-@pytest.mark.parametrize(("name", "server"), RUNS, ids=lambda value: str(value))
-async def test_no_harm_is_done(name: str, server: str, tmp_path: Path) -> None:
-    result = await play(SCENARIOS[name], server, SHORT, tmp_path / "server.log")
+@pytest.mark.parametrize(("name", "server", "form"), RUNS)
+async def test_no_harm_is_done(name: str, server: str, form: str, tmp_path: Path) -> None:
+    result = await play(SCENARIOS[name], server, form, SHORT, tmp_path / "server.log")
     assert not result.faults, f"{row(result)}\n{result.faults}\n{result.said}"
 
 
 async def test_nothing_is_left_after_a_churn(tmp_path: Path) -> None:
-    report = await soak.soak("lane", 5, 40, 0.7, tmp_path / "server.log")
+    report = await soak.soak("lane", "plain", 5, 40, 0.7, tmp_path / "server.log")
     assert not report.faults, "\n".join(report.lines())
     assert report.lives > 40
     assert len(report.kinds) > len(GENERATIONS) * len(WAYS) * len(LEAVES) / 2
