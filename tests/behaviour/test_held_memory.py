@@ -22,12 +22,12 @@ from asocketio.protocol.websocket_frames import Frames
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import ThrottledLog
 from asocketio.runtime.timers import Deadlines
-from asocketio.session.session_table import LINGER_BYTES
 from asocketio.servers.write_coalescer import WriteCoalescer
 from asocketio.session.acks import Acks
 from asocketio.session.outbox import Outbox
 from asocketio.session.rate_limit import Rates
 from asocketio.session.read_gate import ReadGate
+from asocketio.session.session_table import LINGER_BYTES
 from asocketio.testing import TestClient
 from tests.support.worlds import Recorder, serve, until
 
