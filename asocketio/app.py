@@ -1,4 +1,4 @@
-"""SocketIOApp: the ASGI application, middleware and mount. It reads a request and hands it to who serves it."""
+"""SocketIOApp: the ASGI application, middleware and mount. It reads a request and hands it to what serves it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket,
 __all__ = ["FOLLOW_ENV", "SocketIOApp", "of"]
 
 SPREAD_THRESHOLD = 1000
-"""Sockets that take all of ``close_window`` to say goodbye to; fewer take less."""
+"""From so many sockets on, closing them takes all of ``close_window``; for fewer it takes a share of it."""
 
 FOLLOW_ENV = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
 """Set in the environment by the ``asocketio`` command: uvicorn's ``--ws-max-size`` becomes ``max_payload``."""
@@ -98,7 +98,7 @@ class SocketIOApp:
         }
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
-        """The loop in which it has asked to hear of signals."""
+        """The event loop in which its signal handlers are chained."""
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
 
@@ -148,12 +148,12 @@ class SocketIOApp:
         await self.server.stop_adapter()
 
     def begin_close(self) -> None:
-        """Do `close` in a task of this app. Whoever calls `close` later waits for the same end."""
+        """Do `close` in a task of this app. A later `close` waits for the same end."""
         if self._closer is None or self._closer.get_loop() is not asyncio.get_running_loop():
             self._closer = asyncio.get_running_loop().create_task(self.close())
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass it on; sockets end before the application shuts down."""
+        """Pass the lifespan on to the application; sockets are closed before it shuts down."""
         self.server.closing, self._closer = False, None
         self.server.bind(_test_clock(scope))
         self.server.start_adapter()
@@ -186,7 +186,7 @@ class SocketIOApp:
                 return
 
     def _introduce(self, app: Any) -> None:
-        """Remember whose middleware this is, for `of`."""
+        """Remember the application that this wraps, for `of`."""
         if app is not None:
             try:
                 _apps[app] = weakref.ref(self)
@@ -314,7 +314,7 @@ class SocketIOApp:
             self.server.ended(socket)
 
     def _compare_limits(self, receive: Receive) -> None:
-        """See, once, to it that the server does not take larger websocket messages than we do: it buffers them whole.
+        """Compare, once, the server's limit of websocket messages with ``max_payload``: the server buffers them whole.
 
         uvicorn hands out methods of its own objects, which know its configuration.
         """
@@ -337,7 +337,7 @@ class SocketIOApp:
         )  # fmt: skip
 
     async def _call_view(self, app: ASGIApp, view: ViewCall, opening: HandshakeTransport) -> None:
-        """Let the program decide, by ``connect_timeout``."""
+        """Let the view decide on the handshake, within ``connect_timeout``."""
         in_time = await view.run(app)
         if opening.answered:
             return

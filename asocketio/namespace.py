@@ -1,6 +1,6 @@
-"""BaseNamespace: what programs subclass. One object is one client in one namespace.
+"""BaseNamespace and its mixins: the classes that programs subclass. One object is one client in one namespace.
 
-The names and hooks are gevent-socketio's. The way of an event: `process_packet` ->
+The names and hooks are gevent-socketio's. An event goes `process_packet` ->
 `process_event` -> `call_method_with_acl` -> `call_method` -> ``on_...``. Each returns something
 to await, and each may be overridden, by a plain method or an ``async def``.
 """
@@ -67,7 +67,7 @@ class BaseNamespace:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """What the name of this namespace says, where the program's resolver takes it apart."""
+        """The parameters in the name of this namespace, as the program's resolver found them; else empty."""
         return self._member.params
 
     # Hooks to override.
@@ -78,18 +78,18 @@ class BaseNamespace:
     # These two accept anything, so that type checkers allow overrides with and without the argument.
 
     def recv_connect(self, *args: Any, **kwargs: Any) -> Any:
-        """``recv_connect(self, auth)`` or ``recv_connect(self)``: the client wants in.
+        """``recv_connect(self, auth)`` or ``recv_connect(self)``: the client asks to join this namespace.
 
         ``auth`` is a dict, empty if the client gave none. Raise `ConnectionRefused` to keep the
-        client out. Fires once, on the global namespace too; what is emitted to the client here is
+        client out. Called once, on the global namespace too; what is emitted to the client here is
         sent after it is in.
         """
 
     def recv_disconnect(self, *args: Any, **kwargs: Any) -> Any:
         """``recv_disconnect(self, reason)`` or ``recv_disconnect(self)``: the client has left.
 
-        Called exactly once for every client that was let in, however it ended, its rooms still
-        there. ``reason`` is one of Node's: ``"transport close"``, ``"ping timeout"``, ...
+        Called exactly once for every client that was admitted, however it ended, while it is still
+        in its rooms. ``reason`` is one of Node's: ``"transport close"``, ``"ping timeout"``, ...
         """
 
     def recv_message(self, data: Any, /) -> Any:
@@ -121,11 +121,11 @@ class BaseNamespace:
 
     @property
     def way_of_events(self) -> Callable[[Packet], Any]:
-        """What takes events to their handlers: `process_packet`, or the shorter way where no hook is overridden."""
+        """The function that handles events: `process_packet`, or a short cut where no dispatch hook is overridden."""
         return self._handle if self._handlers.plain else self.process_packet
 
     def _handle(self, packet: Packet) -> Any:
-        """What `process_packet` and those it calls come to for a handler that nothing stands in the way of.
+        """The short cut of `process_packet`: the same result for an event whose handler exists and fits.
 
         Four calls less: 0.7 µs of an event. Everything else goes the long way.
         """
@@ -175,7 +175,7 @@ class BaseNamespace:
         return Completed(result)
 
     def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
-        """An event that cannot be handled: tell the error handler, and the client by its ack if it wants one."""
+        """Tell the error handler of an event that cannot be handled, and the client by its ack if it wants one."""
         if packet.type is PacketType.CONNECT:
             raise UsageError(message)  # a guard that cannot be called must not let anybody in
         wanted = packet.ack == "data"
@@ -275,7 +275,7 @@ class BaseNamespace:
         return answered
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Any:
-        """Send an event and wait for the client's ack: none is None, one argument is itself, more are a tuple.
+        """Send an event and wait for the client's ack: `None` without arguments, one value, or a tuple of several.
 
         Raises:
             AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
@@ -320,11 +320,11 @@ class BaseNamespace:
 
     @property
     def volatile(self) -> BroadcastOperator:
-        """This client, if it keeps up: what it could not take now is dropped. ``.volatile.to(...)`` for others."""
+        """This client, unless it is a slow consumer: then the event is dropped. ``.volatile.to(...)`` for others."""
         return BroadcastOperator(self.socket.server, self.ns_name, member=self._member).volatile
 
     def timeout(self, seconds: float) -> BroadcastOperator:
-        """This client, with another time-out for ``call``. ``.timeout(5).to(...)`` for others."""
+        """This client, with a time-out in seconds for ``call``. ``.timeout(5).to(...)`` for others."""
         return BroadcastOperator(self.socket.server, self.ns_name, member=self._member).timeout(seconds)
 
     def _others(self) -> BroadcastOperator:
@@ -372,10 +372,10 @@ class BaseNamespace:
             job.cancel()
 
     def disconnect(self, silent: bool = False) -> Awaitable[None]:
-        """Throw the client out of this namespace. With ``silent`` it is not told.
+        """Disconnect the client from this namespace. With ``silent`` it is not told.
 
         Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
-        ``self.socket.disconnect()`` throws it out altogether.
+        ``self.socket.disconnect()`` disconnects it from all namespaces and closes the connection.
         """
         if self.socket.protocol.global_is_connection and not self.ns_name:
             return self.socket.disconnect()
@@ -425,7 +425,7 @@ class RoomsMixin:
     """Rooms of a namespace: ``class Chat(BaseNamespace, RoomsMixin)``."""
 
     def join(self, room: str) -> None:
-        """Enter a room; it comes into being with its first member.
+        """Enter a room. A room exists as long as somebody is in it.
 
         Raises:
             Disconnected: the client has left the namespace.
@@ -434,7 +434,7 @@ class RoomsMixin:
         """
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
-        member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
+        member = _member_of(self)
         if member.rule.left:
             raise Disconnected(member.reason)
         most = member.socket.config.max_rooms
@@ -445,19 +445,20 @@ class RoomsMixin:
 
     def leave(self, room: str) -> None:
         """Leave a room; not an error where the client was not in it."""
-        member = _of(self)._member  # pyright: ignore[reportPrivateUsage]
+        member = _member_of(self)
         member.socket.server.adapter.leave(member, room)
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms that this client is in, in this namespace."""
-        return frozenset(_of(self)._member.rooms or ())  # pyright: ignore[reportPrivateUsage]
+        """The rooms that this client is in, in this namespace, without its private one."""
+        return frozenset(_member_of(self).rooms or ())
 
     def emit_to_room(self, room: str, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to the others in a room."""
-        me = _of(self)
-        member = me._member  # pyright: ignore[reportPrivateUsage]
-        return BroadcastOperator(member.socket.server, me.ns_name, names((room,)), sender=member).emit(event, *args)
+        member = _member_of(self)
+        return BroadcastOperator(member.socket.server, member.namespace, names((room,)), sender=member).emit(
+            event, *args
+        )
 
 
 class BroadcastMixin:
@@ -465,19 +466,23 @@ class BroadcastMixin:
 
     def broadcast_event(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody in this namespace, this client included."""
-        me = _of(self)
-        return BroadcastOperator(me.socket.server, me.ns_name).emit(event, *args)
+        member = _member_of(self)
+        return BroadcastOperator(member.socket.server, member.namespace).emit(event, *args)
 
     def broadcast_event_not_me(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody else in this namespace."""
-        me = _of(self)
-        return me.except_().emit(event, *args)
+        return _others(self).emit(event, *args)
 
 
-def _of(mixin: object) -> BaseNamespace:
-    """The namespace that a mixin is part of."""
+def _member_of(mixin: object) -> Member:
+    """The member of the namespace object that a mixin is part of."""
     if not isinstance(mixin, BaseNamespace):
         raise UsageError(
             f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)"
         )
-    return mixin
+    return mixin._member  # pyright: ignore[reportPrivateUsage]
+
+
+def _others(mixin: object) -> BroadcastOperator:
+    member = _member_of(mixin)
+    return BroadcastOperator(member.socket.server, member.namespace, sender=member)

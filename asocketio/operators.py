@@ -1,4 +1,4 @@
-"""BroadcastOperator: whom something is sent to. ``self.to("room").except_("muted").volatile.emit("x")``."""
+"""BroadcastOperator: the clients that an event is sent to. ``self.to("room").except_("muted").volatile.emit("x")``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BroadcastOperator:
 
     @property
     def volatile(self) -> BroadcastOperator:
-        """Those who keep up: who still has something waiting to be sent does not get it."""
+        """Without slow consumers: a client for whom something still waits to be sent does not get the event."""
         return replace(self, is_volatile=True)
 
     @property
@@ -59,7 +59,7 @@ class BroadcastOperator:
         return replace(self._others(), is_local=True)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
-        """`call` waits ``seconds`` for the answers."""
+        """The same clients; `call` waits ``seconds`` for their acks."""
         return replace(self, seconds=seconds)
 
     def emit(self, event: str, *args: Any, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
@@ -87,7 +87,7 @@ class BroadcastOperator:
         return self._broadcast(packet)
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Any:
-        """Ask all of them; the answers, one for each client, in the order in which they came.
+        """Ask all of them; the list of their answers, one for each client, in the order in which they came.
 
         For a single client (``self.timeout(5).call(...)``) it is the answer itself.
 
@@ -104,7 +104,7 @@ class BroadcastOperator:
 
     @property
     def target(self) -> Target:
-        """Whom it means, as adapters understand it."""
+        """The clients that it means, for an adapter."""
         excluded = self.excluded if self.sender is None else self.excluded | {self.sender.sid}
         return Target(self.namespace, self.rooms, excluded, self.is_local)
 
@@ -128,7 +128,7 @@ class BroadcastOperator:
         return member.instance.emit(event, *args, callback=callback)
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
-        """One packet with one number asks all; the adapter collects their acks."""
+        """Send one event under one number to all; their acks are collected by the adapter."""
         acks = AckCollector(next(self.server.ack_numbers))
         packet = Packet(EVENT, self.namespace, name=event, args=list(args), id=acks.number, ack="data")
         if self._is_nobody:
