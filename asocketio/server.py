@@ -41,7 +41,7 @@ class Server:
     """
 
     clock: Clock
-    stepper: EagerRunner
+    eager_runner: EagerRunner
     flush_soon: SocketAction
     """Flushes a socket at the end of this turn, see `FlushQueue.add`."""
     schedule_cleanup: SocketAction
@@ -115,7 +115,7 @@ class Server:
         self.closing = self.closing and self.loop is None  # what closed was in the loop before
         self.loop = loop
         self.thread = threading.get_ident()
-        self.stepper = EagerRunner(loop)
+        self.eager_runner = EagerRunner(loop)
         self.flush_soon = FlushQueue(loop).add
         self.schedule_cleanup = CleanupQueue(loop, self.ended).add
         self.sessions = SessionTable()
@@ -149,8 +149,8 @@ class Server:
             Unavailable: there are too many.
         """
         self.admission.enter(address)
-        if self.stepper.closed:
-            self.stepper = EagerRunner(asyncio.get_running_loop())
+        if self.eager_runner.closed:
+            self.eager_runner = EagerRunner(asyncio.get_running_loop())
         cls = Socket if self.config.metrics is None else MeteredSocket
         socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self.timers.heartbeat(protocol.pings))
         socket.handshake.address = address
@@ -214,7 +214,7 @@ class Server:
         self.admission.leave(socket.handshake.address)
         if not self.active_sessions:
             self.timers.stop_if_idle()
-            self.stepper.close()
+            self.eager_runner.close()
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 

@@ -36,10 +36,10 @@ class Dispatcher:
 
     __slots__ = (
         "_context",
+        "_eager_runner",
         "_idle",
         "_limit",
         "_running_backlog",
-        "_stepper",
         "_suspended",
         "_taken",
         "backlog",
@@ -53,7 +53,7 @@ class Dispatcher:
         """How the client comes into namespaces, and leaves them."""
         self.backlog: Backlog | None = None
         """What waits for its turn; None when nothing does."""
-        self._stepper = socket.server.stepper
+        self._eager_runner = socket.server.eager_runner
         self._context = context
         self._limit = socket.config.concurrency
         self._taken = 0  # of ``_limit`` slots; a connect or a disconnect takes all, a callback none
@@ -188,7 +188,7 @@ class Dispatcher:
         self._taken += slots
         began = perf_counter()
         try:
-            result = self._stepper.step(self._context.copy(), handle, packet)
+            result = self._eager_runner.step(self._context.copy(), handle, packet)
         except (KeyboardInterrupt, SystemExit):  # what ends the process
             raise
         except BaseException as error:

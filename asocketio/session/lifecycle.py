@@ -187,7 +187,7 @@ class MemberLifecycle:
         self, function: Callable[..., Any], *args: Any
     ) -> tuple[asyncio.Task[None] | None, asyncio.Future[BaseException | None]]:
         """Run ``function`` apart from whoever waits for it, see `EagerRunner.run_apart`."""
-        return self.socket.server.stepper.run_apart(self._context.copy(), function, *args)
+        return self.socket.server.eager_runner.run_apart(self._context.copy(), function, *args)
 
     async def _remove(self, member: Member, reason: str) -> None:
         socket = self.socket

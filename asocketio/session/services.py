@@ -53,7 +53,7 @@ class SessionServer(typing.Protocol):
     clock: Clock
     metrics: Metrics
     throttled_log: ThrottledLog
-    stepper: EagerRunner
+    eager_runner: EagerRunner
     custom_json: SharedProtocols
     loop: asyncio.AbstractEventLoop | None
     """The event loop that they belong to; None before the first session opens."""

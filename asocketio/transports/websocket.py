@@ -101,7 +101,7 @@ class WebSocket(Transport):
     def flush(self) -> None:
         if not self._writing:
             self._writing = True
-            self._writer = self._socket.server.stepper.start(self._context, self._written, self._drain)
+            self._writer = self._socket.server.eager_runner.start(self._context, self._written, self._drain)
 
     async def _drain(self) -> None:
         socket = self._socket
