@@ -29,8 +29,8 @@ from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import Server
+from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.shutdown import call_at_shutdown
-from asocketio.servers.takeover import TakeoverHandshake, find_front, take_over
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.namespaces import Namespaces

@@ -13,8 +13,8 @@ from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.acks import unpack
+from asocketio.session.interfaces import SessionServer
 from asocketio.session.member import Member
-from asocketio.session.services import SessionServer
 
 __all__ = ["BroadcastOperator", "names"]
 

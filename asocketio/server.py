@@ -23,8 +23,8 @@ from asocketio.runtime.log import ThrottledLog
 from asocketio.session.carrier import Carrier
 from asocketio.session.cleanup_queue import CleanupQueue
 from asocketio.session.flush_queue import FlushQueue
+from asocketio.session.interfaces import HandlerAction, SocketAction
 from asocketio.session.metering import MeteredSocket
-from asocketio.session.services import HandlerAction, SocketAction
 from asocketio.session.session_table import SessionTable
 from asocketio.session.session_timers import SessionTimers
 from asocketio.session.socket import Socket

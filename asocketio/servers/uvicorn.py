@@ -23,8 +23,8 @@ from asocketio.asgi.types import Headers, Message, Scope
 from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
-from asocketio.servers.handshake import Upgraded, read_request, switching
-from asocketio.servers.takeover import EXTENSION
+from asocketio.servers.front import EXTENSION
+from asocketio.servers.websocket_request import Upgraded, read_request, switching
 from asocketio.servers.write_coalescer import WriteCoalescer
 
 __all__ = ["HTTPProtocol", "WebSocketProtocol", "coalescing"]

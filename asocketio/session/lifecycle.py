@@ -14,11 +14,11 @@ from asocketio.runtime.log import log
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
 from asocketio.session.handlers import initialize
+from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
 from asocketio.session.namespaces import Namespaces
 from asocketio.session.reporting import is_late, raised, report
-from asocketio.session.services import NamespaceObject
 from asocketio.session.socket import Socket
 from asocketio.session.states import OPEN
 

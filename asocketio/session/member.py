@@ -15,8 +15,8 @@ from asocketio.protocol.sids import is_sid
 from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
+from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.outbox import PACKET_OVERHEAD
-from asocketio.session.services import NamespaceObject
 from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
 from asocketio.session.waiters import ClosedWaiter
 

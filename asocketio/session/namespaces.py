@@ -6,7 +6,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from asocketio.session.services import NamespaceObject
+from asocketio.session.interfaces import NamespaceObject
 
 __all__ = ["Namespaces"]
 

@@ -10,7 +10,7 @@ from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.close_reasons import FORCED_CLOSE
 from asocketio.session.heartbeat import Heartbeat, heartbeats
-from asocketio.session.services import Watched
+from asocketio.session.interfaces import Watched
 from asocketio.session.socket import Socket
 from asocketio.session.states import SocketState
 

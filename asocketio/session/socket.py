@@ -20,9 +20,9 @@ from asocketio.session.acks import Acks
 from asocketio.session.carrier import Carrier, IncomingPost, UpgradeAttempt
 from asocketio.session.close_reasons import FORCED_CLOSE, SERVER_DISCONNECT, final_reason, reason_of_error
 from asocketio.session.handshake import Handshake, PendingHandshake
+from asocketio.session.interfaces import Environ, NamespaceObject, SessionServer
 from asocketio.session.member import Member
 from asocketio.session.reader import Reader
-from asocketio.session.services import Environ, NamespaceObject, SessionServer
 from asocketio.session.states import CLOSED, OPEN, SOCKET_MOVES, SocketState
 from asocketio.session.writer import Writer
 

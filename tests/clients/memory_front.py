@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from asocketio.asgi.types import Headers, Message
 from asocketio.servers.connection import Connection
-from asocketio.servers.takeover import EXTENSION, ServerFront
+from asocketio.servers.front import EXTENSION, ServerFront
 
 __all__ = ["EXTENSION", "MemoryFront"]
 

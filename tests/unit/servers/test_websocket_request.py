@@ -11,7 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from asocketio.servers.handshake import read_request, switching
+from asocketio.servers.websocket_request import read_request, switching
 from asocketio.testing import settle
 from tests.support.properties import short
 from tests.unit.servers.oracle import CLOSE, TEXT, spell
