@@ -202,6 +202,7 @@ def reached(root: object, wanted: object) -> str | None:
 _TABLES = (dict, list, tuple, set, frozenset, deque, MethodType)
 
 
+@pytest.mark.json_wire
 @pytest.mark.parametrize(
     ("generation", "refused", "own"),
     [
