@@ -9,24 +9,25 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from asocketio import BaseNamespace, Config, Packet, PacketType, Socket, SocketIOApp
+from asocketio import BaseNamespace, Config, Packet, PacketType, SocketIOApp
 from asocketio.asgi.request import GENERATIONS
 from asocketio.protocol.base import Encoded, Frame
 from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4
+from asocketio.session.writer import Writer
 
 __all__ = ["echo_app"]
 
-_post = Socket.post
+_post = Writer.post
 
 
-def _post_something(socket: Socket, encoded: Encoded) -> None:
+def _post_something(writer: Writer, encoded: Encoded) -> None:
     """Posts, unless there is nothing to post: an empty packet would still end a waiting poll."""
     if encoded.frames:
-        _post(socket, encoded)
+        _post(writer, encoded)
 
 
-Socket.post = _post_something  # type: ignore[method-assign, assignment]  # in this test's server process only
+Writer.post = _post_something  # type: ignore[method-assign, assignment]  # in this test's server process only
 
 
 class RawParser(Parser):
