@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio import server as registry
+from asocketio.session import session_table
 from asocketio.testing import TestClock, settle
 from tests.support.worlds import Recorder, until
 
@@ -584,7 +584,7 @@ async def test_who_was_thrown_out_between_two_polls_can_still_fetch_the_last_of_
 async def test_of_those_who_were_thrown_out_between_two_polls_a_thousand_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "MOST_LINGERING", 2)
+    monkeypatch.setattr(session_table, "MOST_LINGERING", 2)
 
     class Strict(Recorder):
         async def on_go(self) -> None:

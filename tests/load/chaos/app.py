@@ -141,7 +141,7 @@ class Chaos(BaseNamespace, RoomsMixin, BroadcastMixin):
     def leaving(self) -> bool:
         """One side has said that this client leaves."""
         member: Any = self._member
-        return bool(member.leaving or member.departing)
+        return bool(member.rule.leaving)
 
     def ask_back(self) -> None:
         """A question whose answer goes to a callback, at most once."""
