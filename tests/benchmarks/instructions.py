@@ -5,8 +5,8 @@ else, neither start nor preparation. Under valgrind everything is some fifty tim
 see that, and look at its clocks another number of times, they go on by a microsecond whenever one looks at them.
 
 CPython caches what attributes of classes are found in a table of 4096 entries, by memory addresses. Two that collide
-evict each other, and each use searches the class again. Which ones collide changes whenever a module moves, and is up
-to 1.5 % of an event. So these searches are counted separately.
+evict each other, and each use searches the class again. Which ones collide changes whenever a module moves: 0.5 % of
+an event in the one change that was looked into. So these searches are counted separately.
 
 `instructions` starts valgrind, which runs this module.
 """
