@@ -63,7 +63,7 @@ class ViewCall:
             self._deciding.cancel()
 
     async def receive(self) -> Message:
-        """One empty body; then nothing until the view has responded, or the client has left before it was let in.
+        """One empty body; then nothing until the view has responded, or the client has left before it was admitted.
 
         Frameworks cancel a view at ``http.disconnect``, and servers say that as soon as the
         handshake is answered: hence the life of the socket is not to be seen here.

@@ -38,5 +38,5 @@ class Rates:
 
 
 def _plain(event: str) -> str:
-    """Both spellings of an event reach one handler, so they have one bucket."""
+    """An event reaches one handler with a space or with an underscore in its name, so both have one bucket."""
     return event.replace(" ", "_")

@@ -58,7 +58,7 @@ class ClientProtocol:
         """What a packet of the connection itself must be answered."""
         return Packet(PacketType.PONG, data=packet.data) if packet.type is PacketType.PING else None
 
-    def goodbye(self) -> Packet | None:
+    def leave_packet(self) -> Packet | None:
         """What a client posts that goes; None where it makes a request for it."""
         return Packet(PacketType.CLOSE)
 
@@ -105,7 +105,7 @@ class _SocketIO09(_Elder):
     def answer(self, packet: Packet) -> Packet | None:
         return Packet(PacketType.HEARTBEAT) if packet.type is PacketType.HEARTBEAT else None
 
-    def goodbye(self) -> Packet | None:
+    def leave_packet(self) -> Packet | None:
         return None
 
     def is_last(self, frame: Frame) -> bool:

@@ -44,7 +44,7 @@ class Call:
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body = b""
-        self._goodbye: Message = {"type": f"{scope['type']}.disconnect"}
+        self._disconnect: Message = {"type": f"{scope['type']}.disconnect"}
         self.task = asyncio.get_running_loop().create_task(self._run(app, scope))
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
@@ -65,7 +65,7 @@ class Call:
         elif kind == "http.response.body":
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                self.inbox.put_nowait(self._goodbye)
+                self.inbox.put_nowait(self._disconnect)
                 if not self.response.done():
                     self.response.set_result((self._status, self._headers, self._body))
 
@@ -296,11 +296,11 @@ class _Polling(ClientTransport):
 
     async def leave(self) -> None:
         if not self.ended:
-            goodbye = self.client.client_protocol.goodbye()
-            if goodbye is None:
+            leaving = self.client.client_protocol.leave_packet()
+            if leaving is None:
                 await self.request("GET", disconnect="1")
             else:
-                await self.send(list(self.client.protocol.encode(goodbye).frames))
+                await self.send(list(self.client.protocol.encode(leaving).frames))
         self.end("transport close")
         await self.wait()
 
