@@ -10,6 +10,7 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ from asocketio.errors import MalformedPacket, UsageError
 
 __all__ = [
     "MAX_DEPTH",
+    "PLACEHOLDER",
     "AsciiJson",
     "Binary",
     "CustomJson",
@@ -30,6 +32,14 @@ __all__ = [
 
 MAX_DEPTH = 100
 """The deepest nesting of JSON. The JSON of programs is shallow; deep JSON is an attack on recursion."""
+
+PLACEHOLDER = "_placeholder"
+"""The key of the object that stands for an attachment (Socket.IO protocol, "Packet encoding / Binary packets")."""
+_PLACEHOLDER_TEXT = f'"{PLACEHOLDER}":true'
+_FALSE_PLACEHOLDER = (
+    f"cannot be sent as JSON: a dict with {PLACEHOLDER!r}: True beside binary values, which clients would take for "
+    "one of these; rename the key, or send it without binary values"
+)
 
 Binary = bytes | bytearray | memoryview
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -104,7 +114,8 @@ class Json(ABC):
         (Socket.IO protocol, "Packet encoding / Binary packets").
 
         Raises:
-            UsageError: something in ``value`` has no JSON form.
+            UsageError: something in ``value`` has no JSON form, or it holds binary beside a dict that every client
+                would take for a placeholder.
         """
 
 
@@ -144,6 +155,8 @@ class StdJson(Json):
         text, attachments = self.write(value)
         if _too_deep(text):
             raise UsageError(f"cannot be sent as JSON: nested deeper than {MAX_DEPTH}")
+        if attachments and text.count(_PLACEHOLDER_TEXT) != len(attachments):  # in a string the quotes are escaped
+            raise UsageError(_FALSE_PLACEHOLDER)
         return text, attachments
 
     def quote(self, text: str) -> str:
@@ -179,7 +192,10 @@ class CustomJson(Json):
         if self._dumps is None:
             return self._std.dumps(value)
         attachments: list[bytes] = []
+        false = _names_placeholder(value)
         value = _take_out(value, attachments, 0)
+        if attachments and false:
+            raise UsageError(_FALSE_PLACEHOLDER)
         try:
             text = self._dumps(value)
             text = text.decode() if isinstance(text, bytes) else text
@@ -242,21 +258,38 @@ def set_aside(value: Binary, attachments: list[bytes]) -> dict[str, Any]:
 
 
 def restore(value: Any, attachments: list[bytes]) -> Any:
-    """``value`` with its placeholders replaced by the attachments they number.
+    """``value`` with the attachments in the places of their placeholders; its lists and dicts are changed, not copied.
+
+    Each attachment is named once, in order, as clients write them: what one packet becomes is then no more than what
+    came in.
 
     Raises:
-        MalformedPacket: a placeholder numbers an attachment that is not there.
+        MalformedPacket: a placeholder is not the next one, or an attachment has none.
     """
+    due = deque(enumerate(attachments))
+    if isinstance(value, list | dict):
+        value = _restored(value, due)  # pyright: ignore[reportUnknownArgumentType]
+    if due:
+        raise MalformedPacket(f"{len(attachments)} attachments, of which number {due[0][0]} has no placeholder")
+    return value
+
+
+def _restored(value: list[Any] | dict[str, Any], due: deque[tuple[int, bytes]]) -> Any:
     if isinstance(value, list):
-        return [restore(item, attachments) for item in value]
-    if not isinstance(value, dict):
+        for index, item in enumerate(value):
+            if isinstance(item, list | dict):
+                value[index] = _restored(item, due)
         return value
-    if value.get("_placeholder") is not True:
-        return {key: restore(item, attachments) for key, item in value.items()}
+    if value.get(PLACEHOLDER) is not True:
+        for key, item in value.items():
+            if isinstance(item, list | dict):
+                value[key] = _restored(item, due)
+        return value
     number = value.get("num")
-    if type(number) is not int or not 0 <= number < len(attachments):
-        raise MalformedPacket(f"placeholder {number!r:.40}, expected 0 to {len(attachments) - 1}")
-    return attachments[number]
+    if type(number) is not int or not due or number != due[0][0]:
+        expected = f"expected {due[0][0]}" if due else "expected no more"
+        raise MalformedPacket(f"placeholder {number!r:.40}, {expected}: each attachment has one, in their order")
+    return due.popleft()[1]
 
 
 def refuse_depth(text: str) -> None:
@@ -297,6 +330,15 @@ def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:
     if isinstance(value, dict):
         return {key: _take_out(item, attachments, depth + 1) for key, item in value.items()}
     return value
+
+
+def _names_placeholder(value: Any, depth: int = 0) -> bool:
+    """Whether a dict in ``value`` looks like the place of an attachment."""
+    if depth > MAX_DEPTH:
+        return False  # refused elsewhere
+    if isinstance(value, dict):
+        return value.get(PLACEHOLDER) is True or any(_names_placeholder(item, depth + 1) for item in value.values())
+    return isinstance(value, list | tuple) and any(_names_placeholder(item, depth + 1) for item in value)
 
 
 def _is_unicode(text: str) -> bool:

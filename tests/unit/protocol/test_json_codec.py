@@ -342,8 +342,8 @@ def test_depth_is_counted_as_it_is(wrappers: list[str | None], leaf: list[str]) 
     ("text", "value"),
     [
         (f"[{PLACEHOLDER_0},{PLACEHOLDER_1}]", [b"0", b"1"]),
-        (f"[{PLACEHOLDER_1},[{PLACEHOLDER_0}],{PLACEHOLDER_0}]", [b"1", [b"0"], b"0"]),
-        (f'{{"a":{{"b":{PLACEHOLDER_1}}},"c":1}}', {"a": {"b": b"1"}, "c": 1}),
+        (f"[[{PLACEHOLDER_0}],{PLACEHOLDER_1}]", [[b"0"], b"1"]),
+        (f'{{"a":{{"b":{PLACEHOLDER_0}}},"c":{PLACEHOLDER_1}}}', {"a": {"b": b"0"}, "c": b"1"}),
         (PLACEHOLDER_0, b"0"),
         ('{"num":0,"_placeholder":true,"more":[]}', b"0"),
         ('[{"_placeholder":false,"num":0},{"_placeholder":1,"num":0},{"num":0}]', None),
@@ -351,20 +351,66 @@ def test_depth_is_counted_as_it_is(wrappers: list[str | None], leaf: list[str]) 
     ],
 )
 def test_placeholders_become_the_attachments_they_number(text: str, value: Any) -> None:
-    read = json.loads(text)
-    assert restore(read, [b"0", b"1"]) == (read if value is None else value)
+    attachments = [b"0", b"1"][: text.count('"_placeholder":true')]
+    assert restore(json.loads(text), attachments) == (json.loads(text) if value is None else value)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(MalformedPacket) as caught:
+        restore(json.loads(text), [b"0", b"1"])
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("number", ["2", "-1", "true", "0.0", '"0"', "null", "[]", "1e1", "18446744073709551616"])
 def test_a_placeholder_without_its_attachment_is_refused(number: str) -> None:
-    with pytest.raises(MalformedPacket) as caught:
-        restore(json.loads(f'[{{"_placeholder":true,"num":{number}}}]'), [b"0", b"1"])
-    assert str(caught.value) == f"placeholder {json.loads(number)!r}, expected 0 to 1"
+    said = refusal(f'[{{"_placeholder":true,"num":{number}}}]')
+    assert said == f"placeholder {json.loads(number)!r}, expected 0: each attachment has one, in their order"
 
 
-def test_a_placeholder_without_a_number_is_refused() -> None:
-    with pytest.raises(MalformedPacket, match=r"^placeholder None, expected 0 to 0$"):
-        restore({"_placeholder": True}, [b"0"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"[{PLACEHOLDER_0},{PLACEHOLDER_0}]", "placeholder 0, expected 1"),
+        (f"[{PLACEHOLDER_1},{PLACEHOLDER_0}]", "placeholder 1, expected 0"),
+        (f'{{"a":[{PLACEHOLDER_0},{PLACEHOLDER_1}],"b":{PLACEHOLDER_1}}}', "placeholder 1, expected no more"),
+        (f"[{PLACEHOLDER_0}]", "2 attachments, of which number 1 has no placeholder"),
+        (f'{{"a":{PLACEHOLDER_0},"a":{PLACEHOLDER_1}}}', "placeholder 1, expected 0"),
+        ("[]", "2 attachments, of which number 0 has no placeholder"),
+        ('[{"_placeholder":true}]', "placeholder None, expected 0"),
+    ],
+)
+def test_each_attachment_has_one_placeholder_in_their_order(text: str, said: str) -> None:
+    assert refusal(text).startswith(said)
+
+
+@pytest.mark.parametrize("codec", [STD, FAST, HALF_DUMPS, CUSTOM])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"_placeholder": True, "num": 0}, b"1"],
+        [b"1", {"a": [{"_placeholder": True, "num": 7}]}],
+        {"x": b"1", "y": {"_placeholder": True}},
+        [b"1", ({"_placeholder": True, "num": 0},)],
+    ],
+)
+def test_what_looks_like_a_placeholder_is_not_sent_beside_binary(codec: Json, value: Any) -> None:
+    with pytest.raises(UsageError, match=r"a dict with '_placeholder': True beside binary values"):
+        codec.dumps(value)
+
+
+@pytest.mark.parametrize("codec", [STD, FAST, HALF_DUMPS, CUSTOM])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"_placeholder": True, "num": 0}],
+        [b"1", '{"_placeholder":true,"num":0}'],
+        {"a": b"1", "b": ['"_placeholder":true']},
+        [b"1", {"_placeholder": False}, {"_placeholder": 1, "num": 0}],
+    ],
+)
+def test_a_placeholder_that_nobody_takes_for_one_is_sent(codec: Json, value: Any) -> None:
+    text, attachments = codec.dumps(value)
+    assert restore(codec.loads(text), attachments) == value if attachments else codec.loads(text) == value
 
 
 # ---- properties ------------------------------------------------------------------------------------------------
