@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 ROOT = Path(__file__).resolve().parent.parent
 # Served applications are named by import strings that start at the checkout ("tests.interop.app:app").
@@ -39,7 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, by another parser, the tests about the frames of the JSON parser."""
+    """Leave out, by another parser, the tests about the frames of the JSON parser.
+
+    Tests of properties do not count for coverage: they take thousands of inputs along lines that others cover, and
+    three times as long when each line is counted.
+    """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("no_cover")
     everywhere = config.getoption("--parser") != "json"
 
     def by_bytes(item: pytest.Item) -> bool:
