@@ -56,14 +56,15 @@ class Limits(Timing):
     """The largest polling body or websocket message taken from a client."""
     max_attachments: int = 10
     """Binary values in one packet."""
-    max_attachment_bytes: int = 10_000_000
-    """Binary values of one packet, together."""
+    max_attachment_bytes: int = 3_000_000
+    """Binary values of one packet, together. With ``max_payload`` they fit into ``max_outbox``."""
     max_backlog: int = 1_000_000
-    """Bytes of a client's packets that may wait to be handled."""
+    """Bytes of memory that a client's packets may take while they wait to be handled."""
     max_backlog_packets: int = 1000
     """Packets of a client that may wait to be handled."""
     max_outbox: int = 4_000_000
-    """Bytes queued for one client before it counts as too slow and is closed; each packet counts 100 more."""
+    """Bytes queued for one client before it counts as too slow and is closed; each packet counts 100 more. A single
+    packet that is larger is an `Overflow` at the call, and goes to nobody."""
     max_pending_acks: int = 1000
     """Answers awaited from one client at a time."""
     max_rooms: int = 10_000

@@ -235,7 +235,7 @@ class BaseNamespace:
 
         Raises:
             UsageError: an argument has no JSON form, or the name is reserved.
-            Overflow: with ``callback``: the client owes too many answers already.
+            Overflow: the packet is over ``max_outbox``; with ``callback`` also: the client owes too many answers.
             Disconnected: the client is gone; only when awaited, or with ``callback``.
         """
         packet = Packet(EVENT, self.ns_name, event, list(args))
@@ -259,7 +259,7 @@ class BaseNamespace:
             packet.ack = "data"
         try:
             member.send(packet)
-        except UsageError:
+        except (UsageError, Overflow):
             if packet.id is not None:
                 member.socket.acks.forget(packet.id)
             raise

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.local_rooms import LocalRooms
+from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
-from asocketio.protocol.base import Encoded, Protocol
+from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import ThrottledLog
 
@@ -73,6 +74,11 @@ class Recipient(typing.Protocol):
 
 class Host(typing.Protocol):
     """What an adapter may use of the server that it belongs to."""
+
+    @property
+    def config(self) -> Config:
+        """Its settings."""
+        ...
 
     throttled_log: ThrottledLog
     """For lines that a client can cause."""
@@ -156,6 +162,7 @@ class Adapter(ABC):
 
         Raises:
             UsageError: the packet has no JSON form. Clients whose own JSON functions have one for it got it.
+            Overflow: it is over ``max_outbox``. Clients for whom it is shorter got it.
         """
 
     @abstractmethod
@@ -166,6 +173,7 @@ class Adapter(ABC):
 
         Raises:
             UsageError: the packet has no JSON form. Nobody was asked.
+            Overflow: it is over ``max_outbox``. Nobody was asked.
         """
 
     # What they do for the clients of this process.
@@ -179,7 +187,7 @@ class Adapter(ABC):
             if volatile and not client.writable:
                 continue
             if client.protocol is not protocol:  # most speak the same as the one before
-                packets = packets or EncodedPerProtocol(packet, self.host.throttled_log)
+                packets = packets or EncodedPerProtocol(packet, self.host)
                 protocol = client.protocol
                 encoded = packets.get(protocol)
             if encoded is not None:
@@ -195,7 +203,7 @@ class Adapter(ABC):
         clients = self.local.find(target.namespace, target.rooms, target.excluded)
         if not clients:
             self.host.check(packet)
-        packets = EncodedPerProtocol(packet, self.host.throttled_log)
+        packets = EncodedPerProtocol(packet, self.host)
         for client in clients:
             packets.get(client.protocol)
         packets.check()  # before anybody is asked
@@ -226,13 +234,13 @@ def _expect(client: Recipient, acks: AckCollector) -> None:
 class EncodedPerProtocol:
     """One packet for many clients: encoded once for each protocol among them."""
 
-    __slots__ = ("_encoded", "_error", "_packet", "_throttled_log")
+    __slots__ = ("_encoded", "_error", "_host", "_packet")
 
-    def __init__(self, packet: Packet, throttled_log: ThrottledLog) -> None:
+    def __init__(self, packet: Packet, host: Host) -> None:
         self._packet = packet
-        self._throttled_log = throttled_log
+        self._host = host
         self._encoded: dict[Protocol, Encoded | None] = {}
-        self._error: UsageError | None = None
+        self._error: UsageError | Overflow | None = None
 
     def get(self, protocol: Protocol) -> Encoded | None:
         """The packet as ``protocol`` writes it. None where it cannot; a mistake of the program is kept for `check`."""
@@ -244,20 +252,22 @@ class EncodedPerProtocol:
 
     def _encode(self, protocol: Protocol) -> Encoded | None:
         try:
-            return protocol.encode(self._packet)
+            encoded = protocol.encode(self._packet)
+            check_size(encoded, self._host.config.max_outbox)
+            return encoded
         except CannotCarry as error:
             packet = self._packet
-            self._throttled_log.warning(
+            self._host.throttled_log.warning(
                 "cannot carry", "%s: %s %r did not go to the clients of generation %s: %s",
                 packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
                 about=f"{packet.endpoint} {packet.name}",
             )  # fmt: skip
-        except UsageError as error:
+        except (UsageError, Overflow) as error:
             self._error = error
         return None
 
     def check(self) -> None:
-        """Raise `UsageError` if a protocol found no JSON form: when the others have got theirs, or before."""
+        """Raise what an encoding raised: when the others have got theirs, or before."""
         error, self._error = self._error, None
         try:
             if error is not None:

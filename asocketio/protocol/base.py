@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from asocketio.config import Config
+from asocketio.errors import Overflow
 from asocketio.protocol.json_codec import Json
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.websocket_frames import frames_of, messages_of
 
-__all__ = ["Body", "BodyFormat", "Decoder", "Encoded", "Frame", "Protocol"]
+__all__ = ["Body", "BodyFormat", "Decoder", "Encoded", "Frame", "Protocol", "check_size"]
 
 Frame = str | bytes
 
@@ -41,24 +43,46 @@ class Body(NamedTuple):
 class Encoded:
     """One packet as encoded for one generation, shared by all who receive it.
 
-    ``frames`` are its websocket messages in order; ``size`` is about the bytes of memory that they
-    take; ``wire_bytes`` is what goes over the wire for them, kept by the first to make it.
+    ``size`` is about the bytes of memory that it takes; ``wire_bytes`` is what goes over a websocket for it, None until
+    the first to send it calls `framed`.
     """
 
-    __slots__ = ("frames", "size", "wire_bytes")
+    __slots__ = ("_frames", "size", "wire_bytes")
 
     def __init__(self, frames: tuple[Frame, ...]) -> None:
-        self.frames = frames
+        self._frames: tuple[Frame, ...] | None = frames
         self.size = _memory(frames[0]) if len(frames) == 1 else sum(map(_memory, frames))
         self.wire_bytes: tuple[bytes, ...] | None = None
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Its websocket messages, in order."""
+        return messages_of(self.wire_bytes or ()) if self._frames is None else self._frames
+
+    def framed(self) -> tuple[bytes, ...]:
+        """Make ``wire_bytes``. They are kept in place of the messages: one of the two is what ``size`` counts."""
+        framed = self.wire_bytes = frames_of(self.frames)
+        if self.size > _TINY:
+            self._frames = None
+        return framed
 
     def __repr__(self) -> str:
         return f"Encoded{self.frames!r}"
 
 
+_TINY = 100
+"""Bytes of a packet that is kept in both forms: it is made again more often than it is large."""
+
+
 def _memory(frame: Frame) -> int:
     """The bytes of a frame in memory: one emoji makes each character of its text take four."""
     return frame.__sizeof__() if type(frame) is str and not frame.isascii() else len(frame)
+
+
+def check_size(encoded: Encoded, most: int) -> None:
+    """Raise `Overflow` where one packet is over ``most`` bytes (``max_outbox``)."""
+    if encoded.size > most:
+        raise Overflow(f"a packet of {encoded.size} bytes, at most {most} may be queued for a client (max_outbox)", "out")
 
 
 class Decoder(ABC):

@@ -293,9 +293,19 @@ def _restored(value: list[Any] | dict[str, Any], due: deque[tuple[int, bytes]]) 
 
 
 def refuse_depth(text: str) -> None:
-    """Raise `MalformedPacket` where brackets nest deeper than `MAX_DEPTH`."""
+    """Raise `MalformedPacket` where brackets nest deeper than `MAX_DEPTH`, or a long text is nothing but brackets.
+
+    A list within a list takes 88 bytes for the two of its brackets; other JSON becomes less than 40 times its text.
+    """
     if _too_deep(text):
         raise MalformedPacket(f"JSON nested deeper than {MAX_DEPTH}")
+    most = _MOST_LISTS * max(len(text), _LONG)
+    if text.count("[") > most and _STRINGS.sub("", text).count("[") > most:
+        raise MalformedPacket(f"JSON of {len(text)} characters that are nearly all brackets")
+
+
+_LONG = 1000
+_MOST_LISTS = 0.46  # of the characters; each has a second bracket
 
 
 def _too_deep(text: str) -> bool:

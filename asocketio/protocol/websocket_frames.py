@@ -6,8 +6,6 @@ codes.
 
 from __future__ import annotations
 
-from asocketio.protocol.base import Frame
-
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # a platform without compiled wheels
@@ -26,7 +24,10 @@ __all__ = [
     "WebSocketError",
     "frame",
     "frames_of",
+    "messages_of",
 ]
+
+Frame = str | bytes
 
 TOO_BIG = 1009
 """The close code of a message over the limit."""
@@ -239,3 +240,19 @@ def frames_of(messages: tuple[Frame, ...]) -> tuple[bytes, ...]:
         parts += (joined + head(opcode, len(payload)), payload)
         joined = b""
     return (*parts, joined) if joined else tuple(parts)
+
+
+def messages_of(frames: tuple[bytes, ...]) -> tuple[Frame, ...]:
+    """The messages of what `frames_of` made."""
+    data = memoryview(b"".join(frames))
+    messages: list[Frame] = []
+    at = 0
+    while at < len(data):
+        opcode, length = data[at] & 0x0F, data[at + 1]
+        start = at + 2
+        if length > 125:
+            start += 2 if length == 126 else 8
+            length = int.from_bytes(data[at + 2 : start])
+        at = start + length
+        messages.append(str(data[start:at], "utf-8") if opcode == TEXT else bytes(data[start:at]))
+    return tuple(messages)

@@ -126,13 +126,13 @@ class ServerWebSocket(Transport):
 
     def _write_out(self, packets: list[Encoded]) -> None:
         """Everything with one call, where that is safe."""
-        if len(packets) == 1 and (framed := packets[0].wire_bytes or _framed(packets[0])) and len(framed) == 1:
+        if len(packets) == 1 and (framed := packets[0].wire_bytes or packets[0].framed()) and len(framed) == 1:
             self._transport.write(framed[0])  # as most turns have no more for one client
             return
         joined: list[bytes] = []
         parts: list[bytes] = []
         for encoded in packets:
-            framed = encoded.wire_bytes or _framed(encoded)
+            framed = encoded.wire_bytes or encoded.framed()
             if len(framed) == 1:
                 joined.append(framed[0])
                 continue
@@ -193,12 +193,6 @@ class ServerWebSocket(Transport):
                 return False
             socket.close(SHUTTING_DOWN)
         return True
-
-
-def _framed(encoded: Encoded) -> tuple[bytes, ...]:
-    """The bytes of a packet, made by the first who sends it."""
-    framed = encoded.wire_bytes = frames_of(encoded.frames)
-    return framed
 
 
 class Upgrading:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from asocketio.errors import StrayPacket, UsageError
+from asocketio.errors import Overflow, StrayPacket, UsageError
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
@@ -40,13 +40,13 @@ def send_unknown_namespace(socket: Socket, namespace: str, declared: Iterable[st
 def send_connect_error(socket: Socket, namespace: str, data: dict[str, Any]) -> None:
     """The program refused it: ``data`` has a message, and what else the program gave."""
     try:
-        answer = socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data))
-    except UsageError as unencodable:
+        socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data)))
+    except (UsageError, Overflow) as unsendable:
         log.error(
             "%s: the data of a refusal %s",
             socket.sid_in(namespace),
-            unencodable,
+            unsendable,
             extra=socket.fields(namespace, "connect"),
         )
-        answer = socket.protocol.encode(Packet(PacketType.ERROR, namespace, data={"message": data["message"]}))
-    socket.writer.post(answer)
+        told = {"message": data["message"][:1000]}
+        socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=told)))

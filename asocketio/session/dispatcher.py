@@ -95,7 +95,7 @@ class Dispatcher:
 
     # Packets.
 
-    def submit(self, packet: Packet, size: int = 0) -> None:
+    def submit(self, packet: Packet) -> None:
         """Handle a packet when its turn has come: now, if nothing else is being handled.
 
         Raises:
@@ -113,13 +113,13 @@ class Dispatcher:
             elif self._may_begin(packet):
                 self._begin(packet)
                 return
-        if not self._queue().put(packet, size):
+        if not self._queue().put(packet):
             self.backlog = None
             self.socket.close_flooding()
 
     def enqueue_disconnect(self, member: Member) -> None:
         """Close a member after what is being handled; never in place, for its own handler may be asking."""
-        self._queue().put(Packet(PacketType.DISCONNECT, member.namespace, data=member), 0)
+        self._queue().put(Packet(PacketType.DISCONNECT, member.namespace, data=member))
         asyncio.get_running_loop().call_soon(self._run_backlog)
 
     def _queue(self) -> Backlog:

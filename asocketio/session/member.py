@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
-from asocketio.protocol.base import Encoded
+from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import is_sid
 from asocketio.runtime.log import log
@@ -167,11 +167,12 @@ class Member:
     def _hold_back(self, encoded: Encoded) -> None:
         if not self.socket.connected:
             return
+        limit = self.socket.config.max_outbox
+        check_size(encoded, limit)
         self._held.append(encoded)
         self._held_size += encoded.size + PACKET_OVERHEAD
-        if self._held_size > self.socket.config.max_outbox:
+        if self._held_size > limit and len(self._held) > 1:
             self._held = []
-            limit = self.socket.config.max_outbox
             self.socket.writer.close_slow_consumer(
                 f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
             )

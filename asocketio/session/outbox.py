@@ -48,6 +48,13 @@ class Outbox:
         self.size += encoded.size + PACKET_OVERHEAD
         return self.size <= self.limit
 
+    def drop_last(self) -> None:
+        """Take back the newest packet."""
+        self.size -= self.queue.pop().size + PACKET_OVERHEAD
+        if self._at == len(self.queue):
+            self.queue.clear()
+            self._at = 0
+
     def take(self) -> Encoded:
         """The oldest packet."""
         queue, at = self.queue, self._at

@@ -35,7 +35,6 @@ class Reader:
         "_held_open",
         "_large",
         "_rates",
-        "_size",
         "_socket",
         "last_received",
     )
@@ -48,7 +47,6 @@ class Reader:
         self._decoder = protocol.decoder(config)
         self._client_pings = protocol.pings == "client"
         self._large = config.max_payload // 4  # a character is up to 4 bytes
-        self._size = 0  # of the frames of the packet that is coming in
         self._rates = None if config.rate_limits is None else Rates(config.rate_limits)
         self._gate = ReadGate()
         self._held_open = 0
@@ -71,16 +69,13 @@ class Reader:
         try:
             if len(frame) > self._large:
                 self._refuse_large(frame)
-            size = self._size + len(frame)
-            packet = self._decoder.feed(frame)  # what it refuses is not kept, so it does not count
+            packet = self._decoder.feed(frame)
             if packet is None:
-                self._size = size
+                pass  # it has attachments, which are still to come
+            elif packet.type is EVENT and self._rates is None and packet.ack is not True:
+                dispatcher.submit(packet)  # `_route`, for what most packets are
             else:
-                self._size = 0
-                if packet.type is EVENT and self._rates is None and packet.ack is not True:
-                    dispatcher.submit(packet, size)  # `_route`, for what most packets are
-                else:
-                    self._route(packet, size)
+                self._route(packet)
         except ProtocolError as error:
             socket.refuse(error)
         return dispatcher.backlog is None or self._held_open > 0 or not dispatcher.full
@@ -101,10 +96,10 @@ class Reader:
 
     # Where packets go.
 
-    def _route(self, packet: Packet, size: int) -> None:
+    def _route(self, packet: Packet) -> None:
         kind, socket = packet.type, self._socket
         if kind is EVENT:
-            self._submit(packet, size, packet.name)
+            self._submit(packet, packet.name)
         elif kind is ACK:
             self._resolve(packet)
         elif kind in _BEATS:
@@ -112,18 +107,18 @@ class Reader:
         elif kind is PacketType.CLOSE:
             socket.close(TRANSPORT_CLOSE)
         elif kind is PacketType.DISCONNECT:
-            self._leave(packet, size)
+            self._leave(packet)
         elif kind is PacketType.ERROR and not socket.protocol.clients_send_errors:
             raise UnexpectedPacket("an error packet; only servers send them")
         elif kind not in _SILENT:
-            self._submit(packet, size, "connect" if kind is PacketType.CONNECT else "message")
+            self._submit(packet, "connect" if kind is PacketType.CONNECT else "message")
 
-    def _submit(self, packet: Packet, size: int, event: str) -> None:
+    def _submit(self, packet: Packet, event: str) -> None:
         """Hand a packet to the dispatcher, unless there are too many (``rate_limits``)."""
         if packet.ack is True:
             self._confirm(packet)
         if self._is_allowed(packet, event):
-            self._socket.dispatcher.submit(packet, size)
+            self._socket.dispatcher.submit(packet)
 
     def _is_allowed(self, packet: Packet, event: str) -> bool:
         """What is for no namespace of the program is refused elsewhere."""
@@ -148,7 +143,7 @@ class Reader:
             raise StrayPacket(f"an ack for the namespace {packet.endpoint[:100]!r}, which was never joined")
         socket.acks.resolve(packet.id, packet.endpoint, packet.args)
 
-    def _leave(self, packet: Packet, size: int) -> None:
+    def _leave(self, packet: Packet) -> None:
         """The client leaves a namespace, or everything with it."""
         socket = self._socket
         if socket.protocol.global_is_connection and not packet.endpoint:
@@ -158,7 +153,7 @@ class Reader:
         member = socket.members.get(packet.endpoint)
         if member is not None:
             member.on_peer_leaving()
-        socket.dispatcher.submit(packet, size)
+        socket.dispatcher.submit(packet)
 
     # When transports may read.
 

@@ -258,7 +258,7 @@ async def backlog(client: TestClient) -> Load:
     dispatcher = Slow.last.socket.dispatcher
 
     def submit(number: int) -> None:
-        dispatcher.submit(Packet(PacketType.EVENT, name="slow", args=[text(number)]), SIZE)
+        dispatcher.submit(Packet(PacketType.EVENT, name="slow", args=[text(number)]))
 
     submit(-1)
     submit(-2)

@@ -32,7 +32,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "upgrade_timeout": 10.0,
         "max_payload": 1_000_000,
         "max_attachments": 10,
-        "max_attachment_bytes": 10_000_000,
+        "max_attachment_bytes": 3_000_000,
         "max_backlog": 1_000_000,
         "max_backlog_packets": 1000,
         "max_outbox": 4_000_000,

@@ -10,6 +10,7 @@ import pytest
 
 from asocketio.adapters.base import Post, Target
 from asocketio.adapters.memory import MemoryAdapter
+from asocketio.config import Config
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.custom_json import SharedProtocols
@@ -62,6 +63,7 @@ class World:
         self.adapter = MemoryAdapter()
         self.adapter.host = self
         self.throttled_log = ThrottledLog()
+        self.config = Config()
         self.protocols = SharedProtocols()
         self.protocol = Counting()
         self.clients: dict[str, Client] = {}

@@ -311,6 +311,16 @@ def test_brackets_side_by_side_or_in_text_are_not_depth(codec: Json) -> None:
     assert codec.loads(codec.dumps(value)[0]) == value
 
 
+@every
+def test_a_long_text_of_nothing_but_lists_is_refused(codec: Json) -> None:
+    """It would take 44 times its size."""
+    lists = "[" * 90 + "]" * 90
+    with pytest.raises(MalformedPacket, match=r"^JSON of \d+ characters that are nearly all brackets$"):
+        codec.loads(f"[{','.join([lists] * 6)}]")
+    for taken in (lists, f"[{','.join(['[[[]]]'] * 6000)}]", f'["{"[]" * 3000}"]', f'["{"[" * 3000}"]'):
+        assert codec.loads(taken) == json.loads(taken)
+
+
 def depth(value: Any) -> int:
     if isinstance(value, dict):
         value = list(value.values())

@@ -259,7 +259,7 @@ async def test_a_broadcast_is_framed_once(app: SocketIOApp, monkeypatch: pytest.
         framings += 1
         return frames_of(messages)
 
-    monkeypatch.setattr("asocketio.servers.websocket.frames_of", counted)
+    monkeypatch.setattr("asocketio.protocol.base.frames_of", counted)
     await app.of("/").emit("all", LARGE)
     await app.of("/").emit("small")
     await settle()
