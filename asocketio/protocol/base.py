@@ -75,8 +75,12 @@ _TINY = 100
 
 
 def _memory(frame: Frame) -> int:
-    """The bytes of a frame in memory: one emoji makes each character of its text take four."""
-    return frame.__sizeof__() if type(frame) is str and not frame.isascii() else len(frame)
+    """The bytes of a frame's content in memory: one emoji makes each character of its text take four."""
+    return frame.__sizeof__() - _WIDE if type(frame) is str and not frame.isascii() else len(frame)
+
+
+_WIDE = "\U0001f600".__sizeof__() - 4
+"""Bytes of a text that is not ASCII, without its characters."""
 
 
 def check_size(encoded: Encoded, most: int) -> None:

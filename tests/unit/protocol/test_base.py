@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from asocketio.protocol.base import Encoded, Frame
@@ -13,11 +15,29 @@ WIDE = "45\U0001f600"  # its characters take four bytes each in memory, behind a
 
 @pytest.mark.parametrize(
     ("frames", "size"),
-    [(("2",), 1), (("45x", b"\x00\x01"), 5), ((b"\x00\x01",), 2), ((WIDE,), WIDE.__sizeof__()), ((), 0)],
+    [(("2",), 1), (("45x", b"\x00\x01"), 5), ((b"\x00\x01",), 2), ((WIDE,), 12), ((), 0)],
 )
 def test_the_size_of_an_encoded_packet_is_that_of_its_frames_in_memory(frames: tuple[Frame, ...], size: int) -> None:
     encoded = Encoded(frames)
     assert (encoded.frames, encoded.size, encoded.wire_bytes) == (frames, size, None)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (f"42{WIDE * 100}",),
+        ("x" * 20_000, b"", b"\x00" * 200, b"\xff" * 100_000, b"end"),
+        ("é" * 125, b"\x00" * 125, b"\x00" * 126, b"\x00" * 65_535, b"\x00" * 65_536),
+        (b"\x04" + bytes(200), b"\x04"),
+    ],
+)
+def test_a_packet_is_kept_framed_in_place_of_its_messages(frames: tuple[Frame, ...]) -> None:
+    encoded = Encoded(frames)
+    framed = encoded.framed()
+    held = gc.get_referents(encoded)
+    assert held.count(framed) == 1
+    assert frames not in held
+    assert (encoded.frames, encoded.wire_bytes, encoded.framed()) == (frames, framed, framed)
 
 
 def test_an_encoded_packet_shows_its_frames() -> None:
