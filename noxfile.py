@@ -43,6 +43,14 @@ def flood(session: nox.Session, form: str) -> None:
 
 @nox.session
 @both
+def attack(session: nox.Session, form: str) -> None:
+    """What a client can make the server hold and send, in every shape, half an hour: ``nox -s attack -- --step 10``."""
+    install(session, form, "pytest", "hypothesis")
+    session.run("python", "-m", "tests.attack.amplification", *session.posargs)
+
+
+@nox.session
+@both
 def soak(session: nox.Session, form: str) -> None:
     """An hour of clients that come, talk and go, and the slope of memory: ``nox -s soak -- --minutes 5``."""
     install(session, form)
@@ -78,7 +86,7 @@ def tests(session: nox.Session) -> None:
 def fast(session: nox.Session) -> None:
     """What runs in memory, in seconds."""
     session.install("-e", ".[test]")
-    folders = ("compat/examples", "conformance", "fuzz/wire", "integration", "interop", "load")
+    folders = ("compat/examples", "attack", "conformance", "fuzz/wire", "integration", "interop", "load")
     session.run("pytest", *(f"--ignore=tests/{name}" for name in folders), *session.posargs)
 
 

@@ -86,7 +86,9 @@ _WIDE = "\U0001f600".__sizeof__() - 4
 def check_size(encoded: Encoded, most: int) -> None:
     """Raise `Overflow` where one packet is over ``most`` bytes (``max_outbox``)."""
     if encoded.size > most:
-        raise Overflow(f"a packet of {encoded.size} bytes, at most {most} may be queued for a client (max_outbox)", "out")
+        raise Overflow(
+            f"a packet of {encoded.size} bytes, at most {most} may be queued for a client (max_outbox)", "out"
+        )
 
 
 class Decoder(ABC):

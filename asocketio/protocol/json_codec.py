@@ -305,7 +305,7 @@ def refuse_depth(text: str) -> None:
 
 
 _LONG = 1000
-_MOST_LISTS = 0.46  # of the characters; each has a second bracket
+_MOST_LISTS = 0.44  # of the characters; each has a second bracket
 
 
 def _too_deep(text: str) -> bool:

@@ -20,7 +20,9 @@ PLACEHOLDER = '{"_placeholder":true,"num":%d}'
 
 @LATER
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-@pytest.mark.parametrize("numbers", [[0] * 30_000, [1, 0], [0], [0, 1, 1]], ids=["many", "turned round", "few", "twice"])
+@pytest.mark.parametrize(
+    "numbers", [[0] * 30_000, [1, 0], [0], [0, 1, 1]], ids=["many", "turned round", "few", "twice"]
+)
 async def test_an_attachment_comes_once_and_in_order(generation: Any, transport: Any, numbers: list[int]) -> None:
     async with serve(Recorder, generation=generation, transport=transport) as client:
         await client.connect()

@@ -566,7 +566,7 @@ def _loads(text: str) -> list[Any] | None:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
-    if _STRING.sub("", text).count("[") > 0.46 * max(len(text), 1000):
+    if _STRING.sub("", text).count("[") > 0.44 * max(len(text), 1000):
         return None
     if text.count("[") + text.count("{") > MAX_DEPTH:
         depth = deepest = 0

@@ -91,7 +91,10 @@ def test_one_decoder_reads_one_packet_after_another(row: dict[str, Any]) -> None
         (['511-["x"]'], "11 attachments, at most 10 are allowed (max_attachments)"),
         (['51-["x"]', "2"], "text '2' while 1 attachments are due"),
         ([b"123"], "3 bytes of binary without a packet that announces them"),
-        (['51-["x",{"_placeholder":true,"num":1}]', b""], "placeholder 1, expected 0: each attachment has one, in their order"),
+        (
+            ['51-["x",{"_placeholder":true,"num":1}]', b""],
+            "placeholder 1, expected 0: each attachment has one, in their order",
+        ),
     ],
 )
 def test_the_error_tells_what_was_met_and_expected(frames: list[Frame], message: str) -> None:

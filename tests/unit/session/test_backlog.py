@@ -13,7 +13,6 @@ from asocketio.protocol.json_codec import Json, StdJson
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.session.backlog import Backlog, weight
 
-
 EMPTY = weight(["", "", [], None], 10**9)
 """What a packet without content weighs."""
 
@@ -39,9 +38,7 @@ def test_packets_leave_in_the_order_they_came() -> None:
     assert (len(waiting), waiting.size) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "taken"), [([160_000, 1000], [True, True]), ([160_001, 1000], [True, False])]
-)
+@pytest.mark.parametrize(("sizes", "taken"), [([160_000, 1000], [True, True]), ([160_001, 1000], [True, False])])
 def test_one_packet_may_go_over_the_size_and_no_other_after_it(sizes: list[int], taken: list[bool]) -> None:
     waiting = backlog()
     assert [waiting.put(packet(size)) for size in sizes] == taken
