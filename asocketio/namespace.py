@@ -22,7 +22,7 @@ from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
 from asocketio.session.handlers import Handlers
 from asocketio.session.member import Member
-from asocketio.session.reporting import error_answer, raised, report
+from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
 
 __all__ = ["BaseNamespace", "BroadcastMixin", "RoomsMixin"]
@@ -301,7 +301,7 @@ class BaseNamespace:
         finally:
             timer.cancel()
             socket.acks.forget(number)
-            del answer  # its exception leads back to this frame, and to the whole client
+            del answer, timer  # its exception leads back to this frame, and to the whole client
 
     # Talking to others. Each returns an BroadcastOperator: finish with emit or call.
 
@@ -360,7 +360,7 @@ class BaseNamespace:
             if hasattr(work, "__await__"):
                 await work
         except Exception as error:  # the user's function
-            if isinstance(error, Disconnected) and self._member.gone:
+            if is_late(self._member.socket, error, self.ns_name):
                 log.debug("%s: job %s ended with its client: %r", self._member, name, error)
                 return
             raised(error, f"{self._member}: job {name}", self._member.socket, self.ns_name, name)

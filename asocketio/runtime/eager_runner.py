@@ -254,21 +254,26 @@ class PooledTask(Coroutine[Any, Any, None]):
         if self.state is ADOPTED:
             return self._take_yielded()
         if self.state is STOPPED:
+            self._leave_task()
             raise StopIteration
         return self._park()
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         error: BaseException = typ if val is None else val
-        if self.state is ADOPTED:
-            # Cancelled between the first suspension and now: as Task does, cancel what is awaited, in the same words:
-            # anyio knows its own cancellations by them.
-            yielded = self._take_yielded()
-            if isinstance(error, asyncio.CancelledError) and yielded is not None and yielded.cancel(*error.args):
-                return yielded
-        if self.state is DRIVING:
-            return self._advance(self._coro.throw, error)
-        self.stop()
-        raise error
+        try:
+            if self.state is ADOPTED:
+                # Cancelled between the first suspension and now: as Task does, cancel what is awaited, in the same
+                # words: anyio knows its own cancellations by them.
+                yielded = self._take_yielded()
+                if isinstance(error, asyncio.CancelledError) and yielded is not None and yielded.cancel(*error.args):
+                    return yielded
+            if self.state is DRIVING:
+                return self._advance(self._coro.throw, error)
+            self.stop()
+            self._leave_task()
+            raise error
+        finally:
+            del error, typ, val, tb  # the traceback of the error leads to this frame, and so to itself
 
     def close(self) -> None:
         if self.state is ADOPTED or self.state is DRIVING:
@@ -284,7 +289,7 @@ class PooledTask(Coroutine[Any, Any, None]):
         return yielded
 
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
-        finished, started = self._finished, perf_counter()
+        started = perf_counter()
         try:
             return self._context.run(step, value)
         except StopIteration as stop:
@@ -293,17 +298,24 @@ class PooledTask(Coroutine[Any, Any, None]):
             self._outcome = None, error
             self._move(STOPPED)
             self._report()
+            self._leave_task()
             raise
         except BaseException as error:
             self._outcome = None, error  # not in a local name: its traceback leads to this frame
         finally:
-            warn_if_blocked(finished, started)
+            warn_if_blocked(self._finished, started)
+            del step, value  # it may be an error that was thrown in, whose traceback leads to this frame
         if self._runner.park(self):
             wake = self._park()  # parked before `_report`, which may start the next handler
             self._report()
             return wake
         self._report()
+        self._leave_task()
         raise StopIteration
+
+    def _leave_task(self) -> None:
+        """The task ends: it keeps what it ran, so the two would hold each other."""
+        del self.task
 
     def _report(self) -> None:
         """Tell how the coroutine ended, and forget it."""

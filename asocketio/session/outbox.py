@@ -31,7 +31,7 @@ class Outbox:
     __slots__ = ("_at", "_waiters", "high_water", "limit", "queue", "size")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit = limit + PACKET_OVERHEAD  # one packet of that size has room, where nothing else is queued
         self.high_water = max(limit // 16, 1)
         self.size = 0
         self.queue: list[Encoded] = []

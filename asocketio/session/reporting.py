@@ -27,8 +27,17 @@ def raised(error: BaseException, what: str, socket: Socket, namespace: str, even
 
 def is_late(socket: Socket, error: BaseException, namespace: str) -> bool:
     """Code of a client that has gone tried to reach it: nothing to trouble anybody with."""
+    if not _says_gone(error):
+        return False
     member = socket.members.get(namespace)
-    return isinstance(error, Disconnected) and (member is None or member.gone)
+    return member is None or member.gone
+
+
+def _says_gone(error: BaseException) -> bool:
+    """Also where several tasks of a group were told so."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_says_gone, error.exceptions))
+    return isinstance(error, Disconnected)
 
 
 def report(socket: Socket, namespace: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:

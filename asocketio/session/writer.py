@@ -63,14 +63,14 @@ class Writer:
         A client whose transport is writable may have twice as much for that turn.
         """
         try:
-            check_size(last, self.outbox.limit)
+            check_size(last, self._socket.server.config.max_outbox)
         except Overflow:
             self.outbox.drop_last()
             raise
         transport = self._socket.transport
         most = self.outbox.limit * (2 if transport is not None and transport.writable else 1)
         self.flush()
-        return self.outbox.size <= most or len(self.outbox) == 1
+        return self.outbox.size <= most
 
     def schedule_flush(self) -> None:
         """Flush at the end of this turn of the event loop, if there is something to send."""

@@ -54,6 +54,7 @@ class _Timer:
 
     def cancel(self) -> None:
         self.callback = None
+        self.args = ()  # as asyncio's own: they may lead back to whoever holds the timer
 
 
 async def settle() -> None:

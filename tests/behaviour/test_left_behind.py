@@ -15,7 +15,6 @@ import pytest
 from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, Packet, PacketType, RoomsMixin, SocketIOApp
 from asocketio.errors import SocketIOError
 from asocketio.operators import BroadcastOperator
-from asocketio.session.dispatcher import Dispatcher
 from asocketio.session.socket import CLOSED, Socket
 from asocketio.testing import TestClient
 from asocketio.transports.base import Transport
@@ -200,33 +199,3 @@ def reached(root: object, wanted: object) -> str | None:
 
 
 _TABLES = (dict, list, tuple, set, frozenset, deque, MethodType)
-
-
-@pytest.mark.json_wire
-@pytest.mark.parametrize(
-    ("generation", "refused", "own"),
-    [
-        ("0.9", ["5:::{"], ['5:::{"name":"x"}']),
-        ("0.9", ["9:::" + "x" * 1000, "5:::" + "[" * 500, "no packet at all"], ['5:::{"name":"x"}']),
-        (3, ["49" + "x" * 1000], ['42["x"]']),
-        (3, ['42/never,["x"]'], ['42["x"]']),
-        (4, ['42["y"]'], ['42["x"]']),
-        (4, [], ['451-["x",{"_placeholder":true,"num":0}]', b"abcd"]),
-    ],
-)
-async def test_a_packet_counts_its_own_frames_and_no_refused_ones(
-    generation: Any, refused: list[Any], own: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-    submit = Dispatcher.submit
-
-    def remember(self: Dispatcher, packet: Packet, size: int = 0) -> None:
-        sizes.append(size)
-        submit(self, packet, size)
-
-    async with serve(Recorder, generation=generation) as client:
-        await client.connect()
-        monkeypatch.setattr(Dispatcher, "submit", remember)
-        for frame in refused + own:
-            Recorder.last.socket.reader.receive(frame)
-    assert sizes[-1 if generation != "0.9" else 0] == sum(map(len, own))
