@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from tests.benchmarks.wire import Counter, body_of, masked, split
+from tests.benchmarks.wire import Counter, body_of
+from tests.clients.frames import masked, split
 
 __all__ = ["Poller", "WebSocket"]
 

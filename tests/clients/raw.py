@@ -12,7 +12,7 @@ from asocketio.protocol.base import BodyFormat, Frame
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import TestClock, settle
 from tests.behaviour.test_transports import Call
-from tests.unit.servers.oracle import BINARY, CLOSE, TEXT, close_payload, spell
+from tests.clients.frames import CLOSE, TEXT, close_payload, encode_frame, messages
 from tests.unit.servers.peers import Peer as ServerPeer
 from tests.unit.servers.peers import clocked, request
 
@@ -215,18 +215,17 @@ class TakenOver(WebSocket):
         await self.peer.ask(request(f"{path}?{query}"))
 
     async def say(self, *frames: Frame) -> None:
-        data = [spell(TEXT if isinstance(frame, str) else BINARY, frame) for frame in frames]
-        await self.peer.send(b"".join(data))
+        await self.peer.send(messages(*frames))
 
     async def close(self, code: int | None) -> None:
-        await self.peer.send(spell(CLOSE, b"" if code is None else close_payload(code)))
+        await self.peer.send(encode_frame(CLOSE, b"" if code is None else close_payload(code)))
 
     async def vanish(self) -> None:
         self.peer.transport.lose(ConnectionResetError("reset by the peer"))
         await settle()
 
     async def send_too_much(self, size: int) -> None:
-        await self.peer.send(spell(TEXT, "x" * size))
+        await self.peer.send(encode_frame(TEXT, "x" * size))
 
     async def break_rules(self) -> None:
         await self.peer.send(b"\xff\xff")

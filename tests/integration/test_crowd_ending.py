@@ -12,11 +12,11 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
+from tests.clients.frames import CLOSE, TEXT, encode_frame
 from tests.conformance.wire import SOCKETIO, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import Server
-from tests.unit.servers.oracle import CLOSE, TEXT, spell
 from tests.unit.servers.peers import OPENING, request
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ async def talker(server: Server) -> Connection:
     """A client with a websocket, which has joined."""
     connection = await websocket_of(server)
     assert (await connection.frame()).startswith(b"0{")
-    connection.writer.write(spell(TEXT, "40"))
+    connection.writer.write(encode_frame(TEXT, "40"))
     assert (await connection.frame()).startswith(b"40{")
     return connection
 
@@ -114,7 +114,7 @@ async def told_by_poll(connection: Connection) -> bool:
 
 async def told_by_close(connection: Connection) -> bool:
     told = (await connection.frame())[:1] == b"\x88"
-    connection.writer.write(spell(CLOSE, b"\x03\xe8"))
+    connection.writer.write(encode_frame(CLOSE, b"\x03\xe8"))
     return told
 
 
@@ -181,13 +181,13 @@ class Answering:
         while not self.closed:
             frame = await self.connection.frame()
             if frame == self.ping and self.answers:
-                self.connection.writer.write(spell(TEXT, self.pong))
+                self.connection.writer.write(encode_frame(TEXT, self.pong))
             self.closed = frame[:1] == b"\x88"
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(SHORT["ping_interval"])
-            self.connection.writer.write(spell(TEXT, "2"))
+            self.connection.writer.write(encode_frame(TEXT, "2"))
 
 
 async def oldest(server: Server) -> Connection:
@@ -211,7 +211,7 @@ async def test_a_blocked_loop_cuts_no_client(start_server: StartServer, tmp_path
         ]
         for index, length in enumerate(STALLS):
             await asyncio.sleep(0.7 + 0.13 * index)
-            clients[0].connection.writer.write(spell(TEXT, f'42["block",{length}]'))
+            clients[0].connection.writer.write(encode_frame(TEXT, f'42["block",{length}]'))
             await asyncio.sleep(length + 0.3)
         await asyncio.sleep(2)
         assert [client.closed for client in clients] == [False] * len(clients), server.log()

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.wire import BINARY, masked, split
+from tests.clients.frames import BINARY, CLOSE, PING, PONG, encode_frame, masked, messages, split
 from tests.load.chaos.proxy import Faults, Link, Proxy
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Http", "Lost", "Polling", "WebSocket"]
 
 OPENS_WITHIN = 15.0
-CLOSE, PING, PONG = 8, 9, 10
 IDLE = 2.0
 """Seconds after which a kept connection is not used again: servers close those after five."""
 
@@ -71,7 +70,7 @@ class WebSocket:
             found, self._rest = split(self._rest)
             if found:
                 opcode, payload = found[0]
-                self._rest = b"".join(masked_back(*each) for each in found[1:]) + self._rest
+                self._rest = b"".join(encode_frame(*each, key=None) for each in found[1:]) + self._rest
                 if opcode == CLOSE:
                     raise Lost("closed at once")
                 return payload if opcode == BINARY else payload.decode()
@@ -118,8 +117,7 @@ class WebSocket:
     def send(self, frames: list[Frame]) -> None:
         """Write frames, all at once."""
         if not self._writer.transport.is_closing():
-            data = b"".join(masked(each, BINARY if isinstance(each, bytes) else 1) for each in frames)
-            self._writer.write(data)
+            self._writer.write(messages(*frames))
 
     async def close(self, how: str) -> None:
         """Leave; ``how``: ``fin``, ``reset``, or ``polite`` (a close frame)."""
@@ -132,17 +130,6 @@ class WebSocket:
             self.link.end("reset" if how == "reset" else "fin")
             self._writer.transport.abort()
         await stop(self._task)
-
-
-def masked_back(opcode: int, payload: bytes) -> bytes:
-    """A server's frame as it came."""
-    size = len(payload)
-    head = bytes((0x80 | opcode,))
-    if size <= 125:
-        return head + bytes((size,)) + payload
-    if size < 1 << 16:
-        return head + bytes((126,)) + size.to_bytes(2, "big") + payload
-    return head + bytes((127,)) + size.to_bytes(8, "big") + payload
 
 
 class Http:

@@ -9,7 +9,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from tests.benchmarks.wire import masked, split
+from tests.clients.frames import masked, split
 
 __all__ = ["HOST", "Attacker", "request", "upgrade"]
 

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from tests.benchmarks.clients import Poller, WebSocket
-from tests.benchmarks.wire import masked
+from tests.clients.frames import masked
 
 PACE = 0.02
 """Seconds from an answer to the next question."""

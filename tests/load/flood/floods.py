@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks.wire import masked
+from tests.clients.frames import masked
 from tests.load.flood.arena import MB, Field, Outcome, Scenario
 from tests.load.flood.attacker import Attacker, request
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.benchmarks.wire import BINARY, masked, split
+from tests.clients.frames import masked, messages, split
 from tests.load.flood.attacker import Attacker, request
 
 __all__ = ["GENERATIONS", "LEAVES", "WAYS", "Life"]
@@ -101,8 +101,7 @@ class _Link:
         """Text, and bytes as attachments (by websocket)."""
         assert self.carrier is not None
         if not self.polls:
-            frames = [masked(packet, 1 if isinstance(packet, str) else BINARY) for packet in packets]
-            await self.carrier.send(b"".join(frames), ANSWER_WITHIN)
+            await self.carrier.send(messages(*packets), ANSWER_WITHIN)
             return
         for packet in packets:
             text = f"{len(packet)}:{packet}" if self.generation == "3" else str(packet)

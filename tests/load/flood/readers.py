@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.benchmarks.clients import WebSocket
-from tests.benchmarks.wire import masked
+from tests.clients.frames import masked
 from tests.load.flood.arena import KB, MB, Field, Outcome, Scenario, stats
 from tests.load.flood.attacker import Attacker, request
 from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT

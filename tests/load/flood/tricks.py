@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 
-from tests.benchmarks.wire import BINARY, masked
+from tests.clients.frames import BINARY, masked
 from tests.load.flood.arena import MB, Field, Outcome, Scenario
 from tests.load.flood.attacker import Attacker, request, upgrade
 from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT

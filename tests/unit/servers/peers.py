@@ -13,7 +13,7 @@ from websockets.streams import StreamReader
 from asocketio import SocketIOApp
 from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.testing import TestClock, settle
-from tests.unit.servers.oracle import BINARY, CLOSE, PONG, TEXT, spell
+from tests.clients.frames import BINARY, CLOSE, PONG, TEXT, encode_frame, messages
 
 __all__ = ["KEY", "OPENING", "Fake", "Peer", "clocked", "opened", "request"]
 
@@ -171,11 +171,11 @@ class Peer:
 
     async def bye(self) -> None:
         """Answer the server's close."""
-        await self.send(spell(CLOSE, b"\x03\xe8"))
+        await self.send(encode_frame(CLOSE, b"\x03\xe8"))
 
     async def say(self, *texts: str) -> None:
         """Text messages, in one chunk."""
-        await self.send(b"".join(spell(TEXT, text) for text in texts))
+        await self.send(messages(*texts))
 
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames that have come since the last look."""

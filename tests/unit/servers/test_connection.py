@@ -15,8 +15,9 @@ from asocketio import BaseNamespace, BroadcastMixin, SocketIOApp
 from asocketio.protocol import websocket_frames as lane_frames
 from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
 from tests.support.worlds import Recorder
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, spell
+from tests.unit.servers.oracle import cut
 from tests.unit.servers.peers import OPENING, Fake, Peer, clocked, opened, request
 
 LARGE = "x" * 100_000
@@ -50,9 +51,10 @@ async def bare() -> Bare:
 @pytest.mark.parametrize("payload", [b"", b"Hello, world!", b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff", b"\xfe" * 125])
 async def test_pings_are_answered_with_their_payload(bare: Bare, payload: bytes, chop: int) -> None:
     """Autobahn 2.1 to 2.4, 2.6, 2.10, 2.11."""
-    pings = [spell(PING, payload + bytes((number,)) if len(payload) < 125 else payload) for number in range(10)]
+    pings = [encode_frame(PING, payload + bytes((number,)) if len(payload) < 125 else payload) for number in range(10)]
     pongs = [
-        spell(PONG, payload + bytes((number,)) if len(payload) < 125 else payload, key=None) for number in range(10)
+        encode_frame(PONG, payload + bytes((number,)) if len(payload) < 125 else payload, key=None)
+        for number in range(10)
     ]
     assert b"".join(bare.hears(*cut(b"".join(pings), chop))) == b"".join(pongs)
     assert not bare.transport.closing
@@ -60,12 +62,14 @@ async def test_pings_are_answered_with_their_payload(bare: Bare, payload: bytes,
 
 async def test_pongs_are_not_answered(bare: Bare) -> None:
     """Autobahn 2.7 to 2.9."""
-    assert bare.hears(spell(PONG), spell(PONG, b"unsolicited")) == []
-    assert bare.hears(spell(PING, b"ping")) == [spell(PONG, b"ping", key=None)]
+    assert bare.hears(encode_frame(PONG), encode_frame(PONG, b"unsolicited")) == []
+    assert bare.hears(encode_frame(PING, b"ping")) == [encode_frame(PONG, b"ping", key=None)]
 
 
 async def test_a_ping_within_a_message_is_answered_at_once(bare: Bare) -> None:
-    assert bare.hears(spell(TEXT, "a", fin=False), spell(PING, b"p")) == [spell(PONG, b"p", key=None)]
+    assert bare.hears(encode_frame(TEXT, "a", fin=False), encode_frame(PING, b"p")) == [
+        encode_frame(PONG, b"p", key=None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,32 +79,34 @@ async def test_a_ping_within_a_message_is_answered_at_once(bare: Bare) -> None:
 )
 async def test_a_close_is_echoed_once(bare: Bare, payload: bytes) -> None:
     """Autobahn 7.1.2, 7.3, 7.7."""
-    assert bare.hears(spell(CLOSE, payload) + spell(CLOSE, payload)) == [spell(CLOSE, payload, key=None)]
+    assert bare.hears(encode_frame(CLOSE, payload) + encode_frame(CLOSE, payload)) == [
+        encode_frame(CLOSE, payload, key=None)
+    ]
     assert bare.transport.closing
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        pytest.param(spell(CLOSE, b"a"), 1002, id="7.3.2"),
-        pytest.param(spell(CLOSE, close_payload(1000, "*" * 124)), 1002, id="7.3.6"),
-        pytest.param(spell(CLOSE, close_payload(1000, b"\xed\xa0\x80")), 1007, id="7.5.1"),
+        pytest.param(encode_frame(CLOSE, b"a"), 1002, id="7.3.2"),
+        pytest.param(encode_frame(CLOSE, close_payload(1000, "*" * 124)), 1002, id="7.3.6"),
+        pytest.param(encode_frame(CLOSE, close_payload(1000, b"\xed\xa0\x80")), 1007, id="7.5.1"),
         *(
-            pytest.param(spell(CLOSE, close_payload(code)), 1002, id=f"7.9, {code}")
+            pytest.param(encode_frame(CLOSE, close_payload(code)), 1002, id=f"7.9, {code}")
             for code in (0, 999, 1005, 1006, 5000)
         ),
-        pytest.param(spell(PING, bytes(126)), 1002, id="2.5"),
-        pytest.param(spell(TEXT, reserved=4), 1002, id="3.1"),
-        pytest.param(spell(11), 1002, id="4.2.1"),
-        pytest.param(spell(PING, fin=False), 1002, id="5.1"),
-        pytest.param(spell(CONT), 1002, id="5.9"),
-        pytest.param(spell(TEXT, b"\xff"), 1007, id="6.16.2"),
-        pytest.param(spell(BINARY, bytes(1001)), 1009, id="too large"),
-        pytest.param(spell(TEXT, key=None), 1002, id="unmasked"),
+        pytest.param(encode_frame(PING, bytes(126)), 1002, id="2.5"),
+        pytest.param(encode_frame(TEXT, reserved=4), 1002, id="3.1"),
+        pytest.param(encode_frame(11), 1002, id="4.2.1"),
+        pytest.param(encode_frame(PING, fin=False), 1002, id="5.1"),
+        pytest.param(encode_frame(CONT), 1002, id="5.9"),
+        pytest.param(encode_frame(TEXT, b"\xff"), 1007, id="6.16.2"),
+        pytest.param(encode_frame(BINARY, bytes(1001)), 1009, id="too large"),
+        pytest.param(encode_frame(TEXT, key=None), 1002, id="unmasked"),
     ],
 )
 async def test_what_is_wrong_ends_with_its_code(bare: Bare, data: bytes, code: int) -> None:
-    (written,) = bare.hears(data + spell(PING), spell(PING))
+    (written,) = bare.hears(data + encode_frame(PING), encode_frame(PING))
     assert written[:1] == bytes((0x80 | CLOSE,))
     assert int.from_bytes(written[2:4]) == code
     assert written[1] == len(written) - 2 <= 125
@@ -110,18 +116,18 @@ async def test_what_is_wrong_ends_with_its_code(bare: Bare, data: bytes, code: i
 
 async def test_nothing_is_heard_after_a_close(bare: Bare) -> None:
     """Autobahn 7.1.3 to 7.1.5."""
-    late = spell(PING) + spell(TEXT, b"\xff") + spell(CONT)
-    assert len(bare.hears(spell(CLOSE) + late, late)) == 1
+    late = encode_frame(PING) + encode_frame(TEXT, b"\xff") + encode_frame(CONT)
+    assert len(bare.hears(encode_frame(CLOSE) + late, late)) == 1
 
 
 async def test_a_peer_that_does_not_read_gets_no_pongs(bare: Bare) -> None:
     bare.transport.stuck = True
     for _ in range(100):
-        bare.hears(spell(PING, b"x" * 125) * 50)
+        bare.hears(encode_frame(PING, b"x" * 125) * 50)
         await settle()
     assert bare.transport.waiting < 65_536 + 200
     bare.transport.drain()
-    assert bare.hears(spell(PING, b"again")) == [spell(PONG, b"again", key=None)]
+    assert bare.hears(encode_frame(PING, b"again")) == [encode_frame(PONG, b"again", key=None)]
 
 
 # ---- sessions ----------------------------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Pee
     await chat.say('421["echo","é"]', '42["burst",2]')
     assert chat.heard() == ['431["é"]', '42["n",0]', '42["n",1]']
     assert not chat.state.tasks, "the ASGI call has ended"
-    await chat.send(spell(CLOSE, close_payload(1001)))
+    await chat.send(encode_frame(CLOSE, close_payload(1001)))
     assert chat.heard() == ["CLOSE 1001"]
     assert chat.gone
     assert Chat.last.reasons == ["transport close"]
@@ -168,11 +174,11 @@ async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Pee
 
 async def test_binary_both_ways(chat: Peer) -> None:
     await chat.send(
-        spell(TEXT, '451-2["echo",{"_placeholder":true,"num":0}]', fin=False)
-        + spell(CONT)
-        + spell(BINARY, b"\x00\xff", fin=False)
-        + spell(PING, b"!")
-        + spell(CONT, b"\x80")
+        encode_frame(TEXT, '451-2["echo",{"_placeholder":true,"num":0}]', fin=False)
+        + encode_frame(CONT)
+        + encode_frame(BINARY, b"\x00\xff", fin=False)
+        + encode_frame(PING, b"!")
+        + encode_frame(CONT, b"\x80")
     )
     assert chat.frames() == [
         (PONG, b"!"),
@@ -183,7 +189,7 @@ async def test_binary_both_ways(chat: Peer) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65_536])
 async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, size: int) -> None:
-    wire = b"".join(spell(TEXT, f'42{n}["echo",{n}]') for n in range(500))
+    wire = b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(500))
     for chunk in cut(wire, size):
         chat.comes(chunk)
         await asyncio.sleep(0)
@@ -193,8 +199,8 @@ async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, s
 
 async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat: Peer) -> None:
     other = await opened(app)
-    chat.comes(b"".join(spell(TEXT, f'42{n}["echo",{n}]') for n in range(1000)))
-    other.comes(spell(TEXT, '421["echo","me"]'))
+    chat.comes(b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(1000)))
+    other.comes(encode_frame(TEXT, '421["echo","me"]'))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert other.heard() == ['431["me"]']
@@ -304,22 +310,24 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
         await socketio_manage(scope, {"/": Chat})
 
     peer = Peer(SocketIOApp(view))
-    await peer.ask(request(), spell(TEXT, "40"), spell(TEXT, '421["echo"]') + spell(TEXT, '422["echo"]')[:5])
+    await peer.ask(
+        request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]') + encode_frame(TEXT, '422["echo"]')[:5]
+    )
     assert peer.transport.writes == []
     gate.set()
     await settle()
-    await peer.send(spell(TEXT, '422["echo"]')[5:])
+    await peer.send(encode_frame(TEXT, '422["echo"]')[5:])
     opened, joined, *answers = peer.heard()
     assert str(opened).startswith("0{")
     assert str(joined).startswith("40{")
     assert answers == ["431[]", "432[]"]
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert peer.gone
 
 
 async def test_a_peer_that_sends_with_its_request() -> None:
     peer = Peer(SocketIOApp(namespaces={"/": Chat}))
-    await peer.ask(request(), spell(TEXT, "40"), spell(TEXT, '421["echo"]'))
+    await peer.ask(request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]'))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40", "43"]
 
 
@@ -336,7 +344,7 @@ async def test_a_peer_that_sends_much_before_it_is_answered_is_not_read() -> Non
 
     peer = Peer(SocketIOApp(plain, namespaces={"/": Chat}))
     messages = [f"{n}" * 30_000 for n in range(4)]
-    await peer.ask(request("/other"), *(spell(TEXT, message) for message in messages))
+    await peer.ask(request("/other"), *(encode_frame(TEXT, message) for message in messages))
     assert not peer.transport.reading
     assert EARLY < 120_000
     gate.set()
@@ -409,7 +417,7 @@ async def test_the_connection_of_a_peer_that_never_reads_is_cut(how: str) -> Non
     if how == "thrown out":
         Chat.last.socket.disconnect()
     elif how == "leaves":
-        await peer.send(spell(CLOSE))
+        await peer.send(encode_frame(CLOSE))
     elif how == "breaks":
         await peer.send(b"\xff\xff")
     elif how == "shutdown":
@@ -498,8 +506,8 @@ async def gated() -> Peer:
 
 @pytest.mark.parametrize("size", [100, 100_000])
 async def test_a_busy_server_does_not_read(gated: Peer, size: int) -> None:
-    data = b"".join(spell(TEXT, f'42["say",{n}]') for n in range(100))
-    gated.comes(spell(TEXT, '42["wait"]'))
+    data = b"".join(encode_frame(TEXT, f'42["say",{n}]') for n in range(100))
+    gated.comes(encode_frame(TEXT, '42["wait"]'))
     for chunk in cut(data, size):
         gated.comes(chunk)
     await settle()
@@ -548,7 +556,9 @@ async def test_a_socket_that_closes_while_it_is_not_read(gated: Peer) -> None:
     assert gated.transport.late == []
 
 
-@pytest.mark.parametrize("data", [spell(PONG), spell(TEXT, "3"), spell(TEXT, '42["say",1]')], ids=["pong", "3", "say"])
+@pytest.mark.parametrize(
+    "data", [encode_frame(PONG), encode_frame(TEXT, "3"), encode_frame(TEXT, '42["say",1]')], ids=["pong", "3", "say"]
+)
 async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gated: Peer, data: bytes) -> None:
     """Frames are handled a slice a turn; what a peer may send in that turn is thousands."""
     chunk = data * (65_536 // len(data))
@@ -566,7 +576,7 @@ async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gat
 
 async def test_nothing_is_written_after_a_close(chat: Peer) -> None:
     """What was sent just before the client's close goes before the answer to it, or nowhere."""
-    await chat.send(spell(TEXT, '421["echo"]') + spell(CLOSE, close_payload(1000)))
+    await chat.send(encode_frame(TEXT, '421["echo"]') + encode_frame(CLOSE, close_payload(1000)))
     assert chat.transport.late == []
     assert chat.heard() in (["CLOSE 1000"], ["431[]", "CLOSE 1000"])
     assert chat.gone
@@ -574,7 +584,16 @@ async def test_nothing_is_written_after_a_close(chat: Peer) -> None:
 
 async def test_nothing_is_written_after_the_end_of_a_socket(chat: Peer) -> None:
     """Frames that had come by then are dropped, pings too."""
-    await chat.send(b"".join([spell(TEXT, '42["throw_out"]'), spell(PING), spell(TEXT, '421["echo"]'), spell(PING)]))
+    await chat.send(
+        b"".join(
+            [
+                encode_frame(TEXT, '42["throw_out"]'),
+                encode_frame(PING),
+                encode_frame(TEXT, '421["echo"]'),
+                encode_frame(PING),
+            ]
+        )
+    )
     assert [payload for opcode, payload in chat.frames() if opcode != PONG] == [b"41", close_payload(1000)]
     await chat.bye()
     assert chat.transport.late == []
@@ -582,7 +601,7 @@ async def test_nothing_is_written_after_the_end_of_a_socket(chat: Peer) -> None:
 
 
 async def test_nothing_is_read_after_the_end_of_a_socket(chat: Peer) -> None:
-    chat.comes(spell(PONG) * 64 + spell(PING))  # the 65th waits for the next turn
+    chat.comes(encode_frame(PONG) * 64 + encode_frame(PING))  # the 65th waits for the next turn
     Chat.last.socket.disconnect()
     await settle()
     assert [payload for opcode, payload in chat.frames() if opcode != PONG] == [b"41", close_payload(1000)]
@@ -659,7 +678,7 @@ async def test_a_hundred_clients_leave_nothing_behind(app: SocketIOApp) -> None:
     remembered = [weakref.ref(thing) for peer in peers for thing in (peer.lane, peer.transport.protocol)]
     for number, peer in enumerate(peers):
         if number % 2:
-            peer.comes(spell(CLOSE))
+            peer.comes(encode_frame(CLOSE))
         else:
             peer.transport.lose()
     await settle()
@@ -682,7 +701,7 @@ async def test_a_view_that_raises_after_its_socket_has_opened(caplog: pytest.Log
 
     peer = Peer(SocketIOApp(view))
     await peer.join()
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert "after all" in caplog.text
     assert peer.gone
 

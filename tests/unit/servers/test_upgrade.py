@@ -9,8 +9,8 @@ import pytest
 
 from asocketio.testing import settle
 from tests.behaviour.test_transports import Peer
+from tests.clients.frames import CLOSE, PING, PONG, TEXT, encode_frame
 from tests.support.worlds import Recorder
-from tests.unit.servers.oracle import CLOSE, PING, PONG, TEXT, spell
 from tests.unit.servers.peers import Peer as LanePeer
 from tests.unit.servers.peers import clocked, request
 
@@ -75,7 +75,7 @@ async def test_an_upgrade(session: Peer) -> None:
     await peer.say('422["echo"]')
     assert peer.heard() == ["432[]"]
     assert Chat.last.reasons == []
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert Chat.last.reasons == ["transport close"]
     assert session.app.server.active_sessions == 0
     await end(peer)
@@ -235,7 +235,7 @@ async def test_a_websocket_that_ends_while_it_probes_leaves_polling_alone(
         peer.transport.lose()
         await settle()
     else:
-        await peer.send(spell(CLOSE) if how == "close" else b"\xff\xff")
+        await peer.send(encode_frame(CLOSE) if how == "close" else b"\xff\xff")
     assert peer.gone
     await assert_polling_goes_on(session)
     again = await websocket(session, "2probe", "5", '421["echo"]')
@@ -245,7 +245,7 @@ async def test_a_websocket_that_ends_while_it_probes_leaves_polling_alone(
 
 async def test_pings_of_the_websocket_while_it_probes(session: Peer) -> None:
     peer = await websocket(session)
-    await peer.send(spell(PING, b"?") + spell(TEXT, "2probe"))
+    await peer.send(encode_frame(PING, b"?") + encode_frame(TEXT, "2probe"))
     assert peer.frames() == [(PONG, b"?"), (TEXT, b"3probe")]
     await end(peer)
 
@@ -301,7 +301,7 @@ async def test_a_websocket_of_0_9(session09: Peer) -> None:
     assert peer.heard() == ["1::"]
     await peer.say('5:1+::{"name":"echo","args":["é"]}')
     assert peer.heard() == ['6:::1+["\\u00e9"]']
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     await end(peer)
 
 

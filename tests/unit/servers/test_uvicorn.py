@@ -13,10 +13,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.clients.frames import PONG, TEXT, encode_frame
 from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value, soon
 from tests.conftest import StartServer
 from tests.support.servers import Server
-from tests.unit.servers.oracle import PONG, TEXT, spell
 from tests.unit.servers.peers import request
 
 APP = "tests.unit.servers.app:app"
@@ -47,7 +47,7 @@ async def raw(server: Server, name: str) -> AsyncGenerator[tuple[asyncio.StreamR
     try:
         writer.write(request())
         await soon(reader.readuntil(b"\r\n\r\n"))
-        writer.write(spell(TEXT, "40") + spell(TEXT, f'421["mark","{name}"]'))
+        writer.write(encode_frame(TEXT, "40") + encode_frame(TEXT, f'421["mark","{name}"]'))
         await soon(reader.readuntil(f'431["{name}"]'.encode()))
         yield reader, writer
     finally:
@@ -71,7 +71,7 @@ async def test_large_messages_both_ways(server: Server) -> None:
 
 async def test_a_peer_that_reads_late_gets_all_in_order(server: Server) -> None:
     async with raw(server, "late") as (reader, writer):
-        writer.write(spell(TEXT, '42["flood",30,100000]') + spell(TEXT, '429["echo"]'))
+        writer.write(encode_frame(TEXT, '42["flood",30,100000]') + encode_frame(TEXT, '429["echo"]'))
         await asyncio.sleep(0.1)
         data = await soon(reader.readuntil(b"439[]"))
         assert [data.count(b'42["n",%d,' % number) for number in range(30)] == [1] * 30
@@ -83,12 +83,12 @@ async def test_a_peer_that_reads_late_gets_all_in_order(server: Server) -> None:
 async def test_a_peer_that_does_not_read_is_cut(server: Server) -> None:
     async with raw(server, "stuck") as (reader, writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(spell(TEXT, '42["flood",300,100000]'))
+        writer.write(encode_frame(TEXT, '42["flood",300,100000]'))
         await server.logs("gone stuck transport error")
         assert "max_outbox" in server.log()
         begun = time.monotonic()
         while time.monotonic() < begun + 5 and not writer.transport.is_closing():
-            writer.write(spell(PONG))  # a connection that is cut says so
+            writer.write(encode_frame(PONG))  # a connection that is cut says so
             await asyncio.sleep(0.1)
         assert writer.transport.is_closing()
 
@@ -122,7 +122,7 @@ async def test_a_peer_that_closes_its_half_is_gone(server: Server) -> None:
 
 async def test_bytes_one_by_one(server: Server) -> None:
     async with raw(server, "slowly") as (reader, writer):
-        for byte in spell(TEXT, '422["echo","é"]'):
+        for byte in encode_frame(TEXT, '422["echo","é"]'):
             writer.write(bytes((byte,)))
             await asyncio.sleep(0.001)
         await soon(reader.readuntil('432["é"]'.encode()))

@@ -13,8 +13,8 @@ from websockets.server import ServerProtocol
 
 from asocketio.servers.websocket_request import read_request, switching
 from asocketio.testing import settle
+from tests.clients.frames import CLOSE, TEXT, encode_frame
 from tests.support.properties import short
-from tests.unit.servers.oracle import CLOSE, TEXT, spell
 from tests.unit.servers.peers import ACCEPT, KEY, OPENING, Peer, request
 
 
@@ -275,7 +275,7 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
     for chunk in chunks:
         await peer.send(chunk)
     if end == "close":
-        await peer.send(spell(CLOSE, b"\x03\xe9going"))
+        await peer.send(encode_frame(CLOSE, b"\x03\xe9going"))
     elif end == "lost":
         peer.transport.lose(ConnectionResetError())
     elif end == "shutdown":
@@ -298,14 +298,21 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
 async def test_other_websockets_are_served_as_by_uvicorns_own_class(path: str, end: str) -> None:
     from asocketio.servers.uvicorn import WebSocketProtocol
 
-    chunks = [spell(TEXT, "one"), spell(TEXT, "t", fin=False) + spell(0, "wo"), spell(9, b"ping"), spell(2, b"\xff")]
+    chunks = [
+        encode_frame(TEXT, "one"),
+        encode_frame(TEXT, "t", fin=False) + encode_frame(0, "wo"),
+        encode_frame(9, b"ping"),
+        encode_frame(2, b"\xff"),
+    ]
     expected = await talk(WebSocketsSansIOProtocol, path, *chunks, end=end)
     got = await talk(WebSocketProtocol, path, *chunks, end=end)
     assert got == expected
     assert got[2], "something is left in the server"
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff", spell(TEXT, b"\xff"), spell(2, bytes(100_001)), spell(TEXT, key=None)])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xff", encode_frame(TEXT, b"\xff"), encode_frame(2, bytes(100_001)), encode_frame(TEXT, key=None)]
+)
 async def test_what_is_wrong_on_other_websockets(data: bytes) -> None:
     from asocketio.servers.uvicorn import WebSocketProtocol
 
