@@ -27,10 +27,10 @@ from asocketio import (
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.testing import ClientRefused, TestClient, TestClock, settle
 from tests.behaviour.test_transports import Call
+from tests.clients.http import upgrade_request
 from tests.support.worlds import GENERATIONS, Recorder, Way, serve, until
 from tests.unit.servers.peers import Peer as LanePeer
 from tests.unit.servers.peers import clocked
-from tests.unit.servers.peers import request as upgrade_request
 
 Log = pytest.LogCaptureFixture
 Generation = Literal["0.9", 3, 4]

@@ -13,8 +13,9 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import TestClock, settle
 from tests.behaviour.test_transports import Call
 from tests.clients.frames import CLOSE, TEXT, close_payload, encode_frame, messages
+from tests.clients.http import upgrade_request
 from tests.unit.servers.peers import Peer as ServerPeer
-from tests.unit.servers.peers import clocked, request
+from tests.unit.servers.peers import clocked
 
 __all__ = ["CLIENTS", "Client", "Polling", "TakenOver", "WebSocket"]
 
@@ -212,7 +213,7 @@ class TakenOver(WebSocket):
     async def connect(self) -> None:
         path, query = self.target("websocket")
         self.peer = ServerPeer(clocked(self.app, self.clock))
-        await self.peer.ask(request(f"{path}?{query}"))
+        await self.peer.ask(upgrade_request(f"{path}?{query}"))
 
     async def say(self, *frames: Frame) -> None:
         await self.peer.send(messages(*frames))

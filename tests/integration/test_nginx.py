@@ -20,6 +20,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from asocketio import Config
+from tests.clients.http import OPENING, upgrade_request
+from tests.clients.tcp import Connection
 from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.nginx import BLOCKS, LOCATION, Nginx, with_line, without_line
@@ -356,12 +358,9 @@ async def test_a_client_that_goes_is_noticed(server: Server, start_nginx: StartN
 
 async def answer_to(nginx: Nginx, request: bytes) -> bytes:
     """What nginx says to a part of a request, until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), DEADLINE)
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    with await Connection.tcp(nginx.port) as connection:
+        await connection.send(request)
+        return await connection.rest()
 
 
 async def test_nginx_bounds_what_uvicorn_does_not(server: Server, start_nginx: StartNginx) -> None:
@@ -416,16 +415,8 @@ async def test_a_page_of_the_same_site_needs_the_host_with_its_port(
 
 async def websocket_status(nginx: Nginx, origin: str) -> int:
     """What a websocket from a page is answered."""
-    request = (
-        f"GET {SOCKETIO}?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{nginx.port}\r\nOrigin: {origin}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(request.encode())
-    status = await asyncio.wait_for(reader.readline(), DEADLINE)
-    writer.transport.abort()
-    return int(status.split()[1])
+    head = upgrade_request(OPENING, ("origin", origin), host=f"127.0.0.1:{nginx.port}")
+    return await Connection.once(nginx.port, head)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

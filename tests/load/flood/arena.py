@@ -14,8 +14,9 @@ from typing import Any, TypedDict
 
 from tests.benchmarks.servers import environment
 from tests.benchmarks.usage import resident_bytes
+from tests.clients.http import request
+from tests.clients.tcp import Connection
 from tests.load.flood.app import SETTINGS, Stats
-from tests.load.flood.attacker import Attacker, request
 from tests.support.forms import unlike
 from tests.support.servers import ROOT, Server
 
@@ -181,7 +182,7 @@ def end_in_order() -> None:
 
 async def stats(port: int) -> Stats:
     """What the server holds."""
-    with await Attacker.tcp(port) as client:
+    with await Connection.tcp(port) as client:
         told: Stats = json.loads(await client.ask(request("GET", "/stats")))
         return told
 

@@ -6,8 +6,9 @@ import asyncio
 import resource
 from collections.abc import Awaitable, Callable
 
+from tests.clients.http import request, upgrade_request
+from tests.clients.tcp import HOST, Connection
 from tests.load.flood.arena import KB, MB, Field, Outcome, Scenario, stats
-from tests.load.flood.attacker import HOST, Attacker, request, upgrade
 
 __all__ = ["CROWDS"]
 
@@ -35,39 +36,39 @@ def crowd(field: Field) -> int:
     return min(field.count(CROWD, 100), allowed - SPARE)
 
 
-async def _gather(port: int, count: int, arrive: Callable[[int], Awaitable[Attacker]]) -> list[Attacker]:
+async def _gather(port: int, count: int, arrive: Callable[[int], Awaitable[Connection]]) -> list[Connection]:
     """All of them, some at a time."""
     turns = asyncio.Semaphore(TOGETHER)
 
-    async def one() -> Attacker:
+    async def one() -> Connection:
         async with turns:
             return await arrive(port)
 
     return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
-async def _silent(port: int) -> Attacker:
-    return await Attacker.websocket(port, join="")
+async def _silent(port: int) -> Connection:
+    return await Connection.websocket(port, join="")
 
 
-async def _half(port: int) -> Attacker:
-    attacker = await Attacker.tcp(port)
+async def _half(port: int) -> Connection:
+    attacker = await Connection.tcp(port)
     await attacker.send(f"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ".encode())
     return attacker
 
 
-async def _half_upgrade(port: int) -> Attacker:
-    attacker = await Attacker.tcp(port)
-    await attacker.send(upgrade()[:-2])
+async def _half_upgrade(port: int) -> Connection:
+    attacker = await Connection.tcp(port)
+    await attacker.send(upgrade_request()[:-2])
     return attacker
 
 
-async def _polling_then_websocket(port: int) -> Attacker:
+async def _polling_then_websocket(port: int) -> Connection:
     """A polling session, and a websocket for it that never proves itself."""
-    with await Attacker.tcp(port) as opener:
+    with await Connection.tcp(port) as opener:
         body = await opener.ask(request("GET", "/socket.io/?EIO=4&transport=polling"))
         sid = body.split(b'"sid":"')[1].split(b'"')[0].decode()
-    return await Attacker.websocket(port, f"/socket.io/?EIO=4&transport=websocket&sid={sid}", join="")
+    return await Connection.websocket(port, f"/socket.io/?EIO=4&transport=websocket&sid={sid}", join="")
 
 
 async def _sockets_gone(port: int, former: int) -> str:
@@ -83,7 +84,7 @@ async def _sockets_gone(port: int, former: int) -> str:
 
 
 async def _twice(
-    field: Field, what: str, arrive: Callable[[int], Awaitable[Attacker]], *, server_ends: bool = True
+    field: Field, what: str, arrive: Callable[[int], Awaitable[Connection]], *, server_ends: bool = True
 ) -> Outcome:
     """Two crowds at full size, the one after the other: what the first has left behind must serve the second."""
     count, waves, left, ends = crowd(field), 2 if field.scale >= 1 else 1, [], []
@@ -133,9 +134,9 @@ async def silent_pollers(field: Field) -> Outcome:
     """Handshakes by polling, all over a few connections, that nobody comes back to."""
     count, path = field.count(CROWD, 100), "/socket.io/?EIO=4&transport=polling"
     former = (await stats(field.port))["sockets"]
-    lines = [await Attacker.tcp(field.port) for _ in range(10)]
+    lines = [await Connection.tcp(field.port) for _ in range(10)]
 
-    async def many(line: Attacker) -> None:
+    async def many(line: Connection) -> None:
         for _ in range(count // len(lines)):
             await line.ask(request("GET", path))
 
@@ -164,7 +165,7 @@ async def half_upgrades(field: Field) -> Outcome:
 
 async def endless_header(field: Field) -> Outcome:
     """A header without end."""
-    with await Attacker.tcp(field.port) as attacker:
+    with await Connection.tcp(field.port) as attacker:
         await attacker.send(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: here\r\nX-Long: ")
         sent = await attacker.flood(b"x" * 65_536, field.count(HEADER) // 65_536, 10)
         ended = await attacker.ended(1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from tests.clients.frames import masked
+from tests.clients.http import request
+from tests.clients.tcp import Connection
 from tests.load.flood.arena import MB, Field, Outcome, Scenario
-from tests.load.flood.attacker import Attacker, request
 
 __all__ = ["FLOODS"]
 
@@ -30,7 +31,7 @@ def _lasts(field: Field) -> float:
 async def events_by_websocket(field: Field) -> Outcome:
     """The reader must stop: what does not fit into the backlog waits in the network."""
     wanted = field.count(EVENTS)
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         bursts = await attacker.flood(masked(EVENT) * BURST, wanted // BURST, _lasts(field))
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{bursts * BURST} of {wanted} events, {attacker.sent / MB:.1f} MB", ended)
@@ -41,7 +42,7 @@ async def events_by_websocket(field: Field) -> Outcome:
 async def events_by_polling(field: Field) -> Outcome:
     """The answer to a POST waits until its events fit into the backlog; an impatient second POST ends the session."""
     wanted = field.count(EVENTS)
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(field.port)
     with attacker:
         post = request("POST", path, "\x1e".join([EVENT] * BURST))
         until = asyncio.get_running_loop().time() + _lasts(field)
@@ -50,7 +51,7 @@ async def events_by_polling(field: Field) -> Outcome:
             await attacker.ask(post)
             posts += 1
         polite = posts
-        with await Attacker.tcp(field.port) as other:
+        with await Connection.tcp(field.port) as other:
             await attacker.send(post * 50)  # pipelined, not waiting for any answer
             await other.send(post * 50)
             ended = await other.ended(5)
@@ -63,7 +64,7 @@ async def large_messages(field: Field) -> Outcome:
     """100 MB in messages that are just allowed."""
     message = masked('42["slow","' + "x" * 999_900 + '"]')
     wanted = field.count(100)
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         sent = await attacker.flood(message, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent} of {wanted} messages of 1 MB", ended)
@@ -75,7 +76,7 @@ async def giant_frame(field: Field) -> Outcome:
     """One frame over the limit is refused by its header."""
     size = field.count(100 * MB)
     head = b"\x81\xff" + size.to_bytes(8, "big") + b"\x12\x34\x56\x78"
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         await attacker.send(head + b"x" * 1000)
         taken = await attacker.flood(b"x" * MB, size // MB, LASTS)
         ended = await attacker.ended(10)
@@ -89,7 +90,7 @@ async def endless_message(field: Field) -> Outcome:
     """A message in fragments that has no end."""
     first = b"\x01\xfe" + (60_000).to_bytes(2, "big") + b"\0\0\0\0" + b"x" * 60_000
     more = b"\x00" + first[1:]
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         await attacker.send(first)
         sent = await attacker.flood(more, field.count(100 * MB) // 60_000, LASTS)
         ended = await attacker.ended(10)
@@ -100,10 +101,10 @@ async def endless_message(field: Field) -> Outcome:
 
 async def endless_post(field: Field) -> Outcome:
     """A chunked body without end is refused once it is over the limit."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(field.port)
     chunk = f"{65_536:x}\r\n".encode() + b"x" * 65_536 + b"\r\n"
     with attacker:
-        head = request("POST", path).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        head = request("POST", path).replace(b"content-length: 0", b"transfer-encoding: chunked")
         await attacker.send(head)
         sent = await attacker.flood(chunk, field.count(100 * MB) // 65_536, LASTS)
         ended = await attacker.ended(2)
@@ -115,11 +116,11 @@ async def endless_post(field: Field) -> Outcome:
 
 async def lying_length(field: Field) -> Outcome:
     """More announced than sent: the session ends by send_timeout. More announced than allowed: refused at once."""
-    attacker, path = await Attacker.poller(field.port)
-    with attacker, await Attacker.tcp(field.port) as other:
-        await attacker.send(request("POST", path).replace(b"Length: 0", b"Length: 100000000"))
+    attacker, path = await Connection.poller(field.port)
+    with attacker, await Connection.tcp(field.port) as other:
+        await attacker.send(request("POST", path).replace(b"length: 0", b"length: 100000000"))
         refused = await attacker.ended(2)
-        await other.send(request("POST", path).replace(b"Length: 0", b"Length: 900000") + b"4" * 1000)
+        await other.send(request("POST", path).replace(b"length: 0", b"length: 900000") + b"4" * 1000)
         ended = await other.ended(10)
     outcome = Outcome("a POST of 100 MB by its header; a POST of 0.9 MB that stops after 1 kB", f"{refused}, {ended}")
     outcome.expect(refused, "HTTP 413")
@@ -129,7 +130,7 @@ async def lying_length(field: Field) -> Outcome:
 
 async def _gone(field: Field, path: str, outcome: Outcome) -> None:
     """The session may live after a body was refused; it is left in an orderly way here."""
-    status = await Attacker.once(field.port, request("POST", path, "1"))
+    status = await Connection.once(field.port, request("POST", path, "1"))
     outcome.ended += f", then {status} for a goodbye"
 
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.clients.frames import masked, messages, split
-from tests.load.flood.attacker import Attacker, request
+from tests.clients.http import request
+from tests.clients.tcp import Connection
 
 __all__ = ["GENERATIONS", "LEAVES", "WAYS", "Life"]
 
@@ -76,13 +77,13 @@ class _Link:
         self.words = CLIENT_PROTOCOLS[generation]
         self.sid = ""
         self.path = ""
-        self.carrier: Attacker | None = None
+        self.carrier: Connection | None = None
         """Its websocket, or the connection of its polls."""
         self.polls = False
 
     async def open_polling(self) -> None:
         words = self.words
-        self.carrier = await Attacker.tcp(self.port)
+        self.carrier = await Connection.tcp(self.port)
         hello = await self.carrier.ask(request("GET", words.path))
         if self.generation == "0.9":
             self.sid = hello.split(b":")[0].decode()
@@ -95,7 +96,7 @@ class _Link:
         if self.carrier is not None:
             self.carrier.close()
         self.polls = False
-        self.carrier = await Attacker.websocket(self.port, path, join="")
+        self.carrier = await Connection.websocket(self.port, path, join="")
 
     async def send(self, *packets: str | bytes) -> None:
         """Text, and bytes as attachments (by websocket)."""
@@ -121,7 +122,7 @@ class _Link:
         else:
             frames, self.carrier.data = split(self.carrier.data)  # what came together with the answer
             if not frames:
-                more = await self.carrier.receive(ANSWER_WITHIN)
+                more = await self.carrier.receive()
                 if not more:
                     raise ConnectionError("the server has hung up")
                 frames, self.carrier.data = split(self.carrier.data + more)

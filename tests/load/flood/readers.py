@@ -6,8 +6,9 @@ import asyncio
 
 from tests.benchmarks.clients import WebSocket
 from tests.clients.frames import masked
+from tests.clients.http import request
+from tests.clients.tcp import Connection
 from tests.load.flood.arena import KB, MB, Field, Outcome, Scenario, stats
-from tests.load.flood.attacker import Attacker, request
 from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT
 
 __all__ = ["READERS"]
@@ -79,11 +80,11 @@ async def _room(field: Field) -> _Room:
     return _Room(members, await WebSocket.open(field.port))
 
 
-async def _deaf(field: Field) -> tuple[Attacker, Attacker, str]:
+async def _deaf(field: Field) -> tuple[Connection, Connection, str]:
     """A websocket and a poller that join the room and read no more."""
-    websocket = await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER)
+    websocket = await Connection.websocket(field.port, receive_buffer=TINY_BUFFER)
     await websocket.send(masked('42["join","crowd"]'))
-    poller, path = await Attacker.poller(field.port)
+    poller, path = await Connection.poller(field.port)
     await poller.ask(request("POST", path, '42["join","crowd"]'))
     return websocket, poller, path
 
@@ -99,7 +100,7 @@ async def _spammed(field: Field, size: int, most: int) -> Outcome:
             await room.speak(size, max(OUTBOX // 4 // size, 1))
             gone = present - (await stats(field.port))["sockets"]
         complete = await room.heard()
-        polled = await Attacker.once(field.port, request("GET", path))
+        polled = await Connection.once(field.port, request("GET", path))
         ended = f"HTTP {polled}, {await websocket.ended(10)}"
         said = (await stats(field.port))["said"]
     words = f"{room.spoken} × {size} B to {len(room.members)} members, of whom {complete} heard all"
@@ -128,7 +129,7 @@ async def small_to_a_room(field: Field) -> Outcome:
 async def _unread(field: Field, frame: str, most: int) -> Outcome:
     """Send what is answered, never read the answers, and see whether the server ends that."""
     frames = masked(frame) * 1000
-    with await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
+    with await Connection.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
         before = (await stats(field.port))["sockets"]
         sent, now = 0, before
         until = asyncio.get_running_loop().time() + LASTS
@@ -157,12 +158,12 @@ async def unread_refusals(field: Field) -> Outcome:
 
 async def unpolled_acks(field: Field) -> Outcome:
     """The same acks, for a client that posts and never polls: nothing of them is in the network."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(field.port)
     with attacker:
         body = "\x1e".join(['420["nothing"]'] * 1000)
         status, posts = 200, 0
         while status == 200 and posts < 1000:
-            status = await Attacker.once(field.port, request("POST", path, body))
+            status = await Connection.once(field.port, request("POST", path, body))
             posts += 1
     outcome = Outcome(f"{posts} POSTs of 1000 events", f"HTTP {status}")
     outcome.expect(outcome.ended, "HTTP 400")
@@ -172,7 +173,7 @@ async def unpolled_acks(field: Field) -> Outcome:
 async def unread_pongs(field: Field) -> Outcome:
     """Pings of a 2.x client: past a full outbox they are not answered."""
     wanted = field.count(1000, 200)
-    with await Attacker.websocket(field.port, V3, "", TINY_BUFFER) as attacker:
+    with await Connection.websocket(field.port, V3, "", TINY_BUFFER) as attacker:
         sent = await attacker.flood(masked("2") * 1000, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent * 1000} pings", ended)
@@ -183,7 +184,7 @@ async def unread_pongs(field: Field) -> Outcome:
 async def unread_websocket_pongs(field: Field) -> Outcome:
     """PING frames: who does not read gets no more to read."""
     ping = b"\x89\xfd\0\0\0\0" + b"x" * 125
-    with await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
+    with await Connection.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
         sent = await attacker.flood(ping * 1000, field.count(1000, 100), LASTS)
         ended = await attacker.ended(0.5)
     return Outcome(f"{sent * 1000} PING frames of 125 B", ended)
@@ -191,15 +192,15 @@ async def unread_websocket_pongs(field: Field) -> Outcome:
 
 async def unread_probes(field: Field) -> Outcome:
     """Probes of an upgrade that never comes: each is answered until upgrade_timeout."""
-    poller, path = await Attacker.poller(field.port)
+    poller, path = await Connection.poller(field.port)
     with poller:
         path = path.replace("transport=polling", "transport=websocket")
         wanted = field.count(2000, 500)
-        with await Attacker.websocket(field.port, path, "", TINY_BUFFER) as attacker:
+        with await Connection.websocket(field.port, path, "", TINY_BUFFER) as attacker:
             sent = await attacker.flood(masked("2probe") * 1000, wanted, PROBES_LAST)
             ended = await attacker.ended(0.5)
         leave = request("POST", path.replace("transport=websocket", "transport=polling"), "1")
-        status = await Attacker.once(field.port, leave)
+        status = await Connection.once(field.port, leave)
     return Outcome(f"{sent * 1000} probes", f"{ended}, then {status} for a goodbye")
 
 

@@ -6,8 +6,9 @@ import asyncio
 import zlib
 
 from tests.clients.frames import BINARY, masked
+from tests.clients.http import OPENING, request, upgrade_request
+from tests.clients.tcp import Connection
 from tests.load.flood.arena import MB, Field, Outcome, Scenario
-from tests.load.flood.attacker import Attacker, request, upgrade
 from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT
 
 __all__ = ["TRICKS"]
@@ -28,7 +29,7 @@ async def _tiny(field: Field, frames: bytes, number: int, *, path: str = V4, mos
     burst = frames * max(1000 // number, 1)
     each = number * max(1000 // number, 1)
     async with asyncio.timeout(LASTS * 4):
-        with await Attacker.websocket(field.port, path, "40" if path is V4 else "") as attacker:
+        with await Connection.websocket(field.port, path, "40" if path is V4 else "") as attacker:
             sent = await attacker.flood(burst, wanted // each, LASTS)
             await attacker.send(masked('427["echo","still here"]'), LASTS)
             try:
@@ -78,7 +79,7 @@ async def endless_rooms(field: Field) -> Outcome:
     """A program that lets clients name rooms lets them have many; they must all be gone with the client."""
     rooms = field.count(200_000, 20_000)
     joins = [masked(f'42["join","room {number}"]') for number in range(rooms)]
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         for at in range(0, rooms, 1000):
             await attacker.send(b"".join(joins[at : at + 1000]), LASTS)
         await attacker.send(masked('427["echo","all in"]'))
@@ -90,7 +91,7 @@ async def endless_rooms(field: Field) -> Outcome:
 async def attachments_missing(field: Field) -> Outcome:
     """An event announces attachments; all but the last come, then another event."""
     places = ",".join(f'{{"_placeholder":true,"num":{number}}}' for number in range(ATTACHMENTS))
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         await attacker.send(masked(f'45{ATTACHMENTS}-["echo",{places}]'))
         for _ in range(ATTACHMENTS - 1):
             await attacker.send(masked(b"x" * PAYLOAD, BINARY))
@@ -106,7 +107,7 @@ async def swollen_json(field: Field) -> Outcome:
     """JSON that is much larger in memory than on the wire."""
     message = masked('42["slow"' + ",[]" * (PAYLOAD // 3 - 10) + "]")
     wanted = field.count(50)
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         sent = await attacker.flood(message, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent} messages of 333 000 empty lists", ended)
@@ -116,7 +117,7 @@ async def swollen_json(field: Field) -> Outcome:
 
 async def deep_json(field: Field) -> Outcome:
     """Brackets without end."""
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(field.port) as attacker:
         await attacker.send(masked('42["echo",' + "[" * PAYLOAD))
         ended = await attacker.ended(5)
     outcome = Outcome("a megabyte of brackets", ended)
@@ -124,12 +125,12 @@ async def deep_json(field: Field) -> Outcome:
     return outcome
 
 
-async def _bodies(field: Field, attacker: Attacker, path: str, body: bytes, packets: int) -> Outcome:
+async def _bodies(field: Field, attacker: Connection, path: str, body: bytes, packets: int) -> Outcome:
     """The same polling body some times over, until it is refused."""
     status, sent, count = 200, 0, field.count(10)
     while status == 200 and sent < count:
         await attacker.send(request("POST", path, body))
-        status, _ = await attacker.answer()
+        status = (await attacker.response()).status
         sent += 1
     outcome = Outcome(f"{sent} bodies of {packets} packets", f"HTTP {status}")
     outcome.expect(outcome.ended, "HTTP 200", "HTTP 400")  # taken in turn, or refused as too many
@@ -138,35 +139,35 @@ async def _bodies(field: Field, attacker: Attacker, path: str, body: bytes, pack
 
 async def tiny_body_3(field: Field) -> Outcome:
     """The length of each packet stands before it."""
-    with await Attacker.tcp(field.port) as attacker:
+    with await Connection.tcp(field.port) as attacker:
         path = "/socket.io/?EIO=3&transport=polling"
         hello = await attacker.ask(request("GET", path))
         path += "&sid=" + hello.split(b'"sid":"')[1].split(b'"')[0].decode()
         number = PAYLOAD // 3
         outcome = await _bodies(field, attacker, path, b"1:6" * number, number)
-    await Attacker.once(field.port, request("POST", path, "1:1"))
+    await Connection.once(field.port, request("POST", path, "1:1"))
     return outcome
 
 
 async def tiny_body_4(field: Field) -> Outcome:
     """A character stands between packets."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(field.port)
     with attacker:
         number = PAYLOAD // 2
         outcome = await _bodies(field, attacker, path, b"\x1e".join([b"6"] * number), number)
-    await Attacker.once(field.port, request("POST", path, "1"))
+    await Connection.once(field.port, request("POST", path, "1"))
     return outcome
 
 
 async def tiny_body_09(field: Field) -> Outcome:
     """The length of each packet stands before it, between two marks."""
-    with await Attacker.tcp(field.port) as attacker:
+    with await Connection.tcp(field.port) as attacker:
         sid = (await attacker.ask(request("GET", "/socket.io/1/"))).split(b":")[0].decode()
         path = f"/socket.io/1/xhr-polling/{sid}"
         packet = "\ufffd3\ufffd8::".encode()
         number = PAYLOAD // len(packet)
         outcome = await _bodies(field, attacker, path, packet * number, number)
-    await Attacker.once(field.port, request("GET", path + "?disconnect=1"))
+    await Connection.once(field.port, request("GET", path + "?disconnect=1"))
     return outcome
 
 
@@ -174,8 +175,8 @@ async def deflate_bomb(field: Field) -> Outcome:
     """Compression is asked for, must not be granted, and is used all the same."""
     squeezed = zlib.compressobj(9, wbits=-15)
     bomb = squeezed.compress(b"x" * field.count(100 * MB)) + squeezed.flush(zlib.Z_SYNC_FLUSH)
-    with await Attacker.tcp(field.port) as attacker:
-        await attacker.send(upgrade(headers="Sec-WebSocket-Extensions: permessage-deflate\r\n"))
+    with await Connection.tcp(field.port) as attacker:
+        await attacker.send(upgrade_request(OPENING, ("sec-websocket-extensions", "permessage-deflate")))
         head = await attacker.until(b"\r\n\r\n")
         frame = masked(bomb)
         await attacker.send(bytes((frame[0] | 0x40,)) + frame[1:])

@@ -14,26 +14,9 @@ from asocketio import SocketIOApp
 from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.testing import TestClock, settle
 from tests.clients.frames import BINARY, CLOSE, PONG, TEXT, encode_frame, messages
+from tests.clients.http import OPENING, upgrade_request
 
-__all__ = ["KEY", "OPENING", "Fake", "Peer", "clocked", "opened", "request"]
-
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # and its answer: RFC 6455, 1.3
-ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-OPENING = "/socket.io/?EIO=4&transport=websocket"
-
-
-def request(target: str = OPENING, *more: tuple[str, str], leave: str = "") -> bytes:
-    """An upgrade request as uvicorn writes it out, with ``more`` headers and without the one to ``leave`` out."""
-    own = [
-        ("host", "testserver"),
-        ("upgrade", "websocket"),
-        ("connection", "Upgrade"),
-        ("sec-websocket-key", KEY.decode()),
-        ("sec-websocket-version", "13"),
-    ]
-    headers = [*(header for header in own if header[0] != leave), *more]
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
-    return f"GET {target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+__all__ = ["Fake", "Peer", "clocked", "opened"]
 
 
 class Fake(asyncio.Transport):
@@ -156,7 +139,7 @@ class Peer:
 
     async def ask(self, data: bytes = b"", *early: bytes) -> None:
         """Send the request, and what does not wait for its answer."""
-        self.comes(data or request(), *early)
+        self.comes(data or upgrade_request(), *early)
         await settle()
 
     def comes(self, *chunks: bytes) -> None:
@@ -219,7 +202,7 @@ class Peer:
 
     async def join(self, *more: tuple[str, str]) -> None:
         """Open a session and enter the global namespace."""
-        await self.ask(request(OPENING, *more))
+        await self.ask(upgrade_request(OPENING, *more))
         await self.say("40")
         opened, joined = self.heard()[:2]
         assert isinstance(opened, str)

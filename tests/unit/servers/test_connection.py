@@ -16,9 +16,10 @@ from asocketio.protocol import websocket_frames as lane_frames
 from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
 from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
+from tests.clients.http import OPENING, upgrade_request
 from tests.support.worlds import Recorder
 from tests.unit.servers.oracle import cut
-from tests.unit.servers.peers import OPENING, Fake, Peer, clocked, opened, request
+from tests.unit.servers.peers import Fake, Peer, clocked, opened
 
 LARGE = "x" * 100_000
 Step = Callable[[], Awaitable[Any]]
@@ -311,7 +312,9 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
 
     peer = Peer(SocketIOApp(view))
     await peer.ask(
-        request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]') + encode_frame(TEXT, '422["echo"]')[:5]
+        upgrade_request(),
+        encode_frame(TEXT, "40"),
+        encode_frame(TEXT, '421["echo"]') + encode_frame(TEXT, '422["echo"]')[:5],
     )
     assert peer.transport.writes == []
     gate.set()
@@ -327,7 +330,7 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
 
 async def test_a_peer_that_sends_with_its_request() -> None:
     peer = Peer(SocketIOApp(namespaces={"/": Chat}))
-    await peer.ask(request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]'))
+    await peer.ask(upgrade_request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]'))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40", "43"]
 
 
@@ -344,7 +347,7 @@ async def test_a_peer_that_sends_much_before_it_is_answered_is_not_read() -> Non
 
     peer = Peer(SocketIOApp(plain, namespaces={"/": Chat}))
     messages = [f"{n}" * 30_000 for n in range(4)]
-    await peer.ask(request("/other"), *(encode_frame(TEXT, message) for message in messages))
+    await peer.ask(upgrade_request("/other"), *(encode_frame(TEXT, message) for message in messages))
     assert not peer.transport.reading
     assert EARLY < 120_000
     gate.set()
@@ -763,7 +766,7 @@ async def test_the_101_carries_the_headers_of_the_server_and_of_the_app(caplog: 
 async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
     app = SocketIOApp(namespaces={"/": Chat})
     peer = Peer(app)
-    await peer.ask(request(target))
+    await peer.ask(upgrade_request(target))
     peer.frames()
     assert peer.head.startswith(f"HTTP/1.1 {status} ".encode())
     assert peer.gone
@@ -772,7 +775,7 @@ async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
 
 async def test_a_page_of_another_site_is_refused() -> None:
     peer = Peer(SocketIOApp(namespaces={"/": Chat}))
-    await peer.ask(request(OPENING, ("origin", "http://evil.example")))
+    await peer.ask(upgrade_request(OPENING, ("origin", "http://evil.example")))
     peer.frames()
     assert peer.head.split()[1] in (b"400", b"403")
     assert peer.gone
@@ -796,7 +799,7 @@ async def test_a_view_that_refuses() -> None:
 
 async def test_a_generation_of_3_and_the_clock(app: SocketIOApp) -> None:
     peer = Peer(clocked(app, TestClock()))
-    await peer.ask(request("/socket.io/?EIO=3&transport=websocket"))
+    await peer.ask(upgrade_request("/socket.io/?EIO=3&transport=websocket"))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40"]
     await peer.say("2probe", '421["echo",7]')
     assert peer.heard() == ["3probe", "431[7]"]

@@ -10,9 +10,10 @@ import pytest
 from asocketio.testing import settle
 from tests.behaviour.test_transports import Peer
 from tests.clients.frames import CLOSE, PING, PONG, TEXT, encode_frame
+from tests.clients.http import upgrade_request
 from tests.support.worlds import Recorder
 from tests.unit.servers.peers import Peer as LanePeer
-from tests.unit.servers.peers import clocked, request
+from tests.unit.servers.peers import clocked
 
 UPGRADE_TIMEOUT = 10.0
 
@@ -41,7 +42,7 @@ async def session() -> Any:
 async def websocket(session: Peer, *texts: str) -> LanePeer:
     """A websocket for the session."""
     peer = LanePeer(clocked(session.app, session.clock))
-    await peer.ask(request(f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"))
+    await peer.ask(upgrade_request(f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"))
     await peer.say(*texts)
     return peer
 
@@ -292,7 +293,7 @@ async def session09() -> Any:
 
 async def websocket09(session: Peer, sid: str = "") -> LanePeer:
     peer = LanePeer(clocked(session.app, session.clock))
-    await peer.ask(request(f"/socket.io/1/websocket/{sid or session.sid}"))
+    await peer.ask(upgrade_request(f"/socket.io/1/websocket/{sid or session.sid}"))
     return peer
 
 
