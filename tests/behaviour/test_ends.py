@@ -167,7 +167,7 @@ class End(NamedTuple):
     act: Callable[..., Awaitable[None]]
     reason: str
     """What `recv_disconnect` gets; empty: it is no end."""
-    carriers: tuple[str, ...] = ALL
+    transports: tuple[str, ...] = ALL
     generations: tuple[str, ...] = ("0.9", "3", "4")
     args: tuple[Any, ...] = ()
 
@@ -226,20 +226,20 @@ ENDS = [
 
 def cases(ends: list[End]) -> list[Any]:
     return [
-        pytest.param(end, carrier, generation, id=f"{end.name}-{carrier}-{generation}")
+        pytest.param(end, transport, generation, id=f"{end.name}-{transport}-{generation}")
         for end in ends
-        for carrier in end.carriers
+        for transport in end.transports
         for generation in end.generations
     ]
 
 
 @asynccontextmanager
-async def joined(carrier: str, generation: str, **settings: Any) -> AsyncIterator[Client]:
+async def joined(transport: str, generation: str, **settings: Any) -> AsyncIterator[Client]:
     """A client that has joined."""
     app = SocketIOApp(
         namespaces={"/": Ending}, max_payload=MAX_PAYLOAD, max_backlog_packets=160, max_outbox=500_000, **settings
     )
-    client = CLIENTS[carrier](app, TestClock(), generation)
+    client = CLIENTS[transport](app, TestClock(), generation)
     Ending.sockets.clear()
     await client.open()
     try:
@@ -251,21 +251,21 @@ async def joined(carrier: str, generation: str, **settings: Any) -> AsyncIterato
         assert app.server.active_sessions == 0
 
 
-@pytest.mark.parametrize(("end", "carrier", "generation"), cases(ENDS))
-async def test_an_act_has_its_reason(end: End, carrier: str, generation: str) -> None:
-    async with joined(carrier, generation) as client:
+@pytest.mark.parametrize(("end", "transport", "generation"), cases(ENDS))
+async def test_an_act_has_its_reason(end: End, transport: str, generation: str) -> None:
+    async with joined(transport, generation) as client:
         ended = Ending.last
         await end.act(client, *end.args)
         await client.clock.advance(6)  # a handler that still waits is cancelled
         assert ended.reasons == [end.reason][: bool(end.reason)]
 
 
-@pytest.mark.parametrize(("end", "carrier", "generation"), cases(LEAVING))
-async def test_who_leaves_while_the_server_closes(end: End, carrier: str, generation: str) -> None:
+@pytest.mark.parametrize(("end", "transport", "generation"), cases(LEAVING))
+async def test_who_leaves_while_the_server_closes(end: End, transport: str, generation: str) -> None:
     """Before its own turn has come: nobody can tell then whether client or server was first."""
     async with joined("polling", "4", close_window=1_000_000.0) as first:
         second = CLIENTS["polling"](first.app, first.clock, "4")
-        client = CLIENTS[carrier](first.app, first.clock, generation)
+        client = CLIENTS[transport](first.app, first.clock, generation)
         await second.open()
         await client.open()
         ended = Ending.last
