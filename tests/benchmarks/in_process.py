@@ -131,7 +131,10 @@ class WebSocketServer:
 
 
 class PollingClient:
-    """Requests to the app as ASGI calls."""
+    """Requests to the app as ASGI calls.
+
+    No `tests.clients.asgi.Client`: its instructions are counted with those of the app, and no task may run by itself.
+    """
 
     def __init__(self, loop: SteppedLoop, app: SocketIOApp) -> None:
         self._loop = loop

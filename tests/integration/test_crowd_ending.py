@@ -14,7 +14,7 @@ import pytest
 from tests.clients.frames import CLOSE, masked
 from tests.clients.http import OPENING, request
 from tests.clients.tcp import Connection
-from tests.conformance.wire import SOCKETIO
+from tests.clients.wire import SOCKETIO
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import Server

@@ -23,7 +23,7 @@ from asocketio import Config
 from tests.clients.http import OPENING, upgrade_request
 from tests.clients.protocols import CLIENT_PROTOCOLS, Frame, Packet
 from tests.clients.tcp import Connection
-from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
+from tests.clients.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.nginx import BLOCKS, LOCATION, Nginx, with_line, without_line
 from tests.integration.test_ending import PROMPT, join, stop, waiting_poll

@@ -17,9 +17,9 @@ from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
 from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
 from tests.clients.http import OPENING, upgrade_request
+from tests.clients.memory_connection import MemoryConnection, MemoryTransport, clocked, opened
 from tests.support.worlds import Recorder
 from tests.unit.servers.oracle import cut
-from tests.unit.servers.peers import Fake, Peer, clocked, opened
 
 LARGE = "x" * 100_000
 Step = Callable[[], Awaitable[Any]]
@@ -31,7 +31,7 @@ Step = Callable[[], Awaitable[Any]]
 class Bare:
     """A connection of a session that says nothing."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: MemoryConnection) -> None:
         self.peer = peer
         self.transport = peer.transport
 
@@ -158,11 +158,11 @@ def app() -> SocketIOApp:
 
 
 @pytest.fixture
-async def chat(app: SocketIOApp) -> Peer:
+async def chat(app: SocketIOApp) -> MemoryConnection:
     return await opened(app, TestClock())
 
 
-async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: MemoryConnection) -> None:
     await chat.say('421["echo","é"]', '42["burst",2]')
     assert chat.heard() == ['431["é"]', '42["n",0]', '42["n",1]']
     assert not chat.state.tasks, "the ASGI call has ended"
@@ -173,7 +173,7 @@ async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Pee
     assert (app.server.sockets, app.server.active_sessions) == ({}, 0)
 
 
-async def test_binary_both_ways(chat: Peer) -> None:
+async def test_binary_both_ways(chat: MemoryConnection) -> None:
     await chat.send(
         encode_frame(TEXT, '451-2["echo",{"_placeholder":true,"num":0}]', fin=False)
         + encode_frame(CONT)
@@ -189,7 +189,7 @@ async def test_binary_both_ways(chat: Peer) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65_536])
-async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, size: int) -> None:
+async def test_messages_are_answered_in_order_however_they_are_cut(chat: MemoryConnection, size: int) -> None:
     wire = b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(500))
     for chunk in cut(wire, size):
         chat.comes(chunk)
@@ -198,7 +198,7 @@ async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, s
     assert chat.heard() == [f"43{n}[{n}]" for n in range(500)]
 
 
-async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat: MemoryConnection) -> None:
     other = await opened(app)
     chat.comes(b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(1000)))
     other.comes(encode_frame(TEXT, '421["echo","me"]'))
@@ -209,21 +209,21 @@ async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat:
     await settle()
 
 
-async def test_what_is_sent_in_one_turn_is_one_write(chat: Peer) -> None:
+async def test_what_is_sent_in_one_turn_is_one_write(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     await chat.say('42["burst",16]')
     assert len(chat.transport.writes) - before == 1
     assert chat.heard() == [f'42["n",{n}]' for n in range(16)]
 
 
-async def test_answers_to_what_came_in_one_chunk_are_one_write(chat: Peer) -> None:
+async def test_answers_to_what_came_in_one_chunk_are_one_write(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     await chat.say(*(f'42{n}["echo"]' for n in range(16)))
     assert len(chat.transport.writes) - before == 1
     assert chat.heard() == [f"43{n}[]" for n in range(16)]
 
 
-async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: Peer) -> None:
+async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     Chat.last.emit("a", "small")
     Chat.last.emit("b", LARGE)
@@ -247,7 +247,7 @@ async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: Peer)
 async def test_a_large_payload_is_one_call_where_that_counts_what_it_buffers(
     app: SocketIOApp, monkeypatch: pytest.MonkeyPatch, module: str, calls: int
 ) -> None:
-    monkeypatch.setattr(Fake, "__module__", module)
+    monkeypatch.setattr(MemoryTransport, "__module__", module)
     peer = await opened(app)
     Chat.last.emit("a", LARGE)
     Chat.last.emit("b")
@@ -289,7 +289,7 @@ async def test_both_limits_count(limits: tuple[int, int]) -> None:
     assert app.server.active_sessions == 0
 
 
-async def test_what_breaks_the_protocol_above_ends_the_socket(chat: Peer) -> None:
+async def test_what_breaks_the_protocol_above_ends_the_socket(chat: MemoryConnection) -> None:
     await chat.say('421["echo"]', "4?", '422["echo"]')
     assert chat.heard() == ["431[]", "CLOSE 1000"]
     assert Chat.last.reasons == ["parse error"]
@@ -310,7 +310,7 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
         await gate.wait()
         await socketio_manage(scope, {"/": Chat})
 
-    peer = Peer(SocketIOApp(view))
+    peer = MemoryConnection(SocketIOApp(view))
     await peer.ask(
         upgrade_request(),
         encode_frame(TEXT, "40"),
@@ -329,7 +329,7 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
 
 
 async def test_a_peer_that_sends_with_its_request() -> None:
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}))
     await peer.ask(upgrade_request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]'))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40", "43"]
 
@@ -345,7 +345,7 @@ async def test_a_peer_that_sends_much_before_it_is_answered_is_not_read() -> Non
         for _ in range(4):
             seen.append((await receive())["text"])
 
-    peer = Peer(SocketIOApp(plain, namespaces={"/": Chat}))
+    peer = MemoryConnection(SocketIOApp(plain, namespaces={"/": Chat}))
     messages = [f"{n}" * 30_000 for n in range(4)]
     await peer.ask(upgrade_request("/other"), *(encode_frame(TEXT, message) for message in messages))
     assert not peer.transport.reading
@@ -363,7 +363,7 @@ async def test_a_peer_that_leaves_before_it_is_answered() -> None:
         left.append((await receive())["type"])
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.transport.lose()
     await settle()
@@ -375,7 +375,7 @@ async def test_a_peer_that_leaves_before_it_is_answered() -> None:
 # ---- a peer that does not read -------------------------------------------------------------------------------------
 
 
-async def test_what_a_slow_peer_gets_is_whole_and_in_order(chat: Peer) -> None:
+async def test_what_a_slow_peer_gets_is_whole_and_in_order(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     for number in range(30):
         Chat.last.emit("n", number, LARGE[: 10_000 * (number % 5)])
@@ -435,7 +435,7 @@ async def test_the_connection_of_a_peer_that_never_reads_is_cut(how: str) -> Non
 
 
 @pytest.mark.usefixtures("short_goodbye")
-async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat: MemoryConnection) -> None:
     await chat.say('42["throw_out"]')
     assert chat.heard() == ["41", "CLOSE 1000"]
     assert not chat.transport.closing
@@ -447,7 +447,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat
     assert app.server.active_sessions == 0
 
 
-async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: Peer) -> None:
+async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     await chat.say('42["send_and_leave",10,30000]')
     chat.transport.drain()
@@ -457,7 +457,7 @@ async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: Peer) -> 
     assert last == "41"
 
 
-async def test_a_socket_that_is_thrown_out_gets_all_that_was_sent_before(chat: Peer) -> None:
+async def test_a_socket_that_is_thrown_out_gets_all_that_was_sent_before(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     await chat.say('42["burst",1]', f'42["large","{LARGE}","{LARGE}","{LARGE}"]', '42["throw_out"]')
     chat.transport.drain()
@@ -502,13 +502,13 @@ class Gated(Recorder):
 
 
 @pytest.fixture
-async def gated() -> Peer:
+async def gated() -> MemoryConnection:
     Gated.gate, Gated.seen = asyncio.Event(), []
     return await opened(SocketIOApp(namespaces={"/": Gated}, max_backlog_packets=160), TestClock())
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
-async def test_a_busy_server_does_not_read(gated: Peer, size: int) -> None:
+async def test_a_busy_server_does_not_read(gated: MemoryConnection, size: int) -> None:
     data = b"".join(encode_frame(TEXT, f'42["say",{n}]') for n in range(100))
     gated.comes(encode_frame(TEXT, '42["wait"]'))
     for chunk in cut(data, size):
@@ -525,7 +525,7 @@ async def test_a_busy_server_does_not_read(gated: Peer, size: int) -> None:
     assert Gated.seen[-1] == 100
 
 
-async def test_a_busy_server_that_stays_full_pauses_again(gated: Peer) -> None:
+async def test_a_busy_server_that_stays_full_pauses_again(gated: MemoryConnection) -> None:
     for turn in range(3):
         Gated.gate.clear()
         await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(turn * 50, turn * 50 + 50)))
@@ -536,7 +536,7 @@ async def test_a_busy_server_that_stays_full_pauses_again(gated: Peer) -> None:
     assert Gated.seen == list(range(150))
 
 
-async def test_a_connection_that_is_lost_while_it_is_not_read(gated: Peer) -> None:
+async def test_a_connection_that_is_lost_while_it_is_not_read(gated: MemoryConnection) -> None:
     await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(100)))
     assert not gated.transport.reading
     gated.transport.lose(ConnectionResetError())
@@ -547,7 +547,7 @@ async def test_a_connection_that_is_lost_while_it_is_not_read(gated: Peer) -> No
     assert gated.gone
 
 
-async def test_a_socket_that_closes_while_it_is_not_read(gated: Peer) -> None:
+async def test_a_socket_that_closes_while_it_is_not_read(gated: MemoryConnection) -> None:
     await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(100)))
     Gated.last.socket.disconnect()
     await settle()
@@ -562,7 +562,9 @@ async def test_a_socket_that_closes_while_it_is_not_read(gated: Peer) -> None:
 @pytest.mark.parametrize(
     "data", [encode_frame(PONG), encode_frame(TEXT, "3"), encode_frame(TEXT, '42["say",1]')], ids=["pong", "3", "say"]
 )
-async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gated: Peer, data: bytes) -> None:
+async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(
+    gated: MemoryConnection, data: bytes
+) -> None:
     """Frames are handled a slice a turn; what a peer may send in that turn is thousands."""
     chunk = data * (65_536 // len(data))
     taken = 0
@@ -577,7 +579,7 @@ async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gat
 # ---- the end -------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_written_after_a_close(chat: Peer) -> None:
+async def test_nothing_is_written_after_a_close(chat: MemoryConnection) -> None:
     """What was sent just before the client's close goes before the answer to it, or nowhere."""
     await chat.send(encode_frame(TEXT, '421["echo"]') + encode_frame(CLOSE, close_payload(1000)))
     assert chat.transport.late == []
@@ -585,7 +587,7 @@ async def test_nothing_is_written_after_a_close(chat: Peer) -> None:
     assert chat.gone
 
 
-async def test_nothing_is_written_after_the_end_of_a_socket(chat: Peer) -> None:
+async def test_nothing_is_written_after_the_end_of_a_socket(chat: MemoryConnection) -> None:
     """Frames that had come by then are dropped, pings too."""
     await chat.send(
         b"".join(
@@ -603,7 +605,7 @@ async def test_nothing_is_written_after_the_end_of_a_socket(chat: Peer) -> None:
     assert chat.gone
 
 
-async def test_nothing_is_read_after_the_end_of_a_socket(chat: Peer) -> None:
+async def test_nothing_is_read_after_the_end_of_a_socket(chat: MemoryConnection) -> None:
     chat.comes(encode_frame(PONG) * 64 + encode_frame(PING))  # the 65th waits for the next turn
     Chat.last.socket.disconnect()
     await settle()
@@ -614,7 +616,7 @@ async def test_nothing_is_read_after_the_end_of_a_socket(chat: Peer) -> None:
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])
-async def test_a_connection_that_is_lost(app: SocketIOApp, chat: Peer, error: Exception | None) -> None:
+async def test_a_connection_that_is_lost(app: SocketIOApp, chat: MemoryConnection, error: Exception | None) -> None:
     chat.transport.lose(error)
     await settle()
     assert Chat.last.reasons == ["transport close"]
@@ -625,12 +627,12 @@ async def test_a_connection_that_is_lost(app: SocketIOApp, chat: Peer, error: Ex
     assert chat.transport.late == []
 
 
-async def test_the_end_of_the_peers_half_is_the_end(chat: Peer) -> None:
+async def test_the_end_of_the_peers_half_is_the_end(chat: MemoryConnection) -> None:
     assert not chat.lane.eof_received(), "the transport would stay open"
 
 
-async def test_the_server_ends(app: SocketIOApp, chat: Peer) -> None:
-    other = Peer(app, state=chat.state)
+async def test_the_server_ends(app: SocketIOApp, chat: MemoryConnection) -> None:
+    other = MemoryConnection(app, state=chat.state)
     await other.join()
     for connection in list(chat.state.connections):
         connection.shutdown()
@@ -653,7 +655,7 @@ async def test_the_server_ends_before_a_view_has_answered() -> None:
         await socketio_manage(scope, {"/": Chat})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.lane.shutdown()
     await settle()
@@ -665,7 +667,7 @@ async def test_the_server_ends_before_a_view_has_answered() -> None:
     assert app.server.active_sessions == 0
 
 
-async def test_the_app_closes(app: SocketIOApp, chat: Peer) -> None:
+async def test_the_app_closes(app: SocketIOApp, chat: MemoryConnection) -> None:
     await app.close()
     await settle()
     assert chat.heard() == ["CLOSE 1000"]
@@ -702,7 +704,7 @@ async def test_a_view_that_raises_after_its_socket_has_opened(caplog: pytest.Log
         await socketio_manage(scope, {"/": Chat})
         raise RuntimeError("after all")
 
-    peer = Peer(SocketIOApp(view))
+    peer = MemoryConnection(SocketIOApp(view))
     await peer.join()
     await peer.send(encode_frame(CLOSE))
     assert "after all" in caplog.text
@@ -716,7 +718,7 @@ async def test_a_view_is_cancelled_and_its_socket_ends() -> None:
         await socketio_manage(scope, {"/": Chat})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.join()
     (task,) = peer.state.tasks
     task.cancel()
@@ -747,7 +749,7 @@ async def test_pings_of_engine_io_and_a_peer_that_is_silent(app: SocketIOApp) ->
 
 async def test_the_101_carries_the_headers_of_the_server_and_of_the_app(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "uvicorn.error")
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}, cookie="io"))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}, cookie="io"))
     peer.state.default_headers = [(b"server", b"mine")]
     await peer.ask()
     (opening,) = peer.heard()
@@ -765,7 +767,7 @@ async def test_the_101_carries_the_headers_of_the_server_and_of_the_app(caplog: 
 )
 async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
     app = SocketIOApp(namespaces={"/": Chat})
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask(upgrade_request(target))
     peer.frames()
     assert peer.head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -774,7 +776,7 @@ async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
 
 
 async def test_a_page_of_another_site_is_refused() -> None:
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}))
     await peer.ask(upgrade_request(OPENING, ("origin", "http://evil.example")))
     peer.frames()
     assert peer.head.split()[1] in (b"400", b"403")
@@ -787,7 +789,7 @@ async def test_a_view_that_refuses() -> None:
         await send({"type": "http.response.body", "body": b"who are you?"})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.frames()
     assert peer.head.startswith(b"HTTP/1.1 401 ")
@@ -798,7 +800,7 @@ async def test_a_view_that_refuses() -> None:
 
 
 async def test_a_generation_of_3_and_the_clock(app: SocketIOApp) -> None:
-    peer = Peer(clocked(app, TestClock()))
+    peer = MemoryConnection(clocked(app, TestClock()))
     await peer.ask(upgrade_request("/socket.io/?EIO=3&transport=websocket"))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40"]
     await peer.say("2probe", '421["echo",7]')

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from tests.clients.frames import PONG, masked, messages
 from tests.clients.http import OPENING
 from tests.clients.tcp import Connection
-from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value, soon
+from tests.clients.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value, soon
 from tests.conftest import StartServer
 from tests.support.servers import Server
 

@@ -15,8 +15,8 @@ from asocketio.servers.websocket_request import read_request, switching
 from asocketio.testing import settle
 from tests.clients.frames import CLOSE, TEXT, encode_frame
 from tests.clients.http import ACCEPT, KEY, OPENING, upgrade_request
+from tests.clients.memory_connection import MemoryConnection
 from tests.support.properties import short
-from tests.unit.servers.peers import Peer
 
 
 def theirs(head: bytes) -> bool:
@@ -155,7 +155,7 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
         await receive()
         await send({"type": "websocket.close"})
 
-    peer = Peer(app, protocol, ws_per_message_deflate=False, **settings)
+    peer = MemoryConnection(app, protocol, ws_per_message_deflate=False, **settings)
     await peer.ask(head)
     if not peer.transport.ended:
         peer.transport.lose()
@@ -273,7 +273,7 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
 
     other = Other()
     app = SocketIOApp(other, namespaces={"/": Recorder})
-    peer = Peer(app, protocol, ws_per_message_deflate=False, ws_max_size=100_000)
+    peer = MemoryConnection(app, protocol, ws_per_message_deflate=False, ws_max_size=100_000)
     await peer.ask(upgrade_request(path, ("sec-websocket-protocol", "one, two")))
     for chunk in chunks:
         await peer.send(chunk)
@@ -332,7 +332,7 @@ async def test_a_bad_request_is_answered_by_uvicorns_own_class() -> None:
     ):
         lines = []
         for protocol in (WebSocketsSansIOProtocol, WebSocketProtocol):
-            peer = Peer(Other(), protocol, ws_per_message_deflate=False)
+            peer = MemoryConnection(Other(), protocol, ws_per_message_deflate=False)
             await peer.ask(head)
             lines.append(peer.transport.writes[0].splitlines()[0])
             assert peer.gone

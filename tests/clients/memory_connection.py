@@ -1,4 +1,7 @@
-"""A client of `WebSocketProtocol` in memory: transport that keeps what is written, and what a client reads from it."""
+"""A connection in memory to a server's protocol class: bytes in, and what a client reads of the bytes that come out.
+
+Its reader is that of the ``websockets`` package, not `tests.clients.frames.split`: it refuses what breaks the rules.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from asocketio.testing import TestClock, settle
 from tests.clients.frames import BINARY, CLOSE, PONG, TEXT, encode_frame, messages
 from tests.clients.http import OPENING, upgrade_request
 
-__all__ = ["Fake", "Peer", "clocked", "opened"]
+__all__ = ["MemoryConnection", "MemoryTransport", "clocked", "opened"]
 
 
-class Fake(asyncio.Transport):
+class MemoryTransport(asyncio.Transport):
     """A transport whose peer reads when it is told to: ``stuck`` holds back what is written."""
 
     def __init__(self) -> None:
@@ -118,7 +121,7 @@ def clocked(app: Any, clock: TestClock) -> Any:
     return call
 
 
-class Peer:
+class MemoryConnection:
     """One connection to ``app``, from its upgrade request on."""
 
     def __init__(
@@ -128,7 +131,7 @@ class Peer:
         config.load()
         self.state = state or ServerState()
         self.lane: Any = protocol(config=config, server_state=self.state, app_state={})
-        self.transport = self.lane.transport = Fake()
+        self.transport = self.lane.transport = MemoryTransport()
         self.transport.protocol = self.lane
         self.lane.connection_made(self.transport)
         self._at = 0
@@ -215,8 +218,8 @@ class Peer:
         return self.transport.ended and not self.state.connections and not self.state.tasks
 
 
-async def opened(app: SocketIOApp, clock: TestClock | None = None, **settings: Any) -> Peer:
+async def opened(app: SocketIOApp, clock: TestClock | None = None, **settings: Any) -> MemoryConnection:
     """A client that has joined."""
-    peer = Peer(app if clock is None else clocked(app, clock), **settings)
+    peer = MemoryConnection(app if clock is None else clocked(app, clock), **settings)
     await peer.join()
     return peer
