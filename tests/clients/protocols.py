@@ -54,6 +54,10 @@ class ClientProtocol:
         query = {"EIO": self.name, "transport": transport, **fields, **({"sid": sid} if sid else {})}
         return "/socket.io/?" + urlencode(query)
 
+    def polling_path(self, sid: str, fields: dict[str, str], *, jsonp: bool) -> str:
+        """The URL of a poll or a POST, or of the handshake that begins them."""
+        return self.path("polling", sid, {**fields, "j": "0"} if jsonp else fields)
+
     def handshake(self, text: str) -> tuple[str, float]:
         """The session's id, and seconds between two pings."""
         found = json.loads(text[1:])
@@ -111,7 +115,7 @@ class ClientProtocol:
 
     def body(self, frames: list[Frame], jsonp: bool) -> bytes:
         """Of a POST."""
-        return self.separator.join(self.as_text(frame) for frame in frames).encode()
+        return _body(self.separator.join(map(self.as_text, frames)), jsonp)
 
     def as_text(self, frame: Frame) -> str:
         return frame if isinstance(frame, str) else "b" + base64.b64encode(frame).decode()
@@ -146,7 +150,7 @@ class EngineIO3(ClientProtocol):
 
     def body(self, frames: list[Frame], jsonp: bool) -> bytes:
         text = "".join(f"{len(part)}:{part}" for part in map(self.as_text, frames))
-        return _form(text.replace("\\n", "\\\\n")) if jsonp else text.encode()  # forms change newlines
+        return _body(text, jsonp)
 
     def as_text(self, frame: Frame) -> str:
         return frame if isinstance(frame, str) else "b4" + base64.b64encode(frame[1:]).decode()
@@ -175,6 +179,11 @@ class SocketIO09(ClientProtocol):
             return "/socket.io/1/?" + urlencode({"t": "1", **fields})
         name = {"polling": "xhr-polling", "jsonp": "jsonp-polling"}.get(transport, transport)
         return f"/socket.io/1/{name}/{sid}?{urlencode({'t': '1', **fields})}"
+
+    def polling_path(self, sid: str, fields: dict[str, str], *, jsonp: bool) -> str:
+        if not jsonp:
+            return self.path("polling", sid, fields)
+        return self.path("jsonp", sid, {**fields, "i" if sid else "jsonp": "0"})
 
     def handshake(self, text: str) -> tuple[str, float]:
         return text.split(":")[0], 0.0
@@ -237,6 +246,10 @@ def _at(namespace: str) -> str:
 
 def _at_09(namespace: str) -> str:
     return "" if namespace == "/" else namespace
+
+
+def _body(text: str, jsonp: bool) -> bytes:
+    return _form(text.replace("\\n", "\\\\n")) if jsonp else text.encode()  # forms change newlines
 
 
 def _form(text: str) -> bytes:

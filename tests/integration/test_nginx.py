@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -119,7 +118,7 @@ class Talker:
         self._headers = {"Referer": f"{http.base_url}/page"} if jsonp else {}
 
     async def open(self) -> None:
-        answer = await self._http.get(self._path({"jsonp": "0"}), headers=self._headers)
+        answer = await self._http.get(self._path(), headers=self._headers)
         assert answer.status_code == 200, answer.text
         self.sid, _ = self._protocol.handshake(str(self._protocol.split(answer.content, self._jsonp)[0]))
         if not self._protocol.opens:
@@ -131,15 +130,13 @@ class Talker:
         return [self._protocol.read(frame) for frame in self._protocol.split(answer.content, self._jsonp)]
 
     async def ask_for_more(self) -> httpx.Response:
-        return await self._http.get(self._path({"i": "0"}), headers=self._headers)
+        return await self._http.get(self._path(), headers=self._headers)
 
     async def send(self, *frames: Frame) -> None:
         body = self._protocol.body(list(frames), self._jsonp)
-        if self._jsonp and not body.startswith(b"d="):
-            body = urlencode({"d": body.replace(b"\\n", b"\\\\n")}).encode()  # forms change newlines
         kind = "application/x-www-form-urlencoded" if self._jsonp else "text/plain;charset=UTF-8"
         headers = {**self._headers, "content-type": kind}
-        answer = await self._http.post(self._path({"i": "0"}), content=body, headers=headers)
+        answer = await self._http.post(self._path(), content=body, headers=headers)
         assert answer.status_code == 200, answer.text
 
     async def emit(self, name: str, *args: Any) -> None:
@@ -156,12 +153,8 @@ class Talker:
                 if packet.kind == kind:
                     return packet
 
-    def _path(self, fields_09: dict[str, str]) -> str:
-        if not self._jsonp:
-            return self._protocol.path("polling", self.sid, {})
-        if self._protocol.allows_transport_switch:
-            return self._protocol.path("jsonp", self.sid, fields_09)
-        return self._protocol.path("polling", self.sid, {"j": "0"})
+    def _path(self) -> str:
+        return self._protocol.polling_path(self.sid, {}, jsonp=self._jsonp)
 
 
 # --- every generation, every way to be carried ------------------------------------------------------------------------

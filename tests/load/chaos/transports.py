@@ -213,7 +213,6 @@ class Polling:
         self._proxy = proxy
         self._faults = faults
         self._jsonp = jsonp
-        self._fields: dict[str, str] = {}
         self._queue: list[Frame] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -228,21 +227,14 @@ class Polling:
     async def open(self, fields: dict[str, str], rng: random.Random) -> str:
         """The text of the answer to the handshake."""
         self._rng = rng
-        self._fields = ({"j": "0"} if self._protocol.name == "3" else {"i": "0"}) if self._jsonp else {}
-        asked = {
-            **fields,
-            **({"jsonp": "0"} if self._jsonp and self._protocol.allows_transport_switch else self._fields),
-        }
-        status, body = await self.get.ask("GET", self._protocol.path("polling", "", asked), within=OPENS_WITHIN)
+        status, body = await self.get.ask("GET", self._path(fields), within=OPENS_WITHIN)
         if status != 200 or b"(new Error(" in body:
             raise Lost(f"handshake: {status} {body[:80]!r}")
         first = self._protocol.split(body, self._jsonp)
         return str(first[0])
 
-    def _path(self) -> str:
-        return self._protocol.path(
-            "jsonp" if self._jsonp and self._protocol.allows_transport_switch else "polling", self.sid, self._fields
-        )
+    def _path(self, fields: dict[str, str] | None = None) -> str:
+        return self._protocol.polling_path(self.sid, fields or {}, jsonp=self._jsonp)
 
     def listen(self) -> None:
         """Begin to poll, and to post what is sent."""
