@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.clients.frames import CLOSE, bounds, masked, split
 from tests.clients.http import HEAD_END, OPENING, Response, request, take_response, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS
 
 __all__ = ["HOST", "Connection"]
 
@@ -66,19 +67,24 @@ class Connection:
         return self
 
     @classmethod
-    async def poller(cls, port: int, query: str = "EIO=4") -> tuple[Self, str]:
-        """A connection, and the path of the session that was opened by it."""
+    async def poller(cls, port: int) -> tuple[Self, str]:
+        """A connection, and the path of the session of generation 4 that was opened by it, and has joined."""
         self = await cls.tcp(port)
-        path = f"/socket.io/?{query}&transport=polling"
         try:
-            body = await self.ask(request("GET", path))
-            path += "&sid=" + body.split(b'"sid":"')[1].split(b'"')[0].decode()
+            path = CLIENT_PROTOCOLS["4"].path("polling", await self.open_session(), {})
             await self.ask(request("POST", path, "40"))
             await self.ask(request("GET", path))
         except BaseException:
             self.close()
             raise
         return self, path
+
+    async def open_session(self, generation: str = "4") -> str:
+        """The id of a session that is opened by a plain request."""
+        protocol = CLIENT_PROTOCOLS[generation]
+        body = await self.ask(request("GET", protocol.path("polling", "", {})))
+        sid, _ = protocol.handshake(str(protocol.split(body, jsonp=False)[0]))
+        return sid
 
     def __enter__(self) -> Self:
         return self

@@ -153,8 +153,8 @@ class Answering:
 async def oldest(server: Server) -> Connection:
     """A websocket of 0.9."""
     with await Connection.tcp(server.port) as connection:
-        handshake = await connection.ask(request("GET", "/socket.io/1/"))
-    return await websocket_of(server, f"/socket.io/1/websocket/{handshake.partition(b':')[0].decode()}")
+        sid = await connection.open_session("0.9")
+    return await websocket_of(server, f"/socket.io/1/websocket/{sid}")
 
 
 async def test_a_blocked_loop_cuts_no_client(start_server: StartServer, tmp_path: Path) -> None:

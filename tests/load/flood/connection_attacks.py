@@ -7,6 +7,7 @@ import resource
 from collections.abc import Awaitable, Callable
 
 from tests.clients.http import request, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS
 from tests.clients.tcp import HOST, Connection
 from tests.load.flood.runner import KB, MB, Outcome, Scenario, Target, stats
 
@@ -66,9 +67,8 @@ async def _half_upgrade(port: int) -> Connection:
 async def _polling_then_websocket(port: int) -> Connection:
     """A polling session, and a websocket for it that never proves itself."""
     with await Connection.tcp(port) as opener:
-        body = await opener.ask(request("GET", "/socket.io/?EIO=4&transport=polling"))
-        sid = body.split(b'"sid":"')[1].split(b'"')[0].decode()
-    return await Connection.websocket(port, f"/socket.io/?EIO=4&transport=websocket&sid={sid}", join="")
+        sid = await opener.open_session()
+    return await Connection.websocket(port, CLIENT_PROTOCOLS["4"].path("websocket", sid, {}), join="")
 
 
 async def _sockets_gone(port: int, former: int) -> str:

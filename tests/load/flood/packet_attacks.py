@@ -7,6 +7,7 @@ import zlib
 
 from tests.clients.frames import BINARY, masked
 from tests.clients.http import OPENING, request, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS
 from tests.clients.tcp import Connection
 from tests.load.flood.runner import MB, Outcome, Scenario, Target
 from tests.load.flood.volume_attacks import LASTS, OF_ONE_CLIENT, ONE_CLIENT
@@ -140,9 +141,7 @@ async def _bodies(target: Target, attacker: Connection, path: str, body: bytes, 
 async def tiny_body_3(target: Target) -> Outcome:
     """The length of each packet stands before it."""
     with await Connection.tcp(target.port) as attacker:
-        path = "/socket.io/?EIO=3&transport=polling"
-        hello = await attacker.ask(request("GET", path))
-        path += "&sid=" + hello.split(b'"sid":"')[1].split(b'"')[0].decode()
+        path = CLIENT_PROTOCOLS["3"].path("polling", await attacker.open_session("3"), {})
         number = PAYLOAD // 3
         outcome = await _bodies(target, attacker, path, b"1:6" * number, number)
     await Connection.once(target.port, request("POST", path, "1:1"))
@@ -162,12 +161,11 @@ async def tiny_body_4(target: Target) -> Outcome:
 async def tiny_body_09(target: Target) -> Outcome:
     """The length of each packet stands before it, between two marks."""
     with await Connection.tcp(target.port) as attacker:
-        sid = (await attacker.ask(request("GET", "/socket.io/1/"))).split(b":")[0].decode()
-        path = f"/socket.io/1/xhr-polling/{sid}"
+        path = CLIENT_PROTOCOLS["0.9"].path("polling", await attacker.open_session("0.9"), {})
         packet = "\ufffd3\ufffd8::".encode()
         number = PAYLOAD // len(packet)
         outcome = await _bodies(target, attacker, path, packet * number, number)
-    await Connection.once(target.port, request("GET", path + "?disconnect=1"))
+    await Connection.once(target.port, request("GET", path + "&disconnect=1"))
     return outcome
 
 
