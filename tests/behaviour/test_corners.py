@@ -26,6 +26,7 @@ from asocketio import (
     socketio_manage,
 )
 from asocketio.testing import ClientRefused, TestClient, settle
+from tests.clients.asgi import Client
 from tests.support.worlds import Recorder, Transport, Way, call_of, serve, until
 
 Log = pytest.LogCaptureFixture
@@ -873,23 +874,15 @@ async def test_the_same_origin_and_programs_are_let_in() -> None:
 
 async def test_preflight_reflects_valid_tokens_for_an_allowed_origin_only() -> None:
     app = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins=["https://a.example"])
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     headers = [
         (b"origin", b"https://a.example"),
         (b"host", b"b"),
         (b"access-control-request-headers", b"x-a, b\x00d, x-b"),
     ]
-    scope = {"type": "http", "method": "OPTIONS", "path": "/socket.io/", "query_string": b"", "headers": headers}
-    await app(scope, receive, send)
-    assert sent[0]["status"] == 204
-    assert dict(sent[0]["headers"])[b"access-control-allow-headers"] == b"x-a, x-b"
+    call = await Client(app).post(b"", method="OPTIONS", query_string=b"", headers=headers)
+    await call.task
+    assert call.status == 204
+    assert call.headers[b"access-control-allow-headers"] == b"x-a, x-b"
     assert await call_of(app, "/socket.io/", "OPTIONS", headers=[(b"origin", b"https://evil"), (b"host", b"b")]) == (
         403, b'{"code":4,"message":"Forbidden"}',
     )  # fmt: skip
@@ -921,26 +914,8 @@ async def test_scopes_of_the_caller_are_undisturbed_by_stepping() -> None:
 @pytest.mark.parametrize(("scheme", "secure"), [("http", ""), ("https", "; Secure")])
 async def test_a_cookie_for_load_balancers_carries_the_session_id(scheme: str, secure: str) -> None:
     app = SocketIOApp(namespaces={"/": Recorder}, cookie="io")
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    query = b"EIO=4&transport=polling"
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/socket.io/",
-        "query_string": query,
-        "headers": [],
-        "scheme": scheme,
-    }
-    serving = asyncio.ensure_future(app(scope, receive, send))
-    await until(lambda: len(sent) == 2)
+    client = Client(app)
+    call = await client.get(headers=[], scheme=scheme)
     (sessid,) = app.server.sockets
-    assert dict(sent[0]["headers"])[b"set-cookie"] == f"io={sessid}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
-    await app.close()
-    await serving
+    assert call.headers[b"set-cookie"] == f"io={sessid}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
+    await client.end()

@@ -23,7 +23,7 @@ from asocketio import (
     RoomsMixin,
 )
 from asocketio.testing import ClientNamespace, TestClient, settle
-from tests.behaviour.test_transports import Peer
+from tests.clients.asgi import client_of
 from tests.support.worlds import Way, binary, serve, until
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -159,7 +159,7 @@ async def test_emits_arrive_in_the_order_made(way: Way) -> None:
 @pytest.mark.parametrize("by_poll", [False, True])
 async def test_order_holds_across_an_upgrade_under_load(by_poll: bool) -> None:
     """Both ways: events sent by POST, then by the websocket; emits queued before, while and after it takes over."""
-    peer = Peer(Ordered, max_backlog_packets=160)
+    peer = client_of(Ordered, max_backlog_packets=160)
     await peer.open()
     poll = await peer.get() if by_poll else None
     emitted = 0

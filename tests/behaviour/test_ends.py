@@ -10,9 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 
 from asocketio import SocketIOApp
-from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import TestClock, settle
-from tests.clients.raw import CLIENTS, Client, TakenOver, WebSocket
+from tests.clients.raw import CLIENTS, SessionClient, TakenOver, WebSocket
 from tests.support.worlds import Recorder
 
 MAX_PAYLOAD = 1000
@@ -39,126 +38,126 @@ class Ending(Recorder):
 # What ends it. A client's own acts take the client.
 
 
-async def closes(client: Client, code: int | None) -> None:
+async def closes(client: SessionClient, code: int | None) -> None:
     assert isinstance(client, WebSocket)
     await client.close(code)
 
 
-async def vanishes(client: Client) -> None:
+async def vanishes(client: SessionClient) -> None:
     await client.vanish()
 
 
-async def is_gone_when_sent_to(client: Client) -> None:
+async def is_gone_when_sent_to(client: SessionClient) -> None:
     if isinstance(client, TakenOver):
         await client.vanish()  # there a write tells nothing
         return
     assert isinstance(client, WebSocket)
-    client.call.broken = True
+    client.connection.broken = True
     Ending.last.emit("news")
     await settle()
 
 
-async def sends_too_much(client: Client) -> None:
+async def sends_too_much(client: SessionClient) -> None:
     assert isinstance(client, WebSocket)
     await client.send_too_much(MAX_PAYLOAD + 1)
 
 
-async def sends_a_message_over_max_payload(client: Client) -> None:
+async def sends_a_message_over_max_payload(client: SessionClient) -> None:
     await client.say("3:::" + "x" * MAX_PAYLOAD if client.generation == "0.9" else "42" + "x" * MAX_PAYLOAD)
 
 
-async def breaks_the_rules_of_websockets(client: Client) -> None:
+async def breaks_the_rules_of_websockets(client: SessionClient) -> None:
     assert isinstance(client, WebSocket)
     await client.break_rules()
 
 
-async def sends_a_close_packet(client: Client) -> None:
-    await client.send(Packet(PacketType.CLOSE))
+async def sends_a_close_packet(client: SessionClient) -> None:
+    await client.say(client.protocol.close())
 
 
-async def leaves_the_namespace(client: Client) -> None:
-    await client.send(Packet(PacketType.DISCONNECT))
+async def leaves_the_namespace(client: SessionClient) -> None:
+    await client.say(client.protocol.disconnect("/"))
 
 
-async def sends_garbage(client: Client) -> None:
+async def sends_garbage(client: SessionClient) -> None:
     await client.say("x")
 
 
-async def sends_an_unknown_packet(client: Client) -> None:
+async def sends_an_unknown_packet(client: SessionClient) -> None:
     await client.say("9::" if client.generation == "0.9" else "49")
 
 
-async def sends_to_a_namespace_it_never_joined(client: Client) -> None:
-    await client.send(Packet(PacketType.EVENT, "/never", name="echo", args=[]))
+async def sends_to_a_namespace_it_never_joined(client: SessionClient) -> None:
+    await client.say(*client.protocol.event("/never", "echo", []))
 
 
-async def is_silent(client: Client) -> None:
+async def is_silent(client: SessionClient) -> None:
     for _ in range(60):
         await client.clock.advance(5)
         await client.settle()
 
 
-async def stops_polling(client: Client) -> None:
+async def stops_polling(client: SessionClient) -> None:
     client.stop_reading()
     await is_silent(client)
 
 
-async def floods(client: Client) -> None:
+async def floods(client: SessionClient) -> None:
     await client.emit("ask")
     for _ in range(40):
-        await client.say(*client.frames(Packet(PacketType.EVENT, name="echo", args=[1])) * 10)
+        await client.say(*client.protocol.event("/", "echo", [1]) * 10)
 
 
-async def does_not_read(client: Client) -> None:
+async def does_not_read(client: SessionClient) -> None:
     client.stop_reading()
     for _ in range(10):
         Ending.last.emit("large", LARGE)
         await settle()
 
 
-async def a_second_get(client: Client) -> None:
-    await client.request("GET")
+async def a_second_get(client: SessionClient) -> None:
+    await client.get()
 
 
-async def a_second_post(client: Client) -> None:
-    await client.request("POST", b"4", end=False)
-    await client.request("POST", b"4", end=False)
+async def a_second_post(client: SessionClient) -> None:
+    await client.post(b"4", end=False)
+    await client.post(b"4", end=False)
 
 
-async def an_aborted_post(client: Client) -> None:
-    call = await client.request("POST", b"4", end=False)
-    call.inbox.put_nowait({"type": "http.disconnect"})
+async def an_aborted_post(client: SessionClient) -> None:
+    call = await client.post(b"4", end=False)
+    call.disconnect()
     await settle()
 
 
-async def a_post_that_does_not_end(client: Client) -> None:
-    await client.request("POST", b"4", end=False)
+async def a_post_that_does_not_end(client: SessionClient) -> None:
+    await client.post(b"4", end=False)
     await client.clock.advance(31)
 
 
-async def a_post_that_is_too_large(client: Client) -> None:
-    await client.request("POST", b"x" * (MAX_PAYLOAD + 1))
+async def a_post_that_is_too_large(client: SessionClient) -> None:
+    await client.post(b"x" * (MAX_PAYLOAD + 1))
 
 
-async def says_that_the_page_closes(client: Client) -> None:
-    await client.request("GET", more="disconnect=1")
+async def says_that_the_page_closes(client: SessionClient) -> None:
+    await client.get(fields={"disconnect": "1"})
 
 
-async def the_app_closes(client: Client) -> None:
+async def the_app_closes(client: SessionClient) -> None:
     await asyncio.wait_for(asyncio.gather(client.app.close(), client.settle()), 5)
 
 
-async def the_server_ends(client: Client) -> None:
+async def the_server_ends(client: SessionClient) -> None:
     assert isinstance(client, WebSocket)
     await client.server_ends()
 
 
-async def is_thrown_out(client: Client) -> None:
+async def is_thrown_out(client: SessionClient) -> None:
     Ending.last.socket.disconnect()
     await client.settle()
 
 
-async def is_thrown_out_of_the_namespace(client: Client) -> None:
+async def is_thrown_out_of_the_namespace(client: SessionClient) -> None:
     Ending.last.disconnect()
     await client.settle()
 
@@ -167,7 +166,7 @@ class End(NamedTuple):
     act: Callable[..., Awaitable[None]]
     reason: str
     """What `recv_disconnect` gets; empty: it is no end."""
-    carriers: tuple[str, ...] = ALL
+    transports: tuple[str, ...] = ALL
     generations: tuple[str, ...] = ("0.9", "3", "4")
     args: tuple[Any, ...] = ()
 
@@ -226,20 +225,20 @@ ENDS = [
 
 def cases(ends: list[End]) -> list[Any]:
     return [
-        pytest.param(end, carrier, generation, id=f"{end.name}-{carrier}-{generation}")
+        pytest.param(end, transport, generation, id=f"{end.name}-{transport}-{generation}")
         for end in ends
-        for carrier in end.carriers
+        for transport in end.transports
         for generation in end.generations
     ]
 
 
 @asynccontextmanager
-async def joined(carrier: str, generation: str, **settings: Any) -> AsyncIterator[Client]:
+async def joined(transport: str, generation: str, **settings: Any) -> AsyncIterator[SessionClient]:
     """A client that has joined."""
     app = SocketIOApp(
         namespaces={"/": Ending}, max_payload=MAX_PAYLOAD, max_backlog_packets=160, max_outbox=500_000, **settings
     )
-    client = CLIENTS[carrier](app, TestClock(), generation)
+    client = CLIENTS[transport](app, TestClock(), generation)
     Ending.sockets.clear()
     await client.open()
     try:
@@ -251,21 +250,21 @@ async def joined(carrier: str, generation: str, **settings: Any) -> AsyncIterato
         assert app.server.active_sessions == 0
 
 
-@pytest.mark.parametrize(("end", "carrier", "generation"), cases(ENDS))
-async def test_an_act_has_its_reason(end: End, carrier: str, generation: str) -> None:
-    async with joined(carrier, generation) as client:
+@pytest.mark.parametrize(("end", "transport", "generation"), cases(ENDS))
+async def test_an_act_has_its_reason(end: End, transport: str, generation: str) -> None:
+    async with joined(transport, generation) as client:
         ended = Ending.last
         await end.act(client, *end.args)
         await client.clock.advance(6)  # a handler that still waits is cancelled
         assert ended.reasons == [end.reason][: bool(end.reason)]
 
 
-@pytest.mark.parametrize(("end", "carrier", "generation"), cases(LEAVING))
-async def test_who_leaves_while_the_server_closes(end: End, carrier: str, generation: str) -> None:
+@pytest.mark.parametrize(("end", "transport", "generation"), cases(LEAVING))
+async def test_who_leaves_while_the_server_closes(end: End, transport: str, generation: str) -> None:
     """Before its own turn has come: nobody can tell then whether client or server was first."""
     async with joined("polling", "4", close_window=1_000_000.0) as first:
         second = CLIENTS["polling"](first.app, first.clock, "4")
-        client = CLIENTS[carrier](first.app, first.clock, generation)
+        client = CLIENTS[transport](first.app, first.clock, generation)
         await second.open()
         await client.open()
         ended = Ending.last

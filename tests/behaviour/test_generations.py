@@ -12,6 +12,7 @@ from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.testing import ClientRefused, TestClient, settle
 from asocketio.testing.client import ClientNamespace
+from tests.clients.asgi import Client
 from tests.conftest import WAYS
 from tests.support.worlds import Recorder, Way, call_of, serve, until
 
@@ -380,13 +381,6 @@ async def test_a_receipt_is_sent_before_the_handler_runs() -> None:
 # ---- JSONP of other sites -----------------------------------------------------------------------------------------
 
 
-def append_to(sent: list[Any]) -> Any:
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    return send
-
-
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -413,10 +407,8 @@ async def test_a_page_of_another_site_cannot_use_jsonp_unless_it_is_allowed(head
         ("/socket.io/", b"EIO=4&transport=polling&j=0"),
         ("/socket.io/1/", b"jsonp=0"),
     ):
-        sent: list[Any] = []
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": own, "root_path": ""}
-        call = asyncio.create_task(app(scope, asyncio.Event().wait, append_to(sent)))  # lives as long as its socket
-        await until(lambda sent=sent: len(sent) == 2)
-        call.cancel()
-        refused = sent[1]["body"] == b'io.j[0](new Error("handshake bad origin"));' if query == b"jsonp=0" else None
-        assert (sent[0]["status"] if refused is None else 403 if refused else 200) == status
+        call = Client(app).call("http", path=path, query_string=query, headers=own)  # lives as long as its socket
+        await until(lambda call=call: call.answered)
+        call.task.cancel()
+        refused = call.body == 'io.j[0](new Error("handshake bad origin"));' if query == b"jsonp=0" else None
+        assert (call.status if refused is None else 403 if refused else 200) == status

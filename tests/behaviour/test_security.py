@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,12 +24,11 @@ from asocketio import (
     event,
 )
 from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.testing import ClientRefused, TestClient, TestClock, settle
-from tests.behaviour.test_transports import Call
+from asocketio.testing import ClientRefused, TestClient, settle
+from tests.clients.asgi import Call, Client
+from tests.clients.http import upgrade_request
+from tests.clients.memory_connection import MemoryConnection, clocked
 from tests.support.worlds import GENERATIONS, Recorder, Way, serve, until
-from tests.unit.servers.peers import Peer as LanePeer
-from tests.unit.servers.peers import clocked
-from tests.unit.servers.peers import request as upgrade_request
 
 Log = pytest.LogCaptureFixture
 Generation = Literal["0.9", 3, 4]
@@ -124,82 +122,48 @@ async def test_what_only_looks_a_little_like_a_sid_is_a_room(room: str) -> None:
 # ---- pinned sessions ----------------------------------------------------------------------------------------------
 
 
-class Browser:
-    """Somebody who makes requests to ``app``: from an address, with cookies."""
+HARMLESS = {"0.9": b"8::", "3": b"1:6", "4": b"6"}
+"""The body of a POST that does nothing."""
 
-    def __init__(self, app: SocketIOApp, generation: Generation, address: str = "192.0.2.1", cookie: str = "") -> None:
-        self.app = app
-        self.clock = TestClock()
-        self.generation = generation
-        self.address = address
-        self.cookie = cookie
-        self.calls: list[Call] = []
 
-    def target(self, sid: str, transport: str) -> str:
-        if self.generation == "0.9":
-            way = "websocket" if transport == "websocket" else "xhr-polling"
-            return f"/socket.io/1/{way}/{sid}" if sid else "/socket.io/1/"
-        return f"/socket.io/?EIO={self.generation}&transport={transport}" + (f"&sid={sid}" if sid else "")
-
-    def _call(self, kind: str, method: str, sid: str, first: Any) -> Call:
-        path, _, query = self.target(sid, "websocket" if kind == "websocket" else "polling").partition("?")
-        cookies = [(b"cookie", self.cookie.encode())] if self.cookie else []
-        scope = {
-            "type": kind, "method": method, "path": path, "query_string": query.encode(),
-            "headers": [(b"host", b"testserver"), *cookies], "client": (self.address, 50_000),
-            "extensions": {"asocketio.clock": self.clock, "websocket.http.response": {}},
-        }  # fmt: skip
-        call = Call(self.app, scope)
-        call.inbox.put_nowait(first)
-        self.calls.append(call)
-        return call
+class Browser(Client):
+    """Somebody who makes requests: for any session, and with the cookie that came last."""
 
     async def opens(self) -> str:
         """The id of a new session; its cookie is kept, as browsers do."""
-        call = self._call("http", "GET", "", {"type": "http.request"})
-        await until(lambda: len(call.sent) == 2)
-        given = dict(call.sent[0]["headers"]).get(b"set-cookie", b"").decode()
-        self.cookie = given.partition(";")[0]
-        body = call.sent[1]["body"].decode()
-        if self.generation == "0.9":
-            return str(body.partition(":")[0])
-        return str(body.split('"sid":"')[1].partition('"')[0])
+        call = await self.handshake()
+        await until(lambda: call.answered)
+        self.cookie = call.headers.get(b"set-cookie", b"").decode().partition(";")[0]
+        return self.sid
 
-    async def posts(self, sid: str) -> tuple[int, str]:
+    async def posts(self, sid: str, **scope: Any) -> tuple[int, str]:
         """Status and body of the answer to a harmless POST."""
-        frame = {"0.9": "8::", 3: "1:6", 4: "6"}[self.generation]
-        call = self._call("http", "POST", sid, {"type": "http.request", "body": frame.encode()})
-        await until(lambda: len(call.sent) == 2)
+        self.sid = sid
+        call = await self.post(HARMLESS[self.generation], **scope)
+        await until(lambda: call.answered)
         return call.status, call.body
 
     async def gets(self, sid: str) -> tuple[int, str]:
-        call = self._call("http", "GET", sid, {"type": "http.request"})
-        await settle()
-        return (call.status, call.body) if call.sent else (0, "waits")
+        self.sid = sid
+        call = await self.get()
+        return (0, "waits") if call.waiting else (call.status, call.body)
 
     async def upgrades(self, sid: str) -> str:
         """What a websocket for the session is told: ``"accepted"``, or how it was refused."""
-        call = self._call("websocket", "GET", sid, {"type": "websocket.connect"})
-        await settle()
-        return outcome(call)
+        self.sid = sid
+        return outcome(await self.websocket())
 
     async def upgrades_on_the_lane(self, sid: str) -> str:
         cookies = [("cookie", self.cookie)] if self.cookie else []
-        peer = LanePeer(clocked(self.app, self.clock))
-        peer.transport._extra["peername"] = (self.address, 50_000)
-        await peer.ask(upgrade_request(self.target(sid, "websocket"), *cookies))
+        connection = MemoryConnection(clocked(self.app, self.clock))
+        connection.transport._extra["peername"] = (self.address, 50_000)
+        await connection.ask(upgrade_request(self.protocol.path("websocket", sid, {}), *cookies))
         await settle()
-        heard = peer.heard()
-        status = peer.head.decode().partition("\r\n")[0]
+        heard = connection.heard()
+        status = connection.head.decode().partition("\r\n")[0]
         if " 101 " not in status:
             return status
         return "dismissed" if "7:::1+0" in heard else "accepted"
-
-    async def end(self) -> None:
-        await self.app.close()
-        for call in self.calls:
-            call.inbox.put_nowait({"type": f"{call.kind}.disconnect"})
-        await asyncio.wait([call.task for call in self.calls], timeout=5)
 
 
 def outcome(call: Call) -> str:
@@ -217,9 +181,8 @@ PINS: dict[str, dict[str, Any]] = {"address": {"pin": "address"}, "cookie": {"pi
 async def owner_and_thief(pin: str, generation: Generation) -> AsyncGenerator[tuple[Browser, Browser, str]]:
     """Who has a session, one who knows its id, and the id."""
     app = SocketIOApp(namespaces={"/": Recorder}, **PINS[pin])
-    owner = Browser(app, generation)
-    thief = Browser(app, generation, address="192.0.2.66")
-    thief.clock = owner.clock
+    owner = Browser(app, generation=str(generation))
+    thief = Browser(app, owner.clock, str(generation), address="192.0.2.66")
     sid = await owner.opens()
     yield owner, thief, sid
     thief.calls += owner.calls
@@ -270,7 +233,7 @@ async def test_a_pinned_session_cannot_be_upgraded_by_another(pin: str, lane: bo
 
 async def test_pages_of_one_browser_share_its_cookie(generation: Any) -> None:
     app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
-    browser = Browser(app, generation)
+    browser = Browser(app, generation=str(generation))
     first = await browser.opens()
     secret = browser.cookie
     second = await browser.opens()
@@ -286,7 +249,7 @@ async def test_pages_of_one_browser_share_its_cookie(generation: Any) -> None:
 @pytest.mark.parametrize("planted", ["", "short", "x" * 5000, "AAAAAAAAAAAAAAAAAAA\r", "<script>"])
 async def test_a_cookie_that_is_none_of_ours_is_replaced(planted: str) -> None:
     app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
-    browser = Browser(app, 4, cookie=f"io={planted}")
+    browser = Browser(app, cookie=f"io={planted}")
     await browser.opens()
     assert len(browser.cookie.removeprefix("io=")) == 20
     await browser.end()
@@ -295,18 +258,10 @@ async def test_a_cookie_that_is_none_of_ours_is_replaced(planted: str) -> None:
 async def test_cookies_may_come_in_fields_of_their_own() -> None:
     """As HTTP/2 brings them."""
     app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
-    browser = Browser(app, 4)
+    browser = Browser(app)
     sid = await browser.opens()
     headers = [(b"host", b"h"), (b"cookie", browser.cookie.encode()), (b"cookie", b"a=b")]
-    scope = {
-        "type": "http", "method": "POST", "path": "/socket.io/", "headers": headers,
-        "query_string": f"EIO=4&transport=polling&sid={sid}".encode(), "extensions": {"asocketio.clock": browser.clock},
-    }  # fmt: skip
-    call = Call(app, scope)
-    browser.calls.append(call)
-    call.inbox.put_nowait({"type": "http.request", "body": b"6"})
-    await until(lambda: len(call.sent) == 2)
-    assert call.status == 200
+    assert (await browser.posts(sid, headers=headers))[0] == 200
     await browser.end()
 
 
@@ -477,19 +432,13 @@ REQUESTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda each: next(iter(each)))
 async def test_a_request_cannot_forge_log_lines(request_: dict[str, Any], caplog: Log) -> None:
     app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
-    clock = TestClock()
-    scope = {
-        "type": "http", "method": "GET", "path": "/socket.io/", "query_string": b"", "headers": [(b"host", b"h")],
-        "extensions": {"asocketio.clock": clock}, **request_,
-    }  # fmt: skip
-    call = Call(app, scope)
-    call.inbox.put_nowait({"type": "http.request"})
-    await until(lambda: len(call.sent) == 2)
+    client = Client(app)
+    call = await client.get(**{"path": "/socket.io/", "query_string": b"", **request_})
+    await until(lambda: call.answered)
     for _, value in call.sent[0]["headers"]:
         assert b"\r" not in value
         assert b"forged" not in value
-    await app.close()
-    await call.task
+    await client.end()
     assert_no_line_is_forged(caplog)
 
 

@@ -118,7 +118,10 @@ BEATS: dict[str, Any] = {
 
 
 class Client(Carried):
-    """One that answers, or pings, as soon as it can be heard: the server reads after its timers, as uvloop does."""
+    """One that answers, or pings, as soon as it can be heard: the server reads after its timers, as uvloop does.
+
+    No client that sends bytes, but a session as the heartbeat sees it, on a clock whose loop can be blocked.
+    """
 
     def __init__(self, protocol: Protocol, clock: StallClock, transport: str) -> None:
         super().__init__(protocol)

@@ -1,4 +1,7 @@
-"""Socket.IO 5 clients over Engine.IO 4, reduced to what a load needs: they trust the server, and count."""
+"""Socket.IO 5 clients over Engine.IO 4, reduced to what a load needs: they trust the server, and count.
+
+Apart from `tests.clients` for their speed: a load generator must not be slower than what it measures.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from tests.benchmarks.wire import Counter, body_of, masked, split
+from tests.benchmarks.wire import Counter, body_of
+from tests.clients.frames import masked, split
 
 __all__ = ["Poller", "WebSocket"]
 

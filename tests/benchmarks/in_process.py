@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 from collections.abc import Callable, Generator
 from typing import Any
@@ -18,10 +17,10 @@ from uvicorn.server import ServerState
 
 from asocketio import SocketIOApp
 from tests.benchmarks.inside import WebSocketProtocol
+from tests.clients.frames import masked
 
-__all__ = ["PollingClient", "SteppedLoop", "Transport", "WebSocketServer", "framed", "masked", "running"]
+__all__ = ["PollingClient", "SteppedLoop", "Transport", "WebSocketServer", "running"]
 
-MASK = b"\x12\x34\x56\x78"
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: testserver\r\nupgrade: websocket\r\n"
     b"connection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
@@ -132,7 +131,10 @@ class WebSocketServer:
 
 
 class PollingClient:
-    """Requests to the app as ASGI calls."""
+    """Requests to the app as ASGI calls.
+
+    No `tests.clients.asgi.Client`: its instructions are counted with those of the app, and no task may run by itself.
+    """
 
     def __init__(self, loop: SteppedLoop, app: SocketIOApp) -> None:
         self._loop = loop
@@ -200,19 +202,3 @@ class Request:
             self.status = message["status"]
         else:
             self.content += message.get("body", b"")
-
-
-def masked(payload: str | bytes) -> bytes:
-    """A client's frame."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    opcode = 0x81 if isinstance(payload, str) else 0x82
-    length = bytes((0x80 | len(data),)) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2)
-    covered = bytes(byte ^ mask for byte, mask in zip(data, itertools.cycle(MASK), strict=False))
-    return bytes((opcode,)) + length + MASK + covered
-
-
-def framed(payload: str | bytes) -> bytes:
-    """A server's frame."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    opcode = 0x81 if isinstance(payload, str) else 0x82
-    return bytes((opcode,)) + (bytes((len(data),)) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)) + data

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from tests.benchmarks.cases import ROOM, Case
 from tests.benchmarks.clients import Poller, WebSocket
 from tests.benchmarks.usage import cpu_seconds, pin, raise_limit, resident_bytes
-from tests.benchmarks.wire import BINARY, masked
+from tests.clients.frames import BINARY, masked, server_frame
 
 OPENING = 32  # handshakes under way at a time
 WARM_CONNECTIONS = 200  # before memory is measured
@@ -82,7 +82,7 @@ class Echo(Work):
         self.ring = b"".join(requests) * 2  # from any ack a whole window
         self.burst = self.size * window
         for client in self.clients:
-            client.counter.learn(answer(f'43{FIRST_ACK}["{self.text}"]'))
+            client.counter.learn(server_frame(f'43{FIRST_ACK}["{self.text}"]'))
             client.got = self.again if window > 1 else self.once
             client.write(self.ring[: self.burst])
 
@@ -105,7 +105,7 @@ class Binary(Work):
         data = b"\xa5" * self.case.size
         placeholder = '{"_placeholder":true,"num":0}'
         self.request = masked(f'451-{FIRST_ACK}["echo",{placeholder}]') + masked(data, BINARY)
-        expected = answer(f"461-{FIRST_ACK}[{placeholder}]") + answer(data, BINARY)
+        expected = server_frame(f"461-{FIRST_ACK}[{placeholder}]") + server_frame(data)
         for client in self.clients:
             client.counter.opcode = BINARY
             client.counter.learn(expected)
@@ -125,7 +125,7 @@ class Fanout(Work):
         self.waiting = len(self.clients)
         self.speaker = self.clients[0]
         for client in self.clients:
-            client.counter.learn(answer(f'42["msg","{self.text}"]'))
+            client.counter.learn(server_frame(f'42["msg","{self.text}"]'))
             client.got = self.heard
         self.speaker.write(self.request)
 
@@ -168,7 +168,7 @@ class Rooms(Work):
             await joined
 
     def begin(self) -> None:
-        expected = answer(f'42["msg","{self.text}"]')
+        expected = server_frame(f'42["msg","{self.text}"]')
         says = [[masked(event("say", room, self.text)) for room in rooms] for rooms in self.names]
         self.says = {client: cycle(says[at // ROOM] or [b""]) for at, client in enumerate(self.clients)}
         for client in self.clients:
@@ -204,14 +204,6 @@ class Polls(Work):
 
 
 WORKS: dict[str, type[Work]] = {"echo": Echo, "binary": Binary, "fanout": Fanout, "rooms": Rooms, "poll": Polls}
-
-
-def answer(payload: bytes | str, opcode: int = 1) -> bytes:
-    """The server's frame: as the client's, but nothing is masked."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    frame = masked(data, opcode)
-    head = frame[: len(frame) - len(data) - 4]
-    return bytes((head[0], head[1] & 127)) + head[2:] + data
 
 
 class Window:

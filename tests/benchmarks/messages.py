@@ -14,16 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from asocketio import BaseNamespace, Config, RoomsMixin, SocketIOApp
-from tests.benchmarks.in_process import (
-    PollingClient,
-    SteppedLoop,
-    Transport,
-    WebSocketServer,
-    framed,
-    masked,
-    running,
-)
+from tests.benchmarks.in_process import PollingClient, SteppedLoop, Transport, WebSocketServer, running
 from tests.benchmarks.inside import EngineIO4, Frames, Packet, PacketType
+from tests.clients.frames import masked, messages, server_frame
 
 __all__ = ["MESSAGES", "MessageCase", "idle_bytes", "parts_of_echo"]
 
@@ -65,15 +58,15 @@ def _exchange(loop: SteppedLoop, chunk: bytes, expected: bytes) -> Step:
 
 
 def _echo(loop: SteppedLoop) -> Step:
-    return _exchange(loop, masked(ECHO), framed(ECHO_ACK))
+    return _exchange(loop, masked(ECHO), server_frame(ECHO_ACK))
 
 
 def _burst(loop: SteppedLoop) -> Step:
-    return _exchange(loop, masked(ECHO) * BURST, framed(ECHO_ACK) * BURST)
+    return _exchange(loop, masked(ECHO) * BURST, server_frame(ECHO_ACK) * BURST)
 
 
 def _binary(loop: SteppedLoop) -> Step:
-    return _exchange(loop, masked(BINARY_ECHO) + masked(BINARY), framed(BINARY_ECHO_ACK) + framed(BINARY))
+    return _exchange(loop, messages(BINARY_ECHO, BINARY), server_frame(BINARY_ECHO_ACK) + server_frame(BINARY))
 
 
 def _broadcast(loop: SteppedLoop) -> Step:
@@ -86,7 +79,7 @@ def _broadcast(loop: SteppedLoop) -> Step:
         loop.settle()
 
     step()
-    assert all(transport.last == framed(NEWS) for transport in transports)
+    assert all(transport.last == server_frame(NEWS) for transport in transports)
     return step
 
 
@@ -102,7 +95,7 @@ def _room(loop: SteppedLoop) -> Step:
         loop.settle()
 
     step()
-    assert [transport.last == framed(NEWS) for transport in transports] == [True, False] * RECIPIENTS
+    assert [transport.last == server_frame(NEWS) for transport in transports] == [True, False] * RECIPIENTS
     return step
 
 

@@ -12,11 +12,11 @@ import pytest
 from tests.benchmarks import run
 from tests.benchmarks.cases import CASES, Case
 from tests.benchmarks.instructions import count_of, instructions
-from tests.benchmarks.load import answer
 from tests.benchmarks.messages import MESSAGES
 from tests.benchmarks.servers import ROOT, environment
 from tests.benchmarks.table import Results, table
-from tests.benchmarks.wire import BINARY, Counter, body_of
+from tests.benchmarks.wire import Counter, body_of
+from tests.clients.frames import BINARY, server_frame
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU time is read from /proc")
 
@@ -78,9 +78,9 @@ def test_unknown_cases_are_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_answers_are_counted_however_they_are_torn(size: int, opcode: int) -> None:
     """Pings between them are handed out, and not counted."""
     dice = random.Random(size + opcode)
-    one = answer(b"x" * size, BINARY) if opcode == BINARY else answer("43" + "x" * size)
-    one = answer('461-10[{"_placeholder":true,"num":0}]') + one if opcode == BINARY else one
-    stream = (one * 5 + answer("2")) * 4
+    one = server_frame(b"x" * size) if opcode == BINARY else server_frame("43" + "x" * size)
+    one = server_frame('461-10[{"_placeholder":true,"num":0}]') + one if opcode == BINARY else one
+    stream = (one * 5 + server_frame("2")) * 4
     counter = Counter(opcode)
     counter.learn(one)
     count = 0

@@ -1,60 +1,20 @@
-"""The bytes of a client, made as cheaply as Python can: a generator must not be slower than what it measures."""
+"""What a server sends, counted as cheaply as Python can: a generator must not be slower than what it measures.
+
+Apart from `tests.clients.http` for its speed: it looks at nothing that a load does not need.
+"""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["BINARY", "Counter", "body_of", "masked", "split"]
+from tests.clients.frames import BINARY, SHORT, TEXT, bounds, split
 
-TEXT, BINARY = 1, 2
+__all__ = ["Counter", "body_of"]
+
 ANSWERS = (b"42", b"43")
 """How the text of an event or an ack begins."""
-MASK = b"\x12\x34\x56\x78"
-SHORT = 125
-"""The largest payload whose length fits a header of two bytes."""
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-
-
-def masked(payload: bytes | str, opcode: int = TEXT) -> bytes:
-    """A client's frame."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    size = len(data)
-    if size <= SHORT:
-        head = bytes((0x80 | opcode, 0x80 | size))
-    elif size < 1 << 16:
-        head = bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((0x80 | opcode, 0x80 | 127)) + size.to_bytes(8, "big")
-    key = (MASK * (size // 4 + 1))[:size]
-    covered = int.from_bytes(data, "big") ^ int.from_bytes(key, "big")
-    return head + MASK + covered.to_bytes(size, "big")
-
-
-def _bounds(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the server's frame at ``at`` begins and ends; None: its header is not all there."""
-    if len(data) < at + 2:
-        return None
-    size, start = data[at + 1], at + 2
-    if size > SHORT:
-        wide = 2 if size == 126 else 8
-        if len(data) < start + wide:
-            return None
-        size, start = int.from_bytes(data[start : start + wide], "big"), start + wide
-    return start, start + size
-
-
-def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The server's whole frames in ``data`` (opcode, payload), and what is left."""
-    found: list[tuple[int, bytes]] = []
-    at = 0
-    while bounds := _bounds(data, at):
-        start, end = bounds
-        if end > len(data):
-            break
-        found.append((data[at] & 15, data[start:end]))
-        at = end
-    return found, data[at:]
 
 
 class Counter:
@@ -108,10 +68,10 @@ class Counter:
 
     def _skipped(self, rest: bytes) -> bytes:
         """What to keep of a torn frame: nothing of a large one, which is only counted down."""
-        bounds = _bounds(rest, 0)
-        if bounds is None or bounds[1] - bounds[0] <= SHORT or rest[0] & 15 != self.opcode:
+        place = bounds(rest, 0)
+        if place is None or place[1] - place[0] <= SHORT or rest[0] & 15 != self.opcode:
             return rest
-        self._skip = bounds[1] - len(rest)
+        self._skip = place[1] - len(rest)
         return b""
 
 

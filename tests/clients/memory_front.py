@@ -1,4 +1,7 @@
-"""A server's front that is not uvicorn's: in memory, for one websocket. The second implementation of `ServerFront`."""
+"""A server's front that is not uvicorn's: in memory, for one websocket. The second implementation of `ServerFront`.
+
+A part of a server, and no client: `tests.clients.takeover_transport` is one that connects to it.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from asocketio.asgi.types import Scope
 from asocketio.errors import UsageError
 from asocketio.protocol.base import Frame
 from asocketio.testing.transports import Call, ClientRefused, ClientTransport
+from tests.clients.frames import messages
 from tests.clients.memory_front import EXTENSION, MemoryFront
 
 __all__ = ["TakeoverTransport"]
@@ -80,11 +81,7 @@ class TakeoverTransport(ClientTransport):
         self.end("transport close")
 
     async def send(self, frames: list[Frame]) -> None:
-        sent = b""
-        for frame in frames:
-            opcode, data = (Opcode.TEXT, frame.encode()) if isinstance(frame, str) else (Opcode.BINARY, frame)
-            sent += Bytes(opcode, data).serialize(mask=True)
-        self._front.feed(sent)
+        self._front.feed(messages(*frames))
 
     async def leave(self) -> None:
         await self.lose()

@@ -27,6 +27,7 @@ from asocketio import (
     SocketIOApp,
 )
 from asocketio.testing import ClientNamespace, ClientRefused, TestClient
+from tests.support.worlds import call_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GUIDE = (DOCS / "migration.md").read_text()
@@ -64,19 +65,8 @@ def functions(source: str) -> list[str]:
 
 async def body_of(app: Any, path: str) -> bytes:
     """The body of the answer to a browser that stays until it has it."""
-    body = b""
-    asked = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Any:
-        return asked.pop() if asked else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        nonlocal body
-        body += message.get("body", b"")
-
-    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "query_string": b"", "headers": []}
     async with asyncio.timeout(5):
-        await app(scope, receive, send)
+        _, body = await call_of(app, path, headers=[])
     return body
 
 

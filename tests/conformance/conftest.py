@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.conformance.wire import DEADLINE, Peer
+from tests.clients.wire import DEADLINE, Peer
 from tests.conftest import StartServer
 from tests.support.servers import Server
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, heard, spell
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
+from tests.unit.servers.oracle import cut, heard
 
 BIG = 16 * 1024 * 1024
 
@@ -32,7 +33,7 @@ def failed(*chunks: bytes, after: Sequence[str | bytes] = ()) -> int | None:
 def pieces(opcode: int, parts: Sequence[bytes], between: bytes = b"") -> bytes:
     """One message in these fragments."""
     last = len(parts) - 1
-    frames = [spell(CONT if number else opcode, part, fin=number == last) for number, part in enumerate(parts)]
+    frames = [encode_frame(CONT if number else opcode, part, fin=number == last) for number, part in enumerate(parts)]
     return between.join(frames)
 
 
@@ -43,7 +44,7 @@ def pieces(opcode: int, parts: Sequence[bytes], between: bytes = b"") -> bytes:
 @pytest.mark.parametrize("length", [0, 125, 126, 127, 128, 65_535, 65_536])
 def test_1_1_and_1_2_lengths(length: int, chop: int) -> None:
     for opcode, message in ((TEXT, "*" * length), (BINARY, b"\xfe" * length)):
-        data = spell(opcode, message)
+        data = encode_frame(opcode, message)
         assert echoed(*(cut(data, chop) if chop else [data])) == [message]
 
 
@@ -54,11 +55,11 @@ def test_1_1_and_1_2_lengths(length: int, chop: int) -> None:
 @pytest.mark.parametrize("opcode", [PING, PONG])
 @pytest.mark.parametrize("chop", [1, 1000])
 def test_2_1_to_2_4_and_2_6_to_2_11_pings_and_pongs(opcode: int, payload: bytes, chop: int) -> None:
-    assert heard(*cut(spell(opcode, payload) * 10, chop)) == ([(opcode, payload)] * 10, None)
+    assert heard(*cut(encode_frame(opcode, payload) * 10, chop)) == ([(opcode, payload)] * 10, None)
 
 
 def test_2_5_a_ping_that_is_too_long() -> None:
-    assert failed(spell(PING, b"\xfe" * 126)) == 1002
+    assert failed(encode_frame(PING, b"\xfe" * 126)) == 1002
 
 
 # ---- 3 reserved bits -------------------------------------------------------------------------------------------
@@ -67,8 +68,8 @@ def test_2_5_a_ping_that_is_too_long() -> None:
 @pytest.mark.parametrize(("reserved", "chop"), [(1, 999), (2, 999), (3, 999), (4, 1), (5, 999), (6, 999), (7, 999)])
 def test_3_1_to_3_7_reserved_bits(reserved: int, chop: int) -> None:
     opcode = {5: BINARY, 6: PING, 7: CLOSE}.get(reserved, TEXT)
-    hello = spell(TEXT, "Hello, world!")
-    data = hello + spell(opcode, b"*" * 13, reserved=reserved) + spell(PING)
+    hello = encode_frame(TEXT, "Hello, world!")
+    data = hello + encode_frame(opcode, b"*" * 13, reserved=reserved) + encode_frame(PING)
     assert failed(*cut(data, chop), after=["Hello, world!"]) == 1002
 
 
@@ -79,9 +80,11 @@ def test_3_1_to_3_7_reserved_bits(reserved: int, chop: int) -> None:
 @pytest.mark.parametrize("payload", [b"", b"reserved opcode"])
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
 def test_4_1_and_4_2_reserved_opcodes(opcode: int, payload: bytes, chop: int) -> None:
-    hello = spell(TEXT, "Hello, world!")
-    assert failed(*cut(spell(opcode, payload) + spell(PING), chop)) == 1002
-    assert failed(*cut(hello + spell(opcode, payload) + spell(PING), chop), after=["Hello, world!"]) == 1002
+    hello = encode_frame(TEXT, "Hello, world!")
+    assert failed(*cut(encode_frame(opcode, payload) + encode_frame(PING), chop)) == 1002
+    assert (
+        failed(*cut(hello + encode_frame(opcode, payload) + encode_frame(PING), chop), after=["Hello, world!"]) == 1002
+    )
 
 
 # ---- 5 fragmentation -------------------------------------------------------------------------------------------
@@ -89,11 +92,11 @@ def test_4_1_and_4_2_reserved_opcodes(opcode: int, payload: bytes, chop: int) ->
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
 def test_5_1_and_5_2_control_frames_in_two_fragments(opcode: int) -> None:
-    assert failed(spell(opcode, b"fragment1", fin=False) + spell(CONT, b"fragment2")) == 1002
+    assert failed(encode_frame(opcode, b"fragment1", fin=False) + encode_frame(CONT, b"fragment2")) == 1002
 
 
 @pytest.mark.parametrize("chop", [1, 5, 999])
-@pytest.mark.parametrize("between", [b"", spell(PING, b"ping payload")], ids=["", "ping"])
+@pytest.mark.parametrize("between", [b"", encode_frame(PING, b"ping payload")], ids=["", "ping"])
 def test_5_3_to_5_8_and_5_19_text_in_fragments(between: bytes, chop: int) -> None:
     data = pieces(TEXT, [b"fragment1", b"fragment2"], between)
     assert echoed(*cut(data, chop)) == ["fragment1fragment2"]
@@ -104,30 +107,36 @@ def test_5_3_to_5_8_and_5_19_text_in_fragments(between: bytes, chop: int) -> Non
 @pytest.mark.parametrize("chop", [1, 999])
 @pytest.mark.parametrize("fin", [True, False])
 def test_5_9_to_5_14_a_continuation_of_nothing(fin: bool, chop: int) -> None:
-    data = spell(CONT, b"non-continuation payload", fin=fin) + spell(TEXT, "Hello, world!")
+    data = encode_frame(CONT, b"non-continuation payload", fin=fin) + encode_frame(TEXT, "Hello, world!")
     assert failed(*cut(data, chop)) == 1002
-    assert failed(*cut(spell(TEXT, "first") + data, chop), after=["first"]) == 1002
+    assert failed(*cut(encode_frame(TEXT, "first") + data, chop), after=["first"]) == 1002
 
 
 def test_5_15_a_fragment_after_a_message_that_has_ended() -> None:
-    data = pieces(TEXT, [b"fragment1", b"fragment2"]) + spell(CONT, b"fragment3", fin=False) + spell(TEXT, "fragment4")
+    data = (
+        pieces(TEXT, [b"fragment1", b"fragment2"])
+        + encode_frame(CONT, b"fragment3", fin=False)
+        + encode_frame(TEXT, "fragment4")
+    )
     assert failed(data, after=["fragment1fragment2"]) == 1002
 
 
 @pytest.mark.parametrize("fin", [False, True])
 def test_5_16_and_5_17_continuations_before_texts(fin: bool) -> None:
-    assert failed((spell(CONT, b"fragment1", fin=fin) + spell(TEXT, "fragment2")) * 2) == 1002
+    assert failed((encode_frame(CONT, b"fragment1", fin=fin) + encode_frame(TEXT, "fragment2")) * 2) == 1002
 
 
 def test_5_18_two_texts_that_have_not_ended() -> None:
-    assert failed(spell(TEXT, "fragment1", fin=False) + spell(TEXT, "fragment2")) == 1002
+    assert failed(encode_frame(TEXT, "fragment1", fin=False) + encode_frame(TEXT, "fragment2")) == 1002
 
 
 def test_5_20_pings_between_fragments_are_heard_at_once() -> None:
     said, code = heard(
-        spell(TEXT, "fragment1", fin=False), spell(CONT, b"fragment2", fin=False), spell(PING, b"pongme 1!"),
-        spell(CONT, b"fragment3", fin=False), spell(CONT, b"fragment4", fin=False), spell(PING, b"pongme 2!"),
-        spell(CONT, b"fragment5"),
+        encode_frame(TEXT, "fragment1", fin=False), encode_frame(CONT, b"fragment2", fin=False),
+        encode_frame(PING, b"pongme 1!"),
+        encode_frame(CONT, b"fragment3", fin=False), encode_frame(CONT, b"fragment4", fin=False),
+        encode_frame(PING, b"pongme 2!"),
+        encode_frame(CONT, b"fragment5"),
     )  # fmt: skip
     whole = "fragment1fragment2fragment3fragment4fragment5"
     assert (said, code) == ([(PING, b"pongme 1!"), (PING, b"pongme 2!"), (TEXT, whole)], None)
@@ -195,26 +204,26 @@ def test_6_1_empty_texts(parts: list[bytes]) -> None:
 
 @pytest.mark.parametrize("payload", texts(VALID))
 def test_6_2_to_6_23_valid_texts(payload: bytes) -> None:
-    data = spell(TEXT, payload)
+    data = encode_frame(TEXT, payload)
     assert echoed(data) == echoed(*cut(data, 1)) == [payload.decode()]
     assert echoed(pieces(TEXT, cut(payload, 1))) == [payload.decode()]  # a fragment for each octet
 
 
 @pytest.mark.parametrize("payload", texts(BROKEN))
 def test_6_3_to_6_21_invalid_texts(payload: bytes) -> None:
-    data = spell(TEXT, payload)
+    data = encode_frame(TEXT, payload)
     assert failed(data) == failed(*cut(data, 1)) == 1007
     assert failed(pieces(TEXT, cut(payload, 1))) == 1007
-    assert failed(spell(TEXT, "first") + data, after=["first"]) == 1007
+    assert failed(encode_frame(TEXT, "first") + data, after=["first"]) == 1007
 
 
 @pytest.mark.parametrize("number", range(1, len(KOSME.encode()) + 1))
 def test_6_6_all_prefixes(number: int) -> None:
     payload = KOSME.encode()[:number]
     if payload.decode(errors="ignore").encode() == payload:
-        assert echoed(spell(TEXT, payload)) == [payload.decode()]
+        assert echoed(encode_frame(TEXT, payload)) == [payload.decode()]
     else:
-        assert failed(spell(TEXT, payload)) == 1007
+        assert failed(encode_frame(TEXT, payload)) == 1007
 
 
 @pytest.mark.parametrize("bad", [b"\xf4\x90\x80\x80", b"\xf4\x90"])
@@ -223,20 +232,22 @@ def test_6_4_a_text_that_is_invalid_in_its_middle(bad: bytes, chop: int) -> None
     """The suite asks for no more than the end; that it comes before the last fragment is "strict", not required."""
     parts = [KOSME.encode(), bad, b"edited"]
     assert failed(*cut(pieces(TEXT, parts), chop)) == 1007
-    assert failed(*cut(spell(TEXT, b"".join(parts)), chop)) == 1007
+    assert failed(*cut(encode_frame(TEXT, b"".join(parts)), chop)) == 1007
 
 
 # ---- 7 closes (their echoes: test_connection) ------------------------------------------------------------------
 
 
 def test_7_1_3_to_7_1_5_nothing_is_heard_after_a_close() -> None:
-    for late in (spell(PING), spell(TEXT, "late"), spell(CONT, b"fragment2"), spell(CLOSE)):
-        assert heard(spell(CLOSE) + late) == ([(CLOSE, b"")], None)
+    for late in (encode_frame(PING), encode_frame(TEXT, "late"), encode_frame(CONT, b"fragment2"), encode_frame(CLOSE)):
+        assert heard(encode_frame(CLOSE) + late) == ([(CLOSE, b"")], None)
 
 
 def test_7_1_6_a_large_message_before_the_close() -> None:
     message = "a" * 256 * 1024
-    said, code = heard(spell(TEXT, message) + spell(TEXT, "Hello World!") + spell(CLOSE) + spell(PING))
+    said, code = heard(
+        encode_frame(TEXT, message) + encode_frame(TEXT, "Hello World!") + encode_frame(CLOSE) + encode_frame(PING)
+    )
     assert (said, code) == ([(TEXT, message), (TEXT, "Hello World!"), (CLOSE, b"")], None)
 
 
@@ -253,17 +264,17 @@ def test_7_1_6_a_large_message_before_the_close() -> None:
     ],
 )
 def test_7_3_and_7_5_what_a_close_carries(payload: bytes, code: int | None) -> None:
-    assert heard(spell(CLOSE, payload)) == ([(CLOSE, payload)] if code is None else [], code)
+    assert heard(encode_frame(CLOSE, payload)) == ([(CLOSE, payload)] if code is None else [], code)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999])
 def test_7_7_valid_close_codes(code: int) -> None:
-    assert heard(spell(CLOSE, close_payload(code))) == ([(CLOSE, close_payload(code))], None)
+    assert heard(encode_frame(CLOSE, close_payload(code))) == ([(CLOSE, close_payload(code))], None)
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65_535])
 def test_7_9_invalid_close_codes(code: int) -> None:
-    assert failed(spell(CLOSE, close_payload(code))) == 1002
+    assert failed(encode_frame(CLOSE, close_payload(code))) == 1002
 
 
 # ---- 9 limits --------------------------------------------------------------------------------------------------
@@ -271,9 +282,9 @@ def test_7_9_invalid_close_codes(code: int) -> None:
 
 @pytest.mark.parametrize("size", [65_536, 262_144, 1 << 20, 4 << 20, BIG])
 def test_9_1_and_9_2_large_messages(size: int) -> None:
-    (text,) = echoed(spell(TEXT, b"*" * size))
+    (text,) = echoed(encode_frame(TEXT, b"*" * size))
     assert text == "*" * size
-    (binary,) = echoed(*cut(spell(BINARY, b"\xfe" * size), 1 << 18))
+    (binary,) = echoed(*cut(encode_frame(BINARY, b"\xfe" * size), 1 << 18))
     assert binary == b"\xfe" * size
 
 
@@ -287,11 +298,11 @@ def test_9_3_and_9_4_large_messages_in_fragments(opcode: int, size: int) -> None
 @pytest.mark.parametrize("chop", [64, 128, 256, 512, 1024, 2048])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_9_5_and_9_6_large_messages_in_chops(opcode: int, chop: int) -> None:
-    (message,) = echoed(*cut(spell(opcode, b"*" * (1 << 20)), chop))
+    (message,) = echoed(*cut(encode_frame(opcode, b"*" * (1 << 20)), chop))
     assert len(message) == 1 << 20
 
 
 @pytest.mark.parametrize("size", [0, 16, 64, 256, 1024, 4096])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_9_7_and_9_8_a_thousand_messages(opcode: int, size: int) -> None:
-    assert len(echoed(*cut(spell(opcode, b"*" * size) * 1000, 65_536))) == 1000
+    assert len(echoed(*cut(encode_frame(opcode, b"*" * size) * 1000, 65_536))) == 1000

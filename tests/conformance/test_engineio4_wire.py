@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.conformance.wire import ENGINE, SOCKETIO, Peer, Polling, WebSocket, kind_and_value, soon
+from tests.clients.wire import ENGINE, SOCKETIO, Peer, Polling, WebSocket, kind_and_value, soon
 from tests.conftest import StartServer
 
 UNICODE = "é 漢 😀 𝄞 \u2028 \\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.wire import SOCKETIO, Peer, WebSocket, kind_and_value
+from tests.clients.wire import SOCKETIO, Peer, WebSocket, kind_and_value
 
 # ---- joining ---------------------------------------------------------------------------------------------------
 

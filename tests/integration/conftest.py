@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from tests.conformance.wire import DEADLINE, Peer
+from tests.clients.wire import DEADLINE, Peer
 from tests.support.servers import Server
 
 MeetServer = Callable[[Server], Awaitable[Peer]]

@@ -6,18 +6,18 @@ import asyncio
 import json
 import resource
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from tests.conformance.wire import SOCKETIO, kind_and_value
+from tests.clients.frames import CLOSE, masked
+from tests.clients.http import OPENING, request
+from tests.clients.tcp import Connection
+from tests.clients.wire import SOCKETIO
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import Server
-from tests.unit.servers.oracle import CLOSE, TEXT, spell
-from tests.unit.servers.peers import OPENING, request
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ CROWD = 1000  # of each kind
 AT_A_TIME = 100
 FILES = 8192
 DEADLINE = 10.0  # seconds for the end of the server
+PATIENCE = 60.0  # seconds for anything that a client waits for
 SERVERS = ("asocketio", "uvicorn-httptools-websockets-sansio-uvloop")
 
 
@@ -40,90 +41,49 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class Connection:
-    """One TCP connection; the test closes all that it has made."""
+made: list[Connection] = []
+"""The connections of a test, which closes them all."""
 
-    made: ClassVar[list[Connection]] = []
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.made.append(self)
-
-    @classmethod
-    async def to(cls, server: Server) -> Connection:
-        return cls(*await asyncio.open_connection("127.0.0.1", server.port))
-
-    async def answer(self) -> tuple[int, str]:
-        """Status and body of the next HTTP response."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-        return int(head.split()[1]), (await self.reader.readexactly(length)).decode()
-
-    def ask(self, method: str, query: str, body: str = "") -> None:
-        length = f"content-length: {len(body)}\r\n" if body else ""
-        line = f"{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1\r\nhost: testserver\r\n{length}\r\n{body}"
-        self.writer.write(line.encode())
-
-    async def frame(self) -> bytes:
-        """The payload of the next frame of a websocket; ``b"\\x88"`` and what follows for a close."""
-        first, length = await self.reader.readexactly(2)
-        if length == 126:
-            length = int.from_bytes(await self.reader.readexactly(2))
-        payload = await self.reader.readexactly(length)
-        return b"\x88" + payload if first == 0x88 else payload
-
-    async def close(self) -> None:
-        self.writer.transport.abort()
-        with suppress(OSError):
-            await self.writer.wait_closed()
+def kept(connection: Connection) -> Connection:
+    connection.patience = PATIENCE
+    made.append(connection)
+    return connection
 
 
 async def poller(server: Server) -> Connection:
     """A client that has joined, and whose poll waits."""
-    connection = await Connection.to(server)
-    connection.ask("GET", "")
-    _, opened = await connection.answer()
-    query = f"&sid={kind_and_value(opened, '0')['sid']}"
-    connection.ask("POST", query, "40")
-    assert await connection.answer() == (200, "ok")
-    connection.ask("GET", query)
-    assert (await connection.answer())[1].startswith("40{")
-    connection.ask("GET", query)
+    connection, path = await Connection.poller(server.port)
+    await kept(connection).send(request("GET", path))
     return connection
 
 
-async def websocket_of(server: Server, target: str = OPENING) -> Connection:
-    connection = await Connection.to(server)
-    connection.writer.write(request(target))
-    assert b" 101 " in await connection.reader.readuntil(b"\r\n\r\n")
-    return connection
+async def websocket_of(server: Server, target: str = OPENING, join: str = "") -> Connection:
+    return kept(await Connection.websocket(server.port, target, join))
 
 
 async def talker(server: Server) -> Connection:
     """A client with a websocket, which has joined."""
-    connection = await websocket_of(server)
-    assert (await connection.frame()).startswith(b"0{")
-    connection.writer.write(spell(TEXT, "40"))
-    assert (await connection.frame()).startswith(b"40{")
-    return connection
+    return await websocket_of(server, join="40")
 
 
 async def told_by_poll(connection: Connection) -> bool:
-    return await connection.answer() == (200, "1")
+    response = await connection.response()
+    return (response.status, response.body) == (200, b"1")
 
 
 async def told_by_close(connection: Connection) -> bool:
-    told = (await connection.frame())[:1] == b"\x88"
-    connection.writer.write(spell(CLOSE, b"\x03\xe8"))
-    return told
+    opcode, _ = await connection.frame()
+    await connection.send(masked(b"\x03\xe8", CLOSE))
+    return opcode == CLOSE
 
 
 @pytest.fixture(autouse=True)
 async def _closed(start_server: StartServer) -> AsyncIterator[None]:
     yield  # then before the servers end, which wait for their clients' goodbyes
-    for connection in Connection.made:
-        await connection.close()
-    Connection.made.clear()
+    for connection in made:
+        connection.close()
+    made.clear()
 
 
 async def all_of(coroutines: list[Coroutine[Any, Any, T]]) -> list[T]:
@@ -179,24 +139,22 @@ class Answering:
 
     async def _answer(self) -> None:
         while not self.closed:
-            frame = await self.connection.frame()
-            if frame == self.ping and self.answers:
-                self.connection.writer.write(spell(TEXT, self.pong))
-            self.closed = frame[:1] == b"\x88"
+            opcode, payload = await self.connection.frame()
+            if payload == self.ping and self.answers:
+                await self.connection.send(masked(self.pong))
+            self.closed = opcode == CLOSE
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(SHORT["ping_interval"])
-            self.connection.writer.write(spell(TEXT, "2"))
+            await self.connection.send(masked("2"))
 
 
 async def oldest(server: Server) -> Connection:
     """A websocket of 0.9."""
-    connection = await Connection.to(server)
-    connection.writer.write(b"GET /socket.io/1/ HTTP/1.1\r\nhost: testserver\r\n\r\n")
-    _, handshake = await connection.answer()
-    await connection.close()
-    return await websocket_of(server, f"/socket.io/1/websocket/{handshake.partition(':')[0]}")
+    with await Connection.tcp(server.port) as connection:
+        sid = await connection.open_session("0.9")
+    return await websocket_of(server, f"/socket.io/1/websocket/{sid}")
 
 
 async def test_a_blocked_loop_cuts_no_client(start_server: StartServer, tmp_path: Path) -> None:
@@ -211,7 +169,7 @@ async def test_a_blocked_loop_cuts_no_client(start_server: StartServer, tmp_path
         ]
         for index, length in enumerate(STALLS):
             await asyncio.sleep(0.7 + 0.13 * index)
-            clients[0].connection.writer.write(spell(TEXT, f'42["block",{length}]'))
+            await clients[0].connection.send(masked(f'42["block",{length}]'))
             await asyncio.sleep(length + 0.3)
         await asyncio.sleep(2)
         assert [client.closed for client in clients] == [False] * len(clients), server.log()
@@ -219,9 +177,10 @@ async def test_a_blocked_loop_cuts_no_client(start_server: StartServer, tmp_path
         clients[0].answers = False  # one falls silent: that still counts
         await clients[0].tasks[0]
         assert [client.closed for client in clients] == [True, False, False]
-    for client in clients:
-        for task in client.tasks:
-            task.cancel()
+    tasks = [task for client in clients for task in client.tasks]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 # ---- a full server --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conformance.wire import SOCKETIO, Peer, WebSocket, kind_and_value
+from tests.clients.wire import SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import ROOT, Server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.conformance.wire import SOCKETIO, Peer, kind_and_value
+from tests.clients.wire import SOCKETIO, Peer, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import SERVERS, Server

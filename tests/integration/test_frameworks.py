@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.conformance.wire import SOCKETIO, Peer, Polling, kind_and_value
+from tests.clients.wire import SOCKETIO, Peer, Polling, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import Server

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.wire import Peer, kind_and_value
+from tests.clients.wire import Peer, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.conftest import MeetServer
 from tests.support.servers import Server

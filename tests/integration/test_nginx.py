@@ -13,19 +13,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
 from asocketio import Config
-from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
+from tests.clients.http import OPENING, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS, Frame, Packet
+from tests.clients.tcp import Connection
+from tests.clients.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value
 from tests.conftest import StartServer
 from tests.integration.nginx import BLOCKS, LOCATION, Nginx, with_line, without_line
 from tests.integration.test_ending import PROMPT, join, stop, waiting_poll
 from tests.interop.test_clients import HERE, SETTINGS
-from tests.load.chaos.dialects import CLIENT_PROTOCOLS, Frame, Packet
 from tests.support.servers import Server
 
 APP = "tests.integration.proxied:app"
@@ -113,38 +114,36 @@ class Talker:
 
     def __init__(self, http: httpx.AsyncClient, generation: str, *, jsonp: bool = False) -> None:
         self.sid = ""
-        self._http, self._jsonp, self._dialect = http, jsonp, CLIENT_PROTOCOLS[generation]
+        self._http, self._jsonp, self._protocol = http, jsonp, CLIENT_PROTOCOLS[generation]
         self._headers = {"Referer": f"{http.base_url}/page"} if jsonp else {}
 
     async def open(self) -> None:
-        answer = await self._http.get(self._path({"jsonp": "0"}), headers=self._headers)
+        answer = await self._http.get(self._path(), headers=self._headers)
         assert answer.status_code == 200, answer.text
-        self.sid, _ = self._dialect.greeting(str(self._dialect.split(answer.content, self._jsonp)[0]))
-        if not self._dialect.opens:
+        self.sid, _ = self._protocol.handshake(str(self._protocol.split(answer.content, self._jsonp)[0]))
+        if not self._protocol.opens:
             await self.send("40")
 
     async def poll(self) -> list[Packet]:
         answer = await self.ask_for_more()
         assert answer.status_code == 200, answer.text
-        return [self._dialect.read(frame) for frame in self._dialect.split(answer.content, self._jsonp)]
+        return [self._protocol.read(frame) for frame in self._protocol.split(answer.content, self._jsonp)]
 
     async def ask_for_more(self) -> httpx.Response:
-        return await self._http.get(self._path({"i": "0"}), headers=self._headers)
+        return await self._http.get(self._path(), headers=self._headers)
 
     async def send(self, *frames: Frame) -> None:
-        body = self._dialect.body(list(frames), self._jsonp)
-        if self._jsonp and not body.startswith(b"d="):
-            body = urlencode({"d": body.replace(b"\\n", b"\\\\n")}).encode()  # forms change newlines
+        body = self._protocol.body(list(frames), self._jsonp)
         kind = "application/x-www-form-urlencoded" if self._jsonp else "text/plain;charset=UTF-8"
         headers = {**self._headers, "content-type": kind}
-        answer = await self._http.post(self._path({"i": "0"}), content=body, headers=headers)
+        answer = await self._http.post(self._path(), content=body, headers=headers)
         assert answer.status_code == 200, answer.text
 
     async def emit(self, name: str, *args: Any) -> None:
-        await self.send(*self._dialect.event("/", name, list(args)))
+        await self.send(*self._protocol.event("/", name, list(args)))
 
     async def ask(self, name: str, *args: Any) -> Any:
-        await self.send(*self._dialect.event("/", name, list(args), 7))
+        await self.send(*self._protocol.event("/", name, list(args), 7))
         return (await self.heard("ack")).args
 
     async def heard(self, kind: str) -> Packet:
@@ -154,12 +153,8 @@ class Talker:
                 if packet.kind == kind:
                     return packet
 
-    def _path(self, fields_09: dict[str, str]) -> str:
-        if not self._jsonp:
-            return self._dialect.path("polling", self.sid, {})
-        if self._dialect.allows_transport_switch:
-            return self._dialect.path("jsonp", self.sid, fields_09)
-        return self._dialect.path("polling", self.sid, {"j": "0"})
+    def _path(self) -> str:
+        return self._protocol.polling_path(self.sid, {}, jsonp=self._jsonp)
 
 
 # --- every generation, every way to be carried ------------------------------------------------------------------------
@@ -180,48 +175,48 @@ async def test_polling(any_server: Server, start_nginx: StartNginx, generation: 
 
 @asynccontextmanager
 async def websocket_of(peer: Peer, nginx: Nginx, generation: str) -> AsyncIterator[WebSocket]:
-    dialect = CLIENT_PROTOCOLS[generation]
+    protocol = CLIENT_PROTOCOLS[generation]
     sid = ""
-    if dialect.allows_transport_switch:
-        sid, _ = dialect.greeting((await peer.http.get(dialect.path("polling", "", {}))).text)
-    path = dialect.path("websocket", sid, {})
+    if protocol.allows_transport_switch:
+        sid, _ = protocol.handshake((await peer.http.get(protocol.path("polling", "", {}))).text)
+    path = protocol.path("websocket", sid, {})
     async with connect(nginx.ws_url + path, compression=None, ping_interval=None) as connection:
         yield WebSocket(connection)
 
 
 @pytest.mark.parametrize("generation", CLIENT_PROTOCOLS)
 async def test_websocket(any_server: Server, start_nginx: StartNginx, generation: str) -> None:
-    nginx, dialect = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
+    nginx, protocol = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
     async with peer_of(nginx) as peer, websocket_of(peer, nginx, generation) as websocket:
-        if not dialect.opens:
+        if not protocol.opens:
             await websocket.send("40")
-        while dialect.read(await websocket.receive()).kind != "connect":
+        while protocol.read(await websocket.receive()).kind != "connect":
             pass
-        await websocket.send(*dialect.event("/", "echo", ["é😀"], 7))
-        assert dialect.read(await websocket.receive()).args == ["é😀"]
+        await websocket.send(*protocol.event("/", "echo", ["é😀"], 7))
+        assert protocol.read(await websocket.receive()).args == ["é😀"]
         for number in range(100):
-            await websocket.send(*dialect.event("/", "say", [number]))
-        heard = [dialect.read(await websocket.receive()).args for _ in range(100)]
+            await websocket.send(*protocol.event("/", "say", [number]))
+        heard = [protocol.read(await websocket.receive()).args for _ in range(100)]
         assert heard == [["said", number] for number in range(100)]
 
 
 @pytest.mark.parametrize("generation", ["3", "4"])
 async def test_upgrade(any_server: Server, start_nginx: StartNginx, generation: str) -> None:
-    nginx, dialect = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
+    nginx, protocol = start_nginx(before(any_server)), CLIENT_PROTOCOLS[generation]
     async with peer_of(nginx) as peer:
         talker = Talker(peer.http, generation)
         await talker.open()
         assert await talker.ask("echo", 1) == [1]
         poll = asyncio.create_task(talker.poll())
-        path = dialect.path("websocket", talker.sid, {})
+        path = protocol.path("websocket", talker.sid, {})
         async with connect(nginx.ws_url + path, compression=None, ping_interval=None) as connection:
             websocket = WebSocket(connection)
             await websocket.send("2probe")
             assert await websocket.receive() == "3probe"
             assert [packet.kind for packet in await poll] == ["noop"]
             await talker.emit("say", "queued")
-            await websocket.send("5", *dialect.event("/", "say", ["sent"]))
-            heard = [dialect.read(await websocket.receive()).args for _ in range(2)]
+            await websocket.send("5", *protocol.event("/", "say", ["sent"]))
+            heard = [protocol.read(await websocket.receive()).args for _ in range(2)]
             assert heard == [["said", "queued"], ["said", "sent"]]
 
 
@@ -356,12 +351,9 @@ async def test_a_client_that_goes_is_noticed(server: Server, start_nginx: StartN
 
 async def answer_to(nginx: Nginx, request: bytes) -> bytes:
     """What nginx says to a part of a request, until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), DEADLINE)
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    with await Connection.tcp(nginx.port) as connection:
+        await connection.send(request)
+        return await connection.rest()
 
 
 async def test_nginx_bounds_what_uvicorn_does_not(server: Server, start_nginx: StartNginx) -> None:
@@ -416,16 +408,8 @@ async def test_a_page_of_the_same_site_needs_the_host_with_its_port(
 
 async def websocket_status(nginx: Nginx, origin: str) -> int:
     """What a websocket from a page is answered."""
-    request = (
-        f"GET {SOCKETIO}?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{nginx.port}\r\nOrigin: {origin}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(request.encode())
-    status = await asyncio.wait_for(reader.readline(), DEADLINE)
-    writer.transport.abort()
-    return int(status.split()[1])
+    head = upgrade_request(OPENING, ("origin", origin), host=f"127.0.0.1:{nginx.port}")
+    return await Connection.once(nginx.port, head)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

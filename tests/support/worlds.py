@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.testing import TestClient
+from tests.clients.asgi import HEADERS, Call
 
 Transport = Literal["websocket", "polling"]
 
@@ -65,18 +66,11 @@ async def serve(
 
 async def call_of(app: Any, path: str, method: str = "GET", **scope: Any) -> tuple[int, bytes]:
     """Status and body of the answer to a plain HTTP request."""
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"testserver")]
-    given = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "root_path": ""}
-    await app({**given, **scope}, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+    given = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": HEADERS, "root_path": ""}
+    call = Call(app, {**given, **scope})
+    call.body_comes(b"")
+    await call.task
+    return call.status, call.content
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

@@ -175,7 +175,7 @@ def stats(*, collect: bool) -> dict[str, int]:
     tables = [each.server.adapter.local for each in (app, live)]
     return {
         "sockets": sum(len(each.server.sockets) for each in (app, live)),
-        "lives": sum(each.server.active_sessions for each in (app, live)),
+        "active_sessions": sum(each.server.active_sessions for each in (app, live)),
         "members": sum(len(members) for each in tables for members in each.namespaces.values()),
         "rooms": sum(len(each.rooms) for each in tables),
         "tasks": len(asyncio.all_tasks()),

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
+from tests.clients.frames import CLOSE, split
+from tests.clients.http import take_response
 from tests.fuzz.wire.steps import Input, Step
 
 __all__ = ["PATIENCE", "Fault", "Player"]
@@ -23,12 +25,10 @@ MOMENT = 0.01
 """Seconds for the server to say what it has to say."""
 STEPS_APART = 0.0005
 
-_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
-_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
+_FAILING = re.compile(rb"HTTP/1\.[01] 5")
 _SESSION = re.compile(rb'\\?"sid\\?":\\?"([\w-]{10,})|(?:^|["\n])([\w-]{10,}):[0-9.]*:[0-9.]*:')
 _MARKERS = re.compile(rb"<<(\w+)>>")
 _GONE = b"unknown-session-id"
-_CLOSE = 8
 _FAILED = 1011
 
 
@@ -37,7 +37,10 @@ class Fault(Exception):
 
 
 class Wire(asyncio.Protocol):
-    """One connection: counts answers and frames, and keeps the beginning of what it reads."""
+    """One connection: counts answers and frames, and keeps the beginning of what it reads.
+
+    No `tests.clients.tcp.Connection`, as it reads all the time and judges all that comes, whatever it has asked for.
+    """
 
     def __init__(self, counts: Counter[str]) -> None:
         self.answers = 0
@@ -66,64 +69,41 @@ class Wire(asyncio.Protocol):
         if len(self.read) < 100_000:
             self.read += data
         self._buffer += data
-        while self._frame() if self.switched else self._answer():
+        while not self.switched and self._answer():
             pass
+        if self.switched:
+            self._read_frames()
         self._wake()
 
     def _answer(self) -> bool:
         """One answer is whole."""
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
+        before = self._buffer
+        response, self._buffer = take_response(before)
+        if response is None:
+            if _FAILING.match(before):
+                self.failed = self.failed or before
             return False
-        head = self._buffer[: end + 2]
-        found = _STATUS.match(head)
-        status = int(found[1]) if found else 0
-        length = _LENGTH.search(head)
-        size = int(length[1]) if length and status != 204 else 0
-        if length is None and b"transfer-encoding: chunked" in head.lower():
-            last = self._buffer.find(b"0\r\n\r\n", end + 4)
-            if last < 0:
-                return False
-            size = last + 5 - end - 4
-        elif length is None and status not in (101, 204, 304) and status >= 200:
-            size = len(self._buffer) - end - 4  # it ends with the connection
-            self._closed = True
-        if len(self._buffer) < end + 4 + size:
-            if status >= 500:
-                self.failed = self.failed or self._buffer
-            return False
+        status = response.status
         self._counts[str(status)] += 1
         if status >= 500 or status == 0:
-            self.failed = self.failed or self._buffer[: end + 4 + size]
-        self._buffer = self._buffer[end + 4 + size :]
+            self.failed = self.failed or before
+        self._closed |= response.until_end
         self.switched = status == 101
-        self.last = self.last or b"\r\nconnection: close\r\n" in head.lower()
+        self.last = self.last or response.closes
         self.answers += status >= 200 or self.switched
         return True
 
-    def _frame(self) -> bool:
-        """One frame is whole."""
-        data = self._buffer
-        if len(data) < 2:
-            return False
-        size, start = data[1] & 127, 2
-        if size > 125:
-            start = 4 if size == 126 else 10
-            if len(data) < start:
-                return False
-            size = int.from_bytes(data[2:start])
-        if len(data) < start + size:
-            return False
-        if data[0] & 15 == _CLOSE:
+    def _read_frames(self) -> None:
+        found, self._buffer = split(self._buffer)
+        for opcode, payload in found:
+            if opcode != CLOSE:
+                self._counts["frames"] += 1
+                continue
             self._closed = True
-            code = int.from_bytes(data[start : start + 2]) if size > 1 else 0
+            code = int.from_bytes(payload[:2]) if len(payload) > 1 else 0
             self._counts[f"close {code or ''}"] += 1
             if code == _FAILED:
-                self.failed = self.failed or data[: start + size]
-        else:
-            self._counts["frames"] += 1
-        self._buffer = data[start + size :]
-        return True
+                self.failed = self.failed or payload
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

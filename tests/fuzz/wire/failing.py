@@ -8,7 +8,7 @@ from asocketio.asgi.types import Receive, Scope, Send
 
 __all__ = ["app"]
 
-NAMES = ("sockets", "lives", "members", "rooms", "tasks", "files", "memory")
+NAMES = ("sockets", "active_sessions", "members", "rooms", "tasks", "files", "memory")
 failed = False
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from asocketio.protocol.base import Frame
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
 from tests.fuzz.inputs import Maker
 from tests.fuzz.wire.app import MAX_PAYLOAD
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, spell
 
 __all__ = ["BASES", "FIELDS", "HEADERS", "RAW_TOKENS", "SAME_SITE", "UPGRADE", "VALUES", "Writer"]
 
@@ -188,7 +188,7 @@ class Writer(Maker):
         """One message, whole."""
         opcode = TEXT if isinstance(message, str) else BINARY
         payload = message.encode(errors="surrogatepass") if isinstance(message, str) else message
-        return spell(opcode, payload, key=self.rng.randbytes(4))
+        return encode_frame(opcode, payload, key=self.rng.randbytes(4))
 
     def fragments(self, message: Frame) -> bytes:
         """One message in parts, with control frames in between."""
@@ -199,9 +199,9 @@ class Writer(Maker):
         for number in range(count):
             size = len(payload) if number == count - 1 else self.below(len(payload) + 1)
             piece, payload = payload[:size], payload[size:]
-            parts.append(spell(opcode if number == 0 else CONT, piece, fin=number == count - 1))
+            parts.append(encode_frame(opcode if number == 0 else CONT, piece, fin=number == count - 1))
             if self.often(0.3):
-                parts.append(spell(self.pick((PING, PONG)), self.rng.randbytes(self.pick((0, 3, 125)))))
+                parts.append(encode_frame(self.pick((PING, PONG)), self.rng.randbytes(self.pick((0, 3, 125)))))
         return b"".join(parts)
 
     def odd_frame(self) -> bytes:
@@ -209,24 +209,24 @@ class Writer(Maker):
         payload = self.pick((b"", b"2", b"42[]", b"x" * 126, b"\xff\xfe", b"\xed\xa0\x80", b"4" * 70_000, b"\xf0\x9f"))
         kind = self.below(10)
         if kind == 0:
-            return spell(self.below(16), payload, fin=self.often(0.5), reserved=self.below(8))
+            return encode_frame(self.below(16), payload, fin=self.often(0.5), reserved=self.below(8))
         if kind == 1:
-            return spell(self.pick((TEXT, BINARY, PING, CLOSE)), payload, key=None)
+            return encode_frame(self.pick((TEXT, BINARY, PING, CLOSE)), payload, key=None)
         if kind == 2:
             claimed = self.pick((0, 1, 125, 65_535, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1))
             form = 127 if claimed > 65_535 else 126 if claimed > 125 else 0
-            return spell(self.pick((TEXT, BINARY, CONT, PING)), payload[:100], claimed=claimed, form=form)
+            return encode_frame(self.pick((TEXT, BINARY, CONT, PING)), payload[:100], claimed=claimed, form=form)
         if kind == 3:
             reason = self.pick((b"", b"bye", b"\xff", b"x" * 123, b"x" * 124, "é".encode()))
-            return spell(CLOSE, close_payload(self.pick(CODES), reason), fin=self.often(0.9))
+            return encode_frame(CLOSE, close_payload(self.pick(CODES), reason), fin=self.often(0.9))
         if kind == 4:
-            return spell(CLOSE, self.pick((b"", b"\x03", b"\x03\xe8")))
+            return encode_frame(CLOSE, self.pick((b"", b"\x03", b"\x03\xe8")))
         if kind == 5:
-            return spell(self.pick((PING, PONG)), b"x" * self.pick((0, 125, 126, 1000)), fin=self.often(0.8))
+            return encode_frame(self.pick((PING, PONG)), b"x" * self.pick((0, 125, 126, 1000)), fin=self.often(0.8))
         if kind == 6:
-            return spell(CONT, payload, fin=self.often(0.5))
+            return encode_frame(CONT, payload, fin=self.often(0.5))
         if kind == 7:
-            return spell(TEXT, payload, fin=False) + spell(TEXT, b"2")
+            return encode_frame(TEXT, payload, fin=False) + encode_frame(TEXT, b"2")
         if kind == 8:
-            return spell(PING, b"x") * self.pick((1, 10, 300))
-        return spell(TEXT, payload, form=self.pick((126, 127)))
+            return encode_frame(PING, b"x") * self.pick((1, 10, 300))
+        return encode_frame(TEXT, payload, form=self.pick((126, 127)))

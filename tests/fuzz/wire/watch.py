@@ -141,7 +141,7 @@ def leftovers(server: Server, before: dict[str, int], within: float = 5 * LIFE) 
         now = stats(server, collect=True)
         left = {
             name: now[name]
-            for name in ("sockets", "lives", "members", "rooms", "tasks", "files")
+            for name in ("sockets", "active_sessions", "members", "rooms", "tasks", "files")
             if now[name] > (before[name] + MARGIN[name] if name in MARGIN else 0)
         }
         if not left:

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.load.chaos.carriers import Http, Lost, Polling, WebSocket, stop
-from tests.load.chaos.dialects import Frame, Packet
-from tests.load.chaos.doings import Doings
+from tests.clients.protocols import Frame, Packet
+from tests.load.chaos.actions import Actions
 from tests.load.chaos.plan import STEPS, Script
 from tests.load.chaos.proxy import Faults, Proxy
+from tests.load.chaos.transports import Http, Lost, Polling, WebSocket, stop
 
 __all__ = ["Session"]
 
@@ -21,14 +21,14 @@ PATIENCE = 25.0
 """Seconds in which a gentle session must have all its answers."""
 
 
-class Session(Doings):
+class Session(Actions):
     """From the handshake to the end."""
 
     def __init__(self, script: Script, proxy: Proxy, counts: Counter[str], complain: Callable[[str], None]) -> None:
         super().__init__(script, counts, complain)
         self._proxy = proxy
         self._faults = itertools.cycle(script.faults)
-        self._carrier: WebSocket | Polling
+        self._transport: WebSocket | Polling
         self._second: WebSocket | None = None
         self._packet: Packet | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,44 +57,44 @@ class Session(Doings):
         return next(self._faults)
 
     async def _open(self) -> None:
-        script, dialect = self.script, self._dialect
+        script, protocol = self.script, self._protocol
         fields = {"who": script.name, "marks": ".".join(script.marks)}
-        if script.mode == "websocket" and not dialect.allows_transport_switch:
-            carrier = WebSocket(self._proxy, self._next_faults(), self._rng)
-            self._carrier = carrier
-            await carrier.ask(dialect.path("websocket", "", fields))
-            await carrier.answered()
-            greeting = str(await carrier.first())
+        if script.mode == "websocket" and not protocol.allows_transport_switch:
+            transport = WebSocket(self._proxy, self._next_faults(), self._rng)
+            self._transport = transport
+            await transport.ask(protocol.path("websocket", "", fields))
+            await transport.answered()
+            greeting = str(await transport.first())
         elif script.mode == "websocket":
             http = Http(self._proxy, self._next_faults)
             try:
-                status, body = await http.ask("GET", dialect.path("polling", "", fields))
+                status, body = await http.ask("GET", protocol.path("polling", "", fields))
             finally:
                 http.close("fin")
             if status != 200:
                 raise Lost(f"handshake: {status} {body!r}")
             greeting = body.decode()
-            carrier = WebSocket(self._proxy, self._next_faults(), self._rng)
-            self._carrier = carrier
-            await carrier.ask(dialect.path("websocket", dialect.greeting(greeting)[0], {}))
-            await carrier.answered()
+            transport = WebSocket(self._proxy, self._next_faults(), self._rng)
+            self._transport = transport
+            await transport.ask(protocol.path("websocket", protocol.handshake(greeting)[0], {}))
+            await transport.answered()
         else:
-            polling = Polling(dialect, self._proxy, self._next_faults, jsonp=script.mode == "jsonp")
-            self._carrier = polling
+            polling = Polling(protocol, self._proxy, self._next_faults, jsonp=script.mode == "jsonp")
+            self._transport = polling
             greeting = await polling.open(fields, self._rng)
             polling.sloppy = script.sloppy
             polling.gap = self._gap
-        sid, self._interval = dialect.greeting(greeting)
-        if isinstance(self._carrier, Polling):
-            self._carrier.sid = sid
+        sid, self._interval = protocol.handshake(greeting)
+        if isinstance(self._transport, Polling):
+            self._transport.sid = sid
         self._sid = sid
-        self._listen_to(self._carrier)
-        if dialect.pings:
+        self._listen_to(self._transport)
+        if protocol.pings:
             self._do(self._ping())
 
-    def _listen_to(self, carrier: WebSocket | Polling) -> None:
-        carrier.frames, carrier.lost = self._frames, self._lost
-        carrier.listen()
+    def _listen_to(self, transport: WebSocket | Polling) -> None:
+        transport.frames, transport.lost = self._frames, self._lost
+        transport.listen()
 
     def _do(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -107,7 +107,7 @@ class Session(Doings):
             self._send(["2"])
 
     def _send(self, frames: list[Frame]) -> None:
-        self._carrier.send(frames)
+        self._transport.send(frames)
 
     def _gap(self) -> None:
         self._note("a poll broke")
@@ -132,7 +132,7 @@ class Session(Doings):
             if self._over.is_set():
                 return
             self.trail.append(f"< {frame[:60]!r}")
-            packet = self._dialect.read(frame)
+            packet = self._protocol.read(frame)
             if packet.kind == "bytes":
                 if self._packet is None:
                     self._wrong(f"bytes without a packet: {frame!r}")
@@ -151,7 +151,7 @@ class Session(Doings):
     def _take(self, packet: Packet) -> None:
         kind, namespace = packet.kind, packet.namespace
         if kind == "ping":
-            self._send([self._dialect.pong()])
+            self._send([self._protocol.pong()])
         elif kind == "connect":
             self.model.joined(namespace)
             self._joined.setdefault(namespace, asyncio.Event()).set()
@@ -163,9 +163,9 @@ class Session(Doings):
             self.model.left(namespace)
             if namespace in self._figures:
                 self._figures[namespace].set()
-            if self._dialect.allows_transport_switch and namespace == "/":
+            if self._protocol.allows_transport_switch and namespace == "/":
                 self._lost("thrown out")
-            elif not self._may_end and "leave me" not in self.script.tricks:
+            elif not self._may_end and "leave me" not in self.script.extra_actions:
                 self._wrong(f"thrown out of {namespace}")
         elif kind == "close" or (kind == "error" and packet.args == ["1+0"]):
             self._lost(f"told so: {kind}")
@@ -189,7 +189,7 @@ class Session(Doings):
             self._wrong(f"asked twice, or without a number: {number}")
             return
         self._asked.add(number)
-        answer = self._dialect.answer(packet.namespace, number, [2 * args[0]])
+        answer = self._protocol.ack(packet.namespace, number, [2 * args[0]])
         how = self._rng.random()
         if how < 0.7:
             self._send([answer])
@@ -211,14 +211,14 @@ class Session(Doings):
             await self._join(namespace)
         if script.mode in ("upgrade", "roam"):
             self._do(self._change())
-        tricks = list(script.tricks)
+        actions = list(script.extra_actions)
         end = asyncio.get_running_loop().time() + script.lifetime
         while (left := end - asyncio.get_running_loop().time()) > 0 and not self._over.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, self._rng.expovariate(1 / script.pace))):
                     await self._over.wait()
-            if tricks and self._rng.random() < 0.2:
-                await self._trick(tricks.pop())
+            if actions and self._rng.random() < 0.2:
+                await self._act(actions.pop())
             else:
                 self._usual()
         if script.gentle and not self._over.is_set():
@@ -227,10 +227,10 @@ class Session(Doings):
     async def _join(self, namespace: str) -> None:
         auth = {"who": self.script.name, "marks": ".".join(self.script.marks)}
         event = self._joined[namespace] = self._joined.get(namespace, asyncio.Event())
-        if not (self._dialect.opens and namespace == "/"):
+        if not (self._protocol.opens and namespace == "/"):
             event.clear()
             self._note(f"> join {namespace}")
-            self._send([self._dialect.join(namespace, auth)])
+            self._send([self._protocol.connect(namespace, auth)])
         await self._until(event, f"an answer to the join of {namespace}")
 
     async def _until(self, event: asyncio.Event, what: str) -> None:
@@ -251,13 +251,13 @@ class Session(Doings):
     async def _change(self) -> None:
         """Go from polling to a websocket."""
         await asyncio.sleep(self._rng.random() * 0.5)
-        polling = self._carrier
+        polling = self._transport
         assert isinstance(polling, Polling)
         cut = self.script.upgrade_cut
         faults = Faults() if cut or self.script.gentle else self._next_faults()
         websocket = self._second = WebSocket(self._proxy, faults, self._rng)
         try:
-            if self._dialect.allows_transport_switch:
+            if self._protocol.allows_transport_switch:
                 await self._roam(polling, websocket)
             else:
                 await self._upgrade(polling, websocket, cut)
@@ -274,15 +274,15 @@ class Session(Doings):
             left += await polling.pause()
         else:
             self.model.gap()
-        await websocket.ask(self._dialect.path("websocket", self._sid, {}))
+        await websocket.ask(self._protocol.path("websocket", self._sid, {}))
         await websocket.answered()
         left += await polling.pause()
-        self._carrier, self._second = websocket, None
+        self._transport, self._second = websocket, None
         self._listen_to(websocket)
         websocket.send(left)
 
     async def _upgrade(self, polling: Polling, websocket: WebSocket, cut: str) -> None:
-        await websocket.ask(self._dialect.path("websocket", self._sid, {}))
+        await websocket.ask(self._protocol.path("websocket", self._sid, {}))
         if self._cut_here(websocket, cut, STEPS[0]):
             return
         await websocket.answered()
@@ -300,7 +300,7 @@ class Session(Doings):
         if self._over.is_set():
             return
         websocket.send(["5"])
-        self._carrier, self._second = websocket, None
+        self._transport, self._second = websocket, None
         self._listen_to(websocket)
         websocket.send(left)
         self._note("upgraded")
@@ -337,16 +337,16 @@ class Session(Doings):
     async def _close(self, how: str) -> None:
         self._over.set()
         self._note(f"ends: {how}")
-        carrier = getattr(self, "_carrier", None)
+        transport = getattr(self, "_transport", None)
         if self._second is not None:
             await self._second.close("reset")
-        if carrier is None:
+        if transport is None:
             return
         if how in ("leave", "bye") and hasattr(self, "_sid"):
-            frames = [self._dialect.leave(namespace) for namespace in self._places()]
-            carrier.send([*frames, self._dialect.bye()] if how == "bye" else frames)
+            frames = [self._protocol.disconnect(namespace) for namespace in self._places()]
+            transport.send([*frames, self._protocol.close()] if how == "bye" else frames)
             await asyncio.sleep(0.1)
-        await carrier.close(how)
+        await transport.close(how)
 
 
 def _restored(value: Any, attachments: list[bytes]) -> Any:

@@ -168,7 +168,7 @@ class Ledger:
         registry, rooms = app.server, app.server.adapter.local
         gauges = {
             "sockets": len(registry.sockets),
-            "lives": registry.active_sessions,
+            "active_sessions": registry.active_sessions,
             "deadlines": _deadlines(app),
             "namespaces": len(rooms.namespaces),
             "rooms": len(rooms.rooms),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from tests.load.chaos.dialects import CLIENT_PROTOCOLS
+from tests.clients.protocols import CLIENT_PROTOCOLS
 from tests.load.chaos.proxy import Cut, Faults
 
 __all__ = ["STEPS", "Script", "plan", "strangers"]
@@ -39,17 +39,17 @@ class Script:
     pace: float = 0.2
     """Seconds between two things that it does, on average."""
     ending: str = "fin"
-    tricks: tuple[str, ...] = field(default=())
+    extra_actions: tuple[str, ...] = field(default=())
     """What it does once or twice beside its usual work."""
 
     def __str__(self) -> str:
         hurt = "gentle" if self.gentle else "hurt"
         marks = ".".join(self.marks)
-        tricks = ", ".join(self.tricks)
+        actions = ", ".join(self.extra_actions)
         cut = f", upgrade cut {self.upgrade_cut} ({self.upgrade_cut_how})" if self.upgrade_cut else ""
         return (
             f"{self.name}: generation {self.generation} {self.mode}, {hurt}, in {' '.join(self.namespaces)}, "
-            f"[{marks}], tricks [{tricks}]{cut}, ending {self.ending}, faults {self.faults}"
+            f"[{marks}], extra actions [{actions}]{cut}, ending {self.ending}, faults {self.faults}"
         )
 
 
@@ -83,7 +83,7 @@ def plan(seed: int, client: int, session: int, pace: float) -> Script:
         lifetime=lifetime,
         pace=pace * rng.uniform(0.5, 2),
         ending=rng.choice(ENDINGS),
-        tricks=(*_tricks(rng, gentle), *(("rude",) if "rude" in marks else ())),
+        extra_actions=(*_extra_actions(rng, gentle), *(("rude",) if "rude" in marks else ())),
     )
 
 
@@ -97,9 +97,9 @@ def _marks(rng: random.Random, generation: str, gentle: bool) -> list[str]:
     return marks
 
 
-def _tricks(rng: random.Random, gentle: bool) -> tuple[str, ...]:
-    tricks = ("burst", "rejoin", "closed", "bulk", "leave me", "quit", "big bulk", "long think")
-    return tuple(rng.sample(tricks[: 5 if gentle else 8], rng.randint(0, 3)))
+def _extra_actions(rng: random.Random, gentle: bool) -> tuple[str, ...]:
+    actions = ("burst", "rejoin", "closed", "bulk", "leave me", "quit", "big bulk", "long think")
+    return tuple(rng.sample(actions[: 5 if gentle else 8], rng.randint(0, 3)))
 
 
 def _faults(rng: random.Random, character: str, lifetime: float) -> tuple[Faults, ...]:

@@ -59,7 +59,7 @@ class Report:
         for what in self.server.get("violations", ()):
             self.violation(what)
         gauges, counts = self.server["gauges"], self.server["counts"]
-        left = {name: gauges[name] for name in ("lives", "rooms", "namespaces", "seats") if gauges[name]}
+        left = {name: gauges[name] for name in ("active_sessions", "rooms", "namespaces", "seats") if gauges[name]}
         if left or counts["calls under way"]:
             self.violation(
                 f"left when the server shut down: {left}, {counts['calls under way']} calls, {self.server['left']}"

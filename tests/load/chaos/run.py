@@ -52,7 +52,7 @@ KEEP = ("--timeout-keep-alive", "20")
 """A server that stalls must not close a kept connection on which the next request has come already."""
 PATIENCE = ("--timeout-graceful-shutdown", "8")
 """Plain uvicorn has none of its own: it would wait for ever for a connection that has fallen silent."""
-RESTING = ("sockets", "lives", "deadlines", "namespaces", "rooms", "seats")
+RESTING = ("sockets", "active_sessions", "deadlines", "namespaces", "rooms", "seats")
 """Gauges that are zero when nobody is there."""
 CROWD = 100
 """Clients from which the server is more patient."""

@@ -29,7 +29,7 @@ class Stats(TypedDict):
     """What the server holds now, and what it has seen so far."""
 
     sockets: int
-    lives: int
+    active_sessions: int
     members: int
     rooms: int
     tasks: int
@@ -64,17 +64,17 @@ class _Said(logging.Handler):
 _said = _Said()
 for _name in ("asocketio", "uvicorn.error", "asyncio"):
     logging.getLogger(_name).addHandler(_said)
-_lives: Counter[str] = Counter()
+_counts: Counter[str] = Counter()
 
 
 class Anything(BaseNamespace, RoomsMixin, BroadcastMixin):
     """Does what it is asked, as a careless program would."""
 
     def recv_connect(self) -> None:
-        _lives["joined"] += 1
+        _counts["joined"] += 1
 
     def recv_disconnect(self) -> None:
-        _lives["left"] += 1
+        _counts["left"] += 1
 
     def on_echo(self, *args: Any) -> tuple[Any, ...]:
         return args
@@ -111,14 +111,14 @@ def _stats() -> Stats:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "sockets": len(app.server.sockets),
-        "lives": app.server.active_sessions,
+        "active_sessions": app.server.active_sessions,
         "members": sum(map(len, local.namespaces.values())),
         "rooms": len(local.rooms),
         "tasks": len(asyncio.all_tasks()),
         "fds": len(os.listdir("/proc/self/fd")),
         "rss": pages * os.sysconf("SC_PAGE_SIZE"),
-        "joined": _lives["joined"],
-        "left": _lives["left"],
+        "joined": _counts["joined"],
+        "left": _counts["left"],
         "warnings": _said.count(logging.WARNING, logging.ERROR),
         "errors": _said.count(logging.ERROR, 1000),
         "runs": served(),

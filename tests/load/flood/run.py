@@ -20,18 +20,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.benchmarks.usage import raise_limit
-from tests.load.flood.arena import MB, SERVERS, Result, Scenario, Size, end_in_order, play
+from tests.load.flood.runner import MB, SERVERS, Result, Scenario, Size, end_in_order, run_scenario
 from tests.load.flood.scenarios import SCENARIOS
 from tests.support.forms import add_form, announce
 
 __all__ = ["main", "row"]
 
 MULTIPLE, FLOOR = 20.0, 0.25
-"""What an attack may do to the bystanders' p99: an answer within a quarter of a second is not what anybody notices."""
+"""The p99 of other clients under attack, as a multiple: nobody notices an answer within a quarter of a second."""
 
 HEAD = (
     "| scenario | server | inputs | RSS base / peak / after, MB "
-    "| bystanders' p99 alone / attacked (worst), ms | attacker |"
+    "| other clients' p99 alone / attacked (worst), ms | attacker |"
 )
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size = Size(given.scale, 2.0, MULTIPLE, FLOOR)
     chosen = [SCENARIOS[name] for name in _chosen(given.scenarios, list(SCENARIOS))]
     results = [
-        _played(scenario, server, form, size, given.log)
+        _result_of(scenario, server, form, size, given.log)
         for scenario in chosen
         for server in _chosen(given.servers, list(SERVERS))
     ]
@@ -64,9 +64,9 @@ def row(result: Result) -> str:
     )
 
 
-def _played(scenario: Scenario, server: str, form: str, size: Size, log: Path | None) -> Result:
+def _result_of(scenario: Scenario, server: str, form: str, size: Size, log: Path | None) -> Result:
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(play(scenario, server, form, size, log or Path(folder, "server.log")))
+        result = asyncio.run(run_scenario(scenario, server, form, size, log or Path(folder, "server.log")))
     print(row(result), file=sys.stderr, flush=True)
     for fault in result.faults:
         print(f"  FAULT: {fault}", file=sys.stderr, flush=True)

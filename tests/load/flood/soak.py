@@ -22,8 +22,8 @@ from time import monotonic
 
 from tests.benchmarks.usage import raise_limit
 from tests.load.flood.app import Stats
-from tests.load.flood.arena import MB, SERVERS, end_in_order, expect_form, serve, stats
-from tests.load.flood.lives import Life
+from tests.load.flood.client_sessions import ClientSession
+from tests.load.flood.runner import MB, SERVERS, end_in_order, expect_form, serve, stats
 from tests.support.forms import add_form, announce
 
 __all__ = ["Report", "Sample", "main", "slope", "soak"]
@@ -49,7 +49,7 @@ class Sample:
     """The server at one moment."""
 
     seconds: float
-    lives: int
+    sessions: int
     """That have ended so far."""
     rss: int
     fds: int
@@ -63,26 +63,26 @@ class Sample:
 class Report:
     """What a soak has found."""
 
-    lives: int = 0
+    sessions: int = 0
     kinds: dict[str, int] = field(default_factory=dict[str, int])
     samples: list[Sample] = field(default_factory=list[Sample])
     faults: list[str] = field(default_factory=list[str])
     failed: dict[str, int] = field(default_factory=dict[str, int])
-    """Lives that went wrong, by kind and error."""
+    """Sessions that went wrong, by kind and error."""
 
     def lines(self) -> list[str]:
         """For people."""
         first, last = self.samples[0], self.samples[-1]
         warm = [each for each in self.samples if each.seconds >= last.seconds * WARM]
-        by_lives = slope([(each.lives, each.rss) for each in warm]) * 10_000 / 1000
+        by_sessions = slope([(each.sessions, each.rss) for each in warm]) * 10_000 / 1000
         by_hour = slope([(each.seconds, each.rss) for each in warm]) * 3600 / 1000
         failed = sum(self.failed.values())
         return [
-            f"{self.lives} lives of {len(self.kinds)} kinds in {last.seconds:.0f} s, {failed} failed",
+            f"{self.sessions} sessions of {len(self.kinds)} kinds in {last.seconds:.0f} s, {failed} failed",
             f"RSS {first.rss / MB:.1f} MB at first, {max(s.rss for s in self.samples) / MB:.1f} at most, "
             f"{last.rss / MB:.1f} in the end",
             f"RSS slope after warm-up, {len(warm)} samples: "
-            f"{by_lives:.1f} kB per 10 000 lives, {by_hour:.0f} kB per hour",
+            f"{by_sessions:.1f} kB per 10 000 sessions, {by_hour:.0f} kB per hour",
             f"in the end: {last.sockets} sockets, {last.members} members, {last.rooms} rooms, {last.fds} files, "
             f"{last.tasks} tasks",
             *(f"failed: {number} × {what}" for what, number in list(self.failed.items())[:10]),
@@ -116,7 +116,7 @@ async def soak(server: str, form: str, seconds: float, clients: int, every: floa
         while monotonic() < until:
             await asyncio.sleep(min(every, max(until - monotonic(), 0)))
             told = await stats(running.port)
-            report.samples.append(_sample(told, monotonic() - began, report.lives))
+            report.samples.append(_sample(told, monotonic() - began, report.sessions))
         await asyncio.gather(*churning)
         await _settle(running.port, began, report)
     return report
@@ -126,14 +126,14 @@ async def _churn(port: int, dice: random.Random, until: float, report: Report) -
     """One client's place: as soon as one has left, the next one comes."""
     await asyncio.sleep(dice.random())
     while monotonic() < until:
-        life = Life(port, dice)
-        report.kinds[str(life)] = report.kinds.get(str(life), 0) + 1
+        session = ClientSession(port, dice)
+        report.kinds[str(session)] = report.kinds.get(str(session), 0) + 1
         try:
-            await life.live()
+            await session.run()
         except (OSError, TimeoutError, LookupError) as error:
-            what = f"{life}: {type(error).__name__} {error}"[:200]
+            what = f"{session}: {type(error).__name__} {error}"[:200]
             report.failed[what] = report.failed.get(what, 0) + 1
-        report.lives += 1
+        report.sessions += 1
 
 
 async def _settle(port: int, began: float, report: Report) -> None:
@@ -141,11 +141,11 @@ async def _settle(port: int, began: float, report: Report) -> None:
     until = monotonic() + EMPTY_WITHIN
     while True:
         told = await stats(port)
-        empty = not (told["sockets"] or told["lives"] or told["members"] or told["rooms"])
+        empty = not (told["sockets"] or told["active_sessions"] or told["members"] or told["rooms"])
         if (empty and told["tasks"] <= TASKS) or monotonic() > until:
             break
         await asyncio.sleep(0.2)
-    report.samples.append(_sample(told, monotonic() - began, report.lives))
+    report.samples.append(_sample(told, monotonic() - began, report.sessions))
     if not empty or told["tasks"] > TASKS:
         report.faults.append(f"something is left: {told}")
     if told["errors"]:
@@ -153,12 +153,12 @@ async def _settle(port: int, began: float, report: Report) -> None:
     if told["joined"] != told["left"]:
         report.faults.append(f"{told['joined']} were let in, recv_disconnect ran for {told['left']}")
     if report.failed:
-        report.faults.append(f"{sum(report.failed.values())} lives failed")
+        report.faults.append(f"{sum(report.failed.values())} sessions failed")
 
 
-def _sample(told: Stats, seconds: float, lives: int) -> Sample:
+def _sample(told: Stats, seconds: float, sessions: int) -> Sample:
     return Sample(
-        seconds, lives, told["rss"], told["fds"], told["sockets"], told["members"], told["rooms"], told["tasks"]
+        seconds, sessions, told["rss"], told["fds"], told["sockets"], told["members"], told["rooms"], told["tasks"]
     )
 
 

@@ -1,7 +1,7 @@
 """A tenth of every attack, on fresh servers of both forms; a soak of seconds. Nothing here is about speed.
 
 A fault is what no busy machine explains: memory over the bound, sessions that stay, an attacker that is not stopped,
-bystanders who wait for more than `FLOOR`.
+other clients who wait for more than `FLOOR`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.load.flood import soak
-from tests.load.flood.arena import Size, play
-from tests.load.flood.lives import GENERATIONS, LEAVES, WAYS
+from tests.load.flood.client_sessions import ENDINGS, GENERATIONS, TRANSPORTS
 from tests.load.flood.run import row
+from tests.load.flood.runner import Size, run_scenario
 from tests.load.flood.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -34,17 +34,17 @@ RUNS = [(name, "lane", "fast") for name, scenario in SCENARIOS.items() if not sc
 
 @pytest.mark.parametrize(("name", "server", "form"), RUNS)
 async def test_no_harm_is_done(name: str, server: str, form: str, tmp_path: Path) -> None:
-    result = await play(SCENARIOS[name], server, form, SHORT, tmp_path / "server.log")
+    result = await run_scenario(SCENARIOS[name], server, form, SHORT, tmp_path / "server.log")
     assert not result.faults, f"{row(result)}\n{result.faults}\n{result.said}"
 
 
 async def test_nothing_is_left_after_a_churn(tmp_path: Path) -> None:
     report = await soak.soak("lane", "plain", 5, 40, 0.7, tmp_path / "server.log")
     assert not report.faults, "\n".join(report.lines())
-    assert report.lives > 40
-    assert len(report.kinds) > len(GENERATIONS) * len(WAYS) * len(LEAVES) / 2
+    assert report.sessions > 40
+    assert len(report.kinds) > len(GENERATIONS) * len(TRANSPORTS) * len(ENDINGS) / 2
     assert len(report.samples) > 5
-    assert "kB per 10 000 lives" in "\n".join(report.lines())
+    assert "kB per 10 000 sessions" in "\n".join(report.lines())
 
 
 def test_the_slope_is_that_of_a_line() -> None:

@@ -26,7 +26,7 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.testing import ClientRefused, TestClient
-from tests.behaviour.test_transports import Peer
+from tests.clients.asgi import client_of
 from tests.support.worlds import Way, call_of, until
 
 
@@ -227,7 +227,7 @@ async def test_a_handler_that_has_to_be_cancelled_is_a_failure() -> None:
 
 async def test_an_upgrade_moves_the_socket_and_closes_nothing() -> None:
     told = Told()
-    peer = Peer(Shop, metrics=told)
+    peer = client_of(Shop, metrics=told)
     await peer.open()
     assert told.gauges[-1]().sockets == {("4", "polling"): 1}
     websocket = await peer.websocket("2probe")

@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asocketio.protocol.websocket_frames import LARGE, Frames, frame, frames_of, head
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
 from tests.support.properties import short
 from tests.unit.servers.compare import Tally, case_of, compare, main
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, Ours, close_payload, cut, heard, spell
+from tests.unit.servers.oracle import Ours, cut, heard
 
 LIMIT = 1000
 
@@ -42,13 +43,13 @@ KEYS = st.one_of(st.binary(min_size=4, max_size=4), st.just(bytes(4)))
 FORMS = st.sampled_from([0, 0, 126, 127])
 LIES = st.sampled_from([LIMIT + 1, 65_535, 65_536, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 63) + 5, (1 << 64) - 1])
 
-WHOLE = st.builds(spell, st.sampled_from([TEXT, BINARY]), PAYLOADS, key=KEYS, form=FORMS)
+WHOLE = st.builds(encode_frame, st.sampled_from([TEXT, BINARY]), PAYLOADS, key=KEYS, form=FORMS)
 CONTROLS = st.one_of(
-    st.builds(spell, st.sampled_from([PING, PONG]), st.binary(max_size=125), key=KEYS, form=FORMS),
-    st.builds(spell, st.just(CLOSE), CLOSES, key=KEYS, form=FORMS),
+    st.builds(encode_frame, st.sampled_from([PING, PONG]), st.binary(max_size=125), key=KEYS, form=FORMS),
+    st.builds(encode_frame, st.just(CLOSE), CLOSES, key=KEYS, form=FORMS),
 )
 ANYTHING = st.builds(
-    spell,
+    encode_frame,
     st.integers(0, 15),
     PAYLOADS,
     fin=st.booleans(),
@@ -69,7 +70,7 @@ def fragmented(draw: st.DrawFn) -> bytes:
     for number, part in enumerate(parts):
         opcode = CONT if number else draw(st.sampled_from([TEXT, BINARY]))
         fin = number == len(parts) - 1 and draw(st.integers(0, 9)) > 0
-        data += spell(opcode, part, fin=fin, key=draw(KEYS), form=draw(FORMS))
+        data += encode_frame(opcode, part, fin=fin, key=draw(KEYS), form=draw(FORMS))
         if draw(st.integers(0, 3)) == 0:
             data += draw(CONTROLS)
     return data
@@ -83,8 +84,12 @@ STREAMS = st.builds(
 
 
 @given(STREAMS)
-@example(Wire(spell(TEXT, "é") * 3, [7, 13]))
-@example(Wire(spell(TEXT, b"\xf0\x9f", fin=False) + spell(PING, b"p") + spell(CONT, b"\x98\x80"), [9, 17]))
+@example(Wire(encode_frame(TEXT, "é") * 3, [7, 13]))
+@example(
+    Wire(
+        encode_frame(TEXT, b"\xf0\x9f", fin=False) + encode_frame(PING, b"p") + encode_frame(CONT, b"\x98\x80"), [9, 17]
+    )
+)
 @short
 def test_all_chunkings_are_read_as_the_oracle_reads_them(wire: Wire) -> None:
     assert heard(wire.data, limit=LIMIT) == heard(*wire.chunks, limit=LIMIT)
@@ -99,7 +104,7 @@ def test_bytes_that_come_one_by_one(data: bytes, limit: int) -> None:
 @given(st.lists(st.one_of(TEXTS.map(bytes.decode), st.binary(max_size=200)), min_size=1, max_size=5), st.data())
 @short
 def test_what_is_sent_well_arrives_as_it_was(messages: list[str | bytes], data: st.DataObject) -> None:
-    wire = b"".join(spell(TEXT if isinstance(m, str) else BINARY, m, key=data.draw(KEYS)) for m in messages)
+    wire = b"".join(encode_frame(TEXT if isinstance(m, str) else BINARY, m, key=data.draw(KEYS)) for m in messages)
     assert heard(*Wire(wire, data.draw(st.lists(st.integers(0, 999), max_size=4))).chunks) == (
         [(TEXT if isinstance(m, str) else BINARY, m) for m in messages],
         None,
@@ -144,20 +149,22 @@ def refused(*chunks: bytes, limit: int = LIMIT) -> int | None:
 def test_each_length_in_each_form(length: int, form: int, key: bytes) -> None:
     if form == 126 and length > 65_535:
         return
-    data = spell(TEXT, b"a" * length, form=form, key=key) + spell(BINARY, b"b" * length, form=form, key=key)
+    data = encode_frame(TEXT, b"a" * length, form=form, key=key) + encode_frame(
+        BINARY, b"b" * length, form=form, key=key
+    )
     assert heard(data) == ([(TEXT, "a" * length), (BINARY, b"b" * length)], None)
 
 
 @pytest.mark.parametrize("limit", [1, 125, 126, 1000, 65_535, 65_536])
 def test_the_limit_is_the_largest_message(limit: int) -> None:
-    assert heard(spell(BINARY, bytes(limit)), limit=limit)[0] == [(BINARY, bytes(limit))]
-    assert refused(spell(BINARY, bytes(limit + 1)), limit=limit) == 1009
+    assert heard(encode_frame(BINARY, bytes(limit)), limit=limit)[0] == [(BINARY, bytes(limit))]
+    assert refused(encode_frame(BINARY, bytes(limit + 1)), limit=limit) == 1009
 
 
 @pytest.mark.parametrize("claimed", [LIMIT + 1, 65_536, 1 << 62, 1 << 63, (1 << 64) - 1])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CLOSE, PING])
 def test_what_is_too_large_is_refused_at_its_header(opcode: int, claimed: int) -> None:
-    header = spell(opcode, b"", key=None, claimed=claimed)
+    header = encode_frame(opcode, b"", key=None, claimed=claimed)
     header = header[:1] + bytes((header[1] | 0x80,)) + header[2:]
     assert refused(*cut(header, 1)) == 1009
     said, code = heard(*cut(header, 1)[:-1], limit=LIMIT)
@@ -165,65 +172,67 @@ def test_what_is_too_large_is_refused_at_its_header(opcode: int, claimed: int) -
 
 
 def test_fragments_count_together() -> None:
-    half = spell(BINARY, bytes(600), fin=False)
-    assert heard(half, spell(CONT, bytes(400)), limit=LIMIT) == ([(BINARY, bytes(1000))], None)
-    assert refused(half, spell(CONT, bytes(401))) == 1009
-    assert refused(half, spell(CONT, bytes(401))[:4]) == 1009  # its header is enough
+    half = encode_frame(BINARY, bytes(600), fin=False)
+    assert heard(half, encode_frame(CONT, bytes(400)), limit=LIMIT) == ([(BINARY, bytes(1000))], None)
+    assert refused(half, encode_frame(CONT, bytes(401))) == 1009
+    assert refused(half, encode_frame(CONT, bytes(401))[:4]) == 1009  # its header is enough
 
 
 def test_after_a_message_the_limit_is_whole_again() -> None:
-    message = spell(BINARY, bytes(600), fin=False) + spell(CONT, bytes(400))
+    message = encode_frame(BINARY, bytes(600), fin=False) + encode_frame(CONT, bytes(400))
     assert heard(message * 3, limit=LIMIT) == ([(BINARY, bytes(1000))] * 3, None)
 
 
 @pytest.mark.parametrize("reserved", range(1, 8))
 @pytest.mark.parametrize("opcode", [CONT, TEXT, BINARY, CLOSE, PING, PONG])
 def test_reserved_bits_are_refused(opcode: int, reserved: int) -> None:
-    assert refused(spell(opcode, reserved=reserved)) == 1002
+    assert refused(encode_frame(opcode, reserved=reserved)) == 1002
 
 
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
 def test_unknown_opcodes_are_refused_at_once(opcode: int) -> None:
-    assert refused(spell(opcode)[:2]) == 1002
+    assert refused(encode_frame(opcode)[:2]) == 1002
 
 
 @pytest.mark.parametrize("opcode", [CONT, TEXT, BINARY, CLOSE, PING, PONG])
 def test_unmasked_frames_are_refused_at_once(opcode: int) -> None:
-    assert refused(spell(opcode, b"x" * 8, key=None)[:2]) == 1002
+    assert refused(encode_frame(opcode, b"x" * 8, key=None)[:2]) == 1002
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
 def test_control_frames_are_whole_and_short(opcode: int) -> None:
-    assert refused(spell(opcode, fin=False)) == 1002
-    assert refused(spell(opcode, close_payload(1000, b"x" * 124))) == 1002
-    assert heard(spell(opcode, close_payload(1000, b"x" * 123)))[1] is None
+    assert refused(encode_frame(opcode, fin=False)) == 1002
+    assert refused(encode_frame(opcode, close_payload(1000, b"x" * 124))) == 1002
+    assert heard(encode_frame(opcode, close_payload(1000, b"x" * 123)))[1] is None
 
 
 @pytest.mark.parametrize("fin", [False, True])
 def test_a_continuation_of_nothing_is_refused(fin: bool) -> None:
-    assert refused(spell(CONT, b"x", fin=fin)) == 1002
-    assert heard(spell(TEXT, "whole") + spell(CONT, b"x", fin=fin)) == ([(TEXT, "whole")], 1002)
+    assert refused(encode_frame(CONT, b"x", fin=fin)) == 1002
+    assert heard(encode_frame(TEXT, "whole") + encode_frame(CONT, b"x", fin=fin)) == ([(TEXT, "whole")], 1002)
 
 
 @pytest.mark.parametrize("fin", [False, True])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_another_message_within_a_message_is_refused(opcode: int, fin: bool) -> None:
-    assert refused(spell(TEXT, "a", fin=False) + spell(opcode, b"b", fin=fin)) == 1002
-    assert refused(spell(TEXT, "a", fin=False) + spell(opcode, b"\xff", fin=fin)) == 1002  # whatever it holds
+    assert refused(encode_frame(TEXT, "a", fin=False) + encode_frame(opcode, b"b", fin=fin)) == 1002
+    assert (
+        refused(encode_frame(TEXT, "a", fin=False) + encode_frame(opcode, b"\xff", fin=fin)) == 1002
+    )  # whatever it holds
 
 
 def test_a_close_within_a_message_is_refused() -> None:
-    assert refused(spell(TEXT, "a", fin=False) + spell(CLOSE)) == 1002
+    assert refused(encode_frame(TEXT, "a", fin=False) + encode_frame(CLOSE)) == 1002
 
 
 @pytest.mark.parametrize(
     "whole", [b"\xff", b"\xc3", b"ab\xed\xa0\x80c", b"\xf4\x90\x80\x80", b"\xe2\x82\xac" * 9 + b"\xe2"]
 )
 def test_invalid_text_is_refused_however_it_is_cut(whole: bytes) -> None:
-    assert refused(spell(TEXT, whole)) == 1007
+    assert refused(encode_frame(TEXT, whole)) == 1007
     for at in range(len(whole) + 1):
-        assert refused(spell(TEXT, whole[:at], fin=False) + spell(CONT, whole[at:])) == 1007
-    assert heard(spell(BINARY, whole)) == ([(BINARY, whole)], None)
+        assert refused(encode_frame(TEXT, whole[:at], fin=False) + encode_frame(CONT, whole[at:])) == 1007
+    assert heard(encode_frame(BINARY, whole)) == ([(BINARY, whole)], None)
 
 
 def test_a_character_may_be_cut_by_fragments() -> None:
@@ -231,14 +240,15 @@ def test_a_character_may_be_cut_by_fragments() -> None:
     for size in range(1, len(data)):
         parts = cut(data, size)
         wire = b"".join(
-            spell(CONT if number else TEXT, part, fin=number == len(parts) - 1) for number, part in enumerate(parts)
+            encode_frame(CONT if number else TEXT, part, fin=number == len(parts) - 1)
+            for number, part in enumerate(parts)
         )
         assert heard(wire) == ([(TEXT, "a😀é")], None)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x03\xe8", close_payload(4999, "bye é")])
 def test_nothing_follows_a_close(payload: bytes) -> None:
-    assert heard(spell(CLOSE, payload) + spell(TEXT, "late") + b"\xff" * 9) == ([(CLOSE, payload)], None)
+    assert heard(encode_frame(CLOSE, payload) + encode_frame(TEXT, "late") + b"\xff" * 9) == ([(CLOSE, payload)], None)
 
 
 @pytest.mark.parametrize(
@@ -254,12 +264,12 @@ def test_nothing_follows_a_close(payload: bytes) -> None:
     ],
 )
 def test_malformed_closes_are_refused(payload: bytes, code: int) -> None:
-    assert refused(spell(CLOSE, payload)) == code
+    assert refused(encode_frame(CLOSE, payload)) == code
 
 
 @pytest.mark.parametrize("code", [*range(990, 1030), 2999, 3000, 4999, 5000])
 def test_each_close_code(code: int) -> None:
-    heard(spell(CLOSE, close_payload(code)))
+    heard(encode_frame(CLOSE, close_payload(code)))
 
 
 # ---- time and memory -------------------------------------------------------------------------------------------
@@ -270,10 +280,10 @@ def test_a_million_empty_fragments_take_linear_time() -> None:
     for count in (50_000, 1_000_000):
         reader = Ours(LIMIT)
         begun = time.process_time()
-        reader.feed(spell(TEXT, "a", fin=False))
-        for chunk in cut(spell(CONT, fin=False) * count, 65_536):
+        reader.feed(encode_frame(TEXT, "a", fin=False))
+        for chunk in cut(encode_frame(CONT, fin=False) * count, 65_536):
             reader.feed(chunk)
-        reader.feed(spell(CONT, "b"))
+        reader.feed(encode_frame(CONT, "b"))
         took.append(time.process_time() - begun)
         assert (reader.said, reader.code) == ([(TEXT, "ab")], None)
     assert took[1] < 60 * took[0]
@@ -282,7 +292,7 @@ def test_a_million_empty_fragments_take_linear_time() -> None:
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_fragments_take_no_memory_but_their_bytes(payload: bytes) -> None:
     reader = Ours(1_000_000)
-    chunks = cut(spell(BINARY, fin=False) + spell(CONT, payload, fin=False) * 20_000, 4096)
+    chunks = cut(encode_frame(BINARY, fin=False) + encode_frame(CONT, payload, fin=False) * 20_000, 4096)
     tracemalloc.start()
     try:
         for chunk in chunks:
@@ -297,7 +307,7 @@ def test_a_large_message_in_small_chunks_takes_linear_time() -> None:
     took: list[float] = []
     for size in (100_000, 2_000_000):
         reader = Ours(4_000_000)
-        chunks = cut(spell(BINARY, bytes(size)), 16)
+        chunks = cut(encode_frame(BINARY, bytes(size)), 16)
         begun = time.process_time()
         for chunk in chunks:
             reader.feed(chunk)
@@ -308,7 +318,7 @@ def test_a_large_message_in_small_chunks_takes_linear_time() -> None:
 
 def test_a_length_that_is_claimed_takes_no_memory() -> None:
     frames = Frames(1 << 40)
-    header = spell(BINARY, b"", claimed=1 << 39)
+    header = encode_frame(BINARY, b"", claimed=1 << 39)
     tracemalloc.start()
     try:
         frames.push(header)
@@ -322,9 +332,9 @@ def test_a_reader_that_pauses_loses_nothing() -> None:
     frames = Frames(LIMIT)
     found = []
     for number in range(100):
-        frames.push(spell(TEXT, str(2 * number)) + spell(TEXT, str(2 * number + 1))[:4])
+        frames.push(encode_frame(TEXT, str(2 * number)) + encode_frame(TEXT, str(2 * number + 1))[:4])
         found.append(frames.next())  # one of those that are there
-        frames.push(spell(TEXT, str(2 * number + 1))[4:])
+        frames.push(encode_frame(TEXT, str(2 * number + 1))[4:])
     while (last := frames.next()) is not None:
         found.append(last)
     assert found == [(TEXT, str(number)) for number in range(200)]
@@ -336,14 +346,14 @@ def test_a_reader_that_pauses_loses_nothing() -> None:
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 100_000])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_heads_are_the_shortest(opcode: int, length: int) -> None:
-    assert head(opcode, length) == spell(opcode, bytes(length), key=None)[: -length or None]
-    assert frame(opcode, bytes(length)) == spell(opcode, bytes(length), key=None)
+    assert head(opcode, length) == encode_frame(opcode, bytes(length), key=None)[: -length or None]
+    assert frame(opcode, bytes(length)) == encode_frame(opcode, bytes(length), key=None)
 
 
 @given(st.lists(st.one_of(st.text(max_size=9), st.binary(max_size=9), st.just("x" * LARGE), st.just(bytes(LARGE)))))
 @short
 def test_messages_are_framed_one_after_the_other(messages: list[str | bytes]) -> None:
-    wire = [spell(TEXT if isinstance(m, str) else BINARY, m, key=None) for m in messages]
+    wire = [encode_frame(TEXT if isinstance(m, str) else BINARY, m, key=None) for m in messages]
     parts = frames_of(tuple(messages))
     assert b"".join(parts) == b"".join(wire)
     assert all(parts)

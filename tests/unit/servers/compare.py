@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, Ours, Theirs, close_payload, spell
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
+from tests.unit.servers.oracle import Ours, Theirs
 
 __all__ = ["Case", "Tally", "case_of", "compare", "main"]
 
@@ -85,7 +86,7 @@ class _Maker:
         if opcode < CLOSE:
             self._within = 0 if fin else kind
         payload = self._close() if opcode == CLOSE else self._payload(kind == TEXT, opcode < CLOSE)
-        return spell(
+        return encode_frame(
             opcode,
             payload,
             fin=fin,

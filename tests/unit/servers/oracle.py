@@ -1,4 +1,4 @@
-"""Frames as a client spells them, right or wrong, and two readers of them: ours, and the one it is measured by."""
+"""Two readers of a client's websocket frames: ours, and the one it is measured by."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Iterable, Sequence
 from websockets.frames import Frame
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.utils import apply_mask as masked
 
 from asocketio.protocol.websocket_frames import CONTINUATION, Frames, WebSocketError
+from tests.clients.frames import CLOSE, CONT, TEXT
 
-__all__ = ["BINARY", "CLOSE", "CONT", "KEY", "PING", "PONG", "TEXT", "Ours", "Theirs"]
-__all__ += ["close_payload", "cut", "heard", "spell"]
+__all__ = ["Ours", "Theirs", "cut", "heard"]
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-KEY = b"\x37\xfa\x21\x3d"  # the example of RFC 6455, 5.7
 INVALID = 1007
 
 _silent = logging.getLogger("tests.lane.silent")
@@ -26,33 +23,6 @@ _silent.setLevel(logging.CRITICAL)
 
 Said = tuple[int, str | bytes]
 """Opcode and payload: text as str."""
-
-
-def spell(
-    opcode: int,
-    payload: bytes | str = b"",
-    *,
-    fin: bool = True,
-    reserved: int = 0,
-    key: bytes | None = KEY,
-    form: int = 0,
-    claimed: int | None = None,
-) -> bytes:
-    """One frame. ``form``: 126 or 127 for a longer form of the length; ``claimed``: the length it pretends to have."""
-    if isinstance(payload, str):
-        payload = payload.encode()
-    length = len(payload) if claimed is None else claimed
-    form = max(form, 0 if length < 126 else 126 if length < 65_536 else 127)
-    bit = 0x80 if key is not None else 0
-    head = bytes((fin << 7 | reserved << 4 | opcode, bit | (form or length)))
-    if form:
-        head += length.to_bytes(2 if form == 126 else 8)
-    return head + payload if key is None else head + key + masked(payload, key)
-
-
-def close_payload(code: int, reason: bytes | str = b"") -> bytes:
-    """What a close frame carries."""
-    return code.to_bytes(2) + (reason.encode() if isinstance(reason, str) else reason)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:

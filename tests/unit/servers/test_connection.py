@@ -15,9 +15,11 @@ from asocketio import BaseNamespace, BroadcastMixin, SocketIOApp
 from asocketio.protocol import websocket_frames as lane_frames
 from asocketio.servers.uvicorn import EARLY
 from asocketio.testing import TestClock, settle
+from tests.clients.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, encode_frame
+from tests.clients.http import OPENING, upgrade_request
+from tests.clients.memory_connection import MemoryConnection, MemoryTransport, clocked, opened
 from tests.support.worlds import Recorder
-from tests.unit.servers.oracle import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, cut, spell
-from tests.unit.servers.peers import OPENING, Fake, Peer, clocked, opened, request
+from tests.unit.servers.oracle import cut
 
 LARGE = "x" * 100_000
 Step = Callable[[], Awaitable[Any]]
@@ -29,7 +31,7 @@ Step = Callable[[], Awaitable[Any]]
 class Bare:
     """A connection of a session that says nothing."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: MemoryConnection) -> None:
         self.peer = peer
         self.transport = peer.transport
 
@@ -50,9 +52,10 @@ async def bare() -> Bare:
 @pytest.mark.parametrize("payload", [b"", b"Hello, world!", b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff", b"\xfe" * 125])
 async def test_pings_are_answered_with_their_payload(bare: Bare, payload: bytes, chop: int) -> None:
     """Autobahn 2.1 to 2.4, 2.6, 2.10, 2.11."""
-    pings = [spell(PING, payload + bytes((number,)) if len(payload) < 125 else payload) for number in range(10)]
+    pings = [encode_frame(PING, payload + bytes((number,)) if len(payload) < 125 else payload) for number in range(10)]
     pongs = [
-        spell(PONG, payload + bytes((number,)) if len(payload) < 125 else payload, key=None) for number in range(10)
+        encode_frame(PONG, payload + bytes((number,)) if len(payload) < 125 else payload, key=None)
+        for number in range(10)
     ]
     assert b"".join(bare.hears(*cut(b"".join(pings), chop))) == b"".join(pongs)
     assert not bare.transport.closing
@@ -60,12 +63,14 @@ async def test_pings_are_answered_with_their_payload(bare: Bare, payload: bytes,
 
 async def test_pongs_are_not_answered(bare: Bare) -> None:
     """Autobahn 2.7 to 2.9."""
-    assert bare.hears(spell(PONG), spell(PONG, b"unsolicited")) == []
-    assert bare.hears(spell(PING, b"ping")) == [spell(PONG, b"ping", key=None)]
+    assert bare.hears(encode_frame(PONG), encode_frame(PONG, b"unsolicited")) == []
+    assert bare.hears(encode_frame(PING, b"ping")) == [encode_frame(PONG, b"ping", key=None)]
 
 
 async def test_a_ping_within_a_message_is_answered_at_once(bare: Bare) -> None:
-    assert bare.hears(spell(TEXT, "a", fin=False), spell(PING, b"p")) == [spell(PONG, b"p", key=None)]
+    assert bare.hears(encode_frame(TEXT, "a", fin=False), encode_frame(PING, b"p")) == [
+        encode_frame(PONG, b"p", key=None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,32 +80,34 @@ async def test_a_ping_within_a_message_is_answered_at_once(bare: Bare) -> None:
 )
 async def test_a_close_is_echoed_once(bare: Bare, payload: bytes) -> None:
     """Autobahn 7.1.2, 7.3, 7.7."""
-    assert bare.hears(spell(CLOSE, payload) + spell(CLOSE, payload)) == [spell(CLOSE, payload, key=None)]
+    assert bare.hears(encode_frame(CLOSE, payload) + encode_frame(CLOSE, payload)) == [
+        encode_frame(CLOSE, payload, key=None)
+    ]
     assert bare.transport.closing
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        pytest.param(spell(CLOSE, b"a"), 1002, id="7.3.2"),
-        pytest.param(spell(CLOSE, close_payload(1000, "*" * 124)), 1002, id="7.3.6"),
-        pytest.param(spell(CLOSE, close_payload(1000, b"\xed\xa0\x80")), 1007, id="7.5.1"),
+        pytest.param(encode_frame(CLOSE, b"a"), 1002, id="7.3.2"),
+        pytest.param(encode_frame(CLOSE, close_payload(1000, "*" * 124)), 1002, id="7.3.6"),
+        pytest.param(encode_frame(CLOSE, close_payload(1000, b"\xed\xa0\x80")), 1007, id="7.5.1"),
         *(
-            pytest.param(spell(CLOSE, close_payload(code)), 1002, id=f"7.9, {code}")
+            pytest.param(encode_frame(CLOSE, close_payload(code)), 1002, id=f"7.9, {code}")
             for code in (0, 999, 1005, 1006, 5000)
         ),
-        pytest.param(spell(PING, bytes(126)), 1002, id="2.5"),
-        pytest.param(spell(TEXT, reserved=4), 1002, id="3.1"),
-        pytest.param(spell(11), 1002, id="4.2.1"),
-        pytest.param(spell(PING, fin=False), 1002, id="5.1"),
-        pytest.param(spell(CONT), 1002, id="5.9"),
-        pytest.param(spell(TEXT, b"\xff"), 1007, id="6.16.2"),
-        pytest.param(spell(BINARY, bytes(1001)), 1009, id="too large"),
-        pytest.param(spell(TEXT, key=None), 1002, id="unmasked"),
+        pytest.param(encode_frame(PING, bytes(126)), 1002, id="2.5"),
+        pytest.param(encode_frame(TEXT, reserved=4), 1002, id="3.1"),
+        pytest.param(encode_frame(11), 1002, id="4.2.1"),
+        pytest.param(encode_frame(PING, fin=False), 1002, id="5.1"),
+        pytest.param(encode_frame(CONT), 1002, id="5.9"),
+        pytest.param(encode_frame(TEXT, b"\xff"), 1007, id="6.16.2"),
+        pytest.param(encode_frame(BINARY, bytes(1001)), 1009, id="too large"),
+        pytest.param(encode_frame(TEXT, key=None), 1002, id="unmasked"),
     ],
 )
 async def test_what_is_wrong_ends_with_its_code(bare: Bare, data: bytes, code: int) -> None:
-    (written,) = bare.hears(data + spell(PING), spell(PING))
+    (written,) = bare.hears(data + encode_frame(PING), encode_frame(PING))
     assert written[:1] == bytes((0x80 | CLOSE,))
     assert int.from_bytes(written[2:4]) == code
     assert written[1] == len(written) - 2 <= 125
@@ -110,18 +117,18 @@ async def test_what_is_wrong_ends_with_its_code(bare: Bare, data: bytes, code: i
 
 async def test_nothing_is_heard_after_a_close(bare: Bare) -> None:
     """Autobahn 7.1.3 to 7.1.5."""
-    late = spell(PING) + spell(TEXT, b"\xff") + spell(CONT)
-    assert len(bare.hears(spell(CLOSE) + late, late)) == 1
+    late = encode_frame(PING) + encode_frame(TEXT, b"\xff") + encode_frame(CONT)
+    assert len(bare.hears(encode_frame(CLOSE) + late, late)) == 1
 
 
 async def test_a_peer_that_does_not_read_gets_no_pongs(bare: Bare) -> None:
     bare.transport.stuck = True
     for _ in range(100):
-        bare.hears(spell(PING, b"x" * 125) * 50)
+        bare.hears(encode_frame(PING, b"x" * 125) * 50)
         await settle()
     assert bare.transport.waiting < 65_536 + 200
     bare.transport.drain()
-    assert bare.hears(spell(PING, b"again")) == [spell(PONG, b"again", key=None)]
+    assert bare.hears(encode_frame(PING, b"again")) == [encode_frame(PONG, b"again", key=None)]
 
 
 # ---- sessions ----------------------------------------------------------------------------------------------------
@@ -151,28 +158,28 @@ def app() -> SocketIOApp:
 
 
 @pytest.fixture
-async def chat(app: SocketIOApp) -> Peer:
+async def chat(app: SocketIOApp) -> MemoryConnection:
     return await opened(app, TestClock())
 
 
-async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_session_from_its_opening_to_its_end(app: SocketIOApp, chat: MemoryConnection) -> None:
     await chat.say('421["echo","é"]', '42["burst",2]')
     assert chat.heard() == ['431["é"]', '42["n",0]', '42["n",1]']
     assert not chat.state.tasks, "the ASGI call has ended"
-    await chat.send(spell(CLOSE, close_payload(1001)))
+    await chat.send(encode_frame(CLOSE, close_payload(1001)))
     assert chat.heard() == ["CLOSE 1001"]
     assert chat.gone
     assert Chat.last.reasons == ["transport close"]
     assert (app.server.sockets, app.server.active_sessions) == ({}, 0)
 
 
-async def test_binary_both_ways(chat: Peer) -> None:
+async def test_binary_both_ways(chat: MemoryConnection) -> None:
     await chat.send(
-        spell(TEXT, '451-2["echo",{"_placeholder":true,"num":0}]', fin=False)
-        + spell(CONT)
-        + spell(BINARY, b"\x00\xff", fin=False)
-        + spell(PING, b"!")
-        + spell(CONT, b"\x80")
+        encode_frame(TEXT, '451-2["echo",{"_placeholder":true,"num":0}]', fin=False)
+        + encode_frame(CONT)
+        + encode_frame(BINARY, b"\x00\xff", fin=False)
+        + encode_frame(PING, b"!")
+        + encode_frame(CONT, b"\x80")
     )
     assert chat.frames() == [
         (PONG, b"!"),
@@ -182,8 +189,8 @@ async def test_binary_both_ways(chat: Peer) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65_536])
-async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, size: int) -> None:
-    wire = b"".join(spell(TEXT, f'42{n}["echo",{n}]') for n in range(500))
+async def test_messages_are_answered_in_order_however_they_are_cut(chat: MemoryConnection, size: int) -> None:
+    wire = b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(500))
     for chunk in cut(wire, size):
         chat.comes(chunk)
         await asyncio.sleep(0)
@@ -191,10 +198,10 @@ async def test_messages_are_answered_in_order_however_they_are_cut(chat: Peer, s
     assert chat.heard() == [f"43{n}[{n}]" for n in range(500)]
 
 
-async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat: MemoryConnection) -> None:
     other = await opened(app)
-    chat.comes(b"".join(spell(TEXT, f'42{n}["echo",{n}]') for n in range(1000)))
-    other.comes(spell(TEXT, '421["echo","me"]'))
+    chat.comes(b"".join(encode_frame(TEXT, f'42{n}["echo",{n}]') for n in range(1000)))
+    other.comes(encode_frame(TEXT, '421["echo","me"]'))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert other.heard() == ['431["me"]']
@@ -202,21 +209,21 @@ async def test_a_long_chunk_lets_others_have_their_turns(app: SocketIOApp, chat:
     await settle()
 
 
-async def test_what_is_sent_in_one_turn_is_one_write(chat: Peer) -> None:
+async def test_what_is_sent_in_one_turn_is_one_write(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     await chat.say('42["burst",16]')
     assert len(chat.transport.writes) - before == 1
     assert chat.heard() == [f'42["n",{n}]' for n in range(16)]
 
 
-async def test_answers_to_what_came_in_one_chunk_are_one_write(chat: Peer) -> None:
+async def test_answers_to_what_came_in_one_chunk_are_one_write(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     await chat.say(*(f'42{n}["echo"]' for n in range(16)))
     assert len(chat.transport.writes) - before == 1
     assert chat.heard() == [f"43{n}[]" for n in range(16)]
 
 
-async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: Peer) -> None:
+async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: MemoryConnection) -> None:
     before = len(chat.transport.writes)
     Chat.last.emit("a", "small")
     Chat.last.emit("b", LARGE)
@@ -240,7 +247,7 @@ async def test_large_payloads_are_not_joined_and_arrive_as_they_were(chat: Peer)
 async def test_a_large_payload_is_one_call_where_that_counts_what_it_buffers(
     app: SocketIOApp, monkeypatch: pytest.MonkeyPatch, module: str, calls: int
 ) -> None:
-    monkeypatch.setattr(Fake, "__module__", module)
+    monkeypatch.setattr(MemoryTransport, "__module__", module)
     peer = await opened(app)
     Chat.last.emit("a", LARGE)
     Chat.last.emit("b")
@@ -282,7 +289,7 @@ async def test_both_limits_count(limits: tuple[int, int]) -> None:
     assert app.server.active_sessions == 0
 
 
-async def test_what_breaks_the_protocol_above_ends_the_socket(chat: Peer) -> None:
+async def test_what_breaks_the_protocol_above_ends_the_socket(chat: MemoryConnection) -> None:
     await chat.say('421["echo"]', "4?", '422["echo"]')
     assert chat.heard() == ["431[]", "CLOSE 1000"]
     assert Chat.last.reasons == ["parse error"]
@@ -303,23 +310,27 @@ async def test_a_peer_that_sends_before_it_is_answered() -> None:
         await gate.wait()
         await socketio_manage(scope, {"/": Chat})
 
-    peer = Peer(SocketIOApp(view))
-    await peer.ask(request(), spell(TEXT, "40"), spell(TEXT, '421["echo"]') + spell(TEXT, '422["echo"]')[:5])
+    peer = MemoryConnection(SocketIOApp(view))
+    await peer.ask(
+        upgrade_request(),
+        encode_frame(TEXT, "40"),
+        encode_frame(TEXT, '421["echo"]') + encode_frame(TEXT, '422["echo"]')[:5],
+    )
     assert peer.transport.writes == []
     gate.set()
     await settle()
-    await peer.send(spell(TEXT, '422["echo"]')[5:])
+    await peer.send(encode_frame(TEXT, '422["echo"]')[5:])
     opened, joined, *answers = peer.heard()
     assert str(opened).startswith("0{")
     assert str(joined).startswith("40{")
     assert answers == ["431[]", "432[]"]
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert peer.gone
 
 
 async def test_a_peer_that_sends_with_its_request() -> None:
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}))
-    await peer.ask(request(), spell(TEXT, "40"), spell(TEXT, '421["echo"]'))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}))
+    await peer.ask(upgrade_request(), encode_frame(TEXT, "40"), encode_frame(TEXT, '421["echo"]'))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40", "43"]
 
 
@@ -334,9 +345,9 @@ async def test_a_peer_that_sends_much_before_it_is_answered_is_not_read() -> Non
         for _ in range(4):
             seen.append((await receive())["text"])
 
-    peer = Peer(SocketIOApp(plain, namespaces={"/": Chat}))
+    peer = MemoryConnection(SocketIOApp(plain, namespaces={"/": Chat}))
     messages = [f"{n}" * 30_000 for n in range(4)]
-    await peer.ask(request("/other"), *(spell(TEXT, message) for message in messages))
+    await peer.ask(upgrade_request("/other"), *(encode_frame(TEXT, message) for message in messages))
     assert not peer.transport.reading
     assert EARLY < 120_000
     gate.set()
@@ -352,7 +363,7 @@ async def test_a_peer_that_leaves_before_it_is_answered() -> None:
         left.append((await receive())["type"])
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.transport.lose()
     await settle()
@@ -364,7 +375,7 @@ async def test_a_peer_that_leaves_before_it_is_answered() -> None:
 # ---- a peer that does not read -------------------------------------------------------------------------------------
 
 
-async def test_what_a_slow_peer_gets_is_whole_and_in_order(chat: Peer) -> None:
+async def test_what_a_slow_peer_gets_is_whole_and_in_order(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     for number in range(30):
         Chat.last.emit("n", number, LARGE[: 10_000 * (number % 5)])
@@ -409,7 +420,7 @@ async def test_the_connection_of_a_peer_that_never_reads_is_cut(how: str) -> Non
     if how == "thrown out":
         Chat.last.socket.disconnect()
     elif how == "leaves":
-        await peer.send(spell(CLOSE))
+        await peer.send(encode_frame(CLOSE))
     elif how == "breaks":
         await peer.send(b"\xff\xff")
     elif how == "shutdown":
@@ -424,7 +435,7 @@ async def test_the_connection_of_a_peer_that_never_reads_is_cut(how: str) -> Non
 
 
 @pytest.mark.usefixtures("short_goodbye")
-async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat: Peer) -> None:
+async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat: MemoryConnection) -> None:
     await chat.say('42["throw_out"]')
     assert chat.heard() == ["41", "CLOSE 1000"]
     assert not chat.transport.closing
@@ -436,7 +447,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_cut(app: SocketIOApp, chat
     assert app.server.active_sessions == 0
 
 
-async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: Peer) -> None:
+async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     await chat.say('42["send_and_leave",10,30000]')
     chat.transport.drain()
@@ -446,7 +457,7 @@ async def test_a_slow_peer_gets_all_that_was_sent_before_the_end(chat: Peer) -> 
     assert last == "41"
 
 
-async def test_a_socket_that_is_thrown_out_gets_all_that_was_sent_before(chat: Peer) -> None:
+async def test_a_socket_that_is_thrown_out_gets_all_that_was_sent_before(chat: MemoryConnection) -> None:
     chat.transport.stuck = True
     await chat.say('42["burst",1]', f'42["large","{LARGE}","{LARGE}","{LARGE}"]', '42["throw_out"]')
     chat.transport.drain()
@@ -491,15 +502,15 @@ class Gated(Recorder):
 
 
 @pytest.fixture
-async def gated() -> Peer:
+async def gated() -> MemoryConnection:
     Gated.gate, Gated.seen = asyncio.Event(), []
     return await opened(SocketIOApp(namespaces={"/": Gated}, max_backlog_packets=160), TestClock())
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
-async def test_a_busy_server_does_not_read(gated: Peer, size: int) -> None:
-    data = b"".join(spell(TEXT, f'42["say",{n}]') for n in range(100))
-    gated.comes(spell(TEXT, '42["wait"]'))
+async def test_a_busy_server_does_not_read(gated: MemoryConnection, size: int) -> None:
+    data = b"".join(encode_frame(TEXT, f'42["say",{n}]') for n in range(100))
+    gated.comes(encode_frame(TEXT, '42["wait"]'))
     for chunk in cut(data, size):
         gated.comes(chunk)
     await settle()
@@ -514,7 +525,7 @@ async def test_a_busy_server_does_not_read(gated: Peer, size: int) -> None:
     assert Gated.seen[-1] == 100
 
 
-async def test_a_busy_server_that_stays_full_pauses_again(gated: Peer) -> None:
+async def test_a_busy_server_that_stays_full_pauses_again(gated: MemoryConnection) -> None:
     for turn in range(3):
         Gated.gate.clear()
         await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(turn * 50, turn * 50 + 50)))
@@ -525,7 +536,7 @@ async def test_a_busy_server_that_stays_full_pauses_again(gated: Peer) -> None:
     assert Gated.seen == list(range(150))
 
 
-async def test_a_connection_that_is_lost_while_it_is_not_read(gated: Peer) -> None:
+async def test_a_connection_that_is_lost_while_it_is_not_read(gated: MemoryConnection) -> None:
     await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(100)))
     assert not gated.transport.reading
     gated.transport.lose(ConnectionResetError())
@@ -536,7 +547,7 @@ async def test_a_connection_that_is_lost_while_it_is_not_read(gated: Peer) -> No
     assert gated.gone
 
 
-async def test_a_socket_that_closes_while_it_is_not_read(gated: Peer) -> None:
+async def test_a_socket_that_closes_while_it_is_not_read(gated: MemoryConnection) -> None:
     await gated.say('42["wait"]', *(f'42["say",{n}]' for n in range(100)))
     Gated.last.socket.disconnect()
     await settle()
@@ -548,8 +559,12 @@ async def test_a_socket_that_closes_while_it_is_not_read(gated: Peer) -> None:
     assert gated.transport.late == []
 
 
-@pytest.mark.parametrize("data", [spell(PONG), spell(TEXT, "3"), spell(TEXT, '42["say",1]')], ids=["pong", "3", "say"])
-async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gated: Peer, data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data", [encode_frame(PONG), encode_frame(TEXT, "3"), encode_frame(TEXT, '42["say",1]')], ids=["pong", "3", "say"]
+)
+async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(
+    gated: MemoryConnection, data: bytes
+) -> None:
     """Frames are handled a slice a turn; what a peer may send in that turn is thousands."""
     chunk = data * (65_536 // len(data))
     taken = 0
@@ -564,25 +579,34 @@ async def test_a_flood_of_small_frames_is_not_read_faster_than_it_is_handled(gat
 # ---- the end -------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_written_after_a_close(chat: Peer) -> None:
+async def test_nothing_is_written_after_a_close(chat: MemoryConnection) -> None:
     """What was sent just before the client's close goes before the answer to it, or nowhere."""
-    await chat.send(spell(TEXT, '421["echo"]') + spell(CLOSE, close_payload(1000)))
+    await chat.send(encode_frame(TEXT, '421["echo"]') + encode_frame(CLOSE, close_payload(1000)))
     assert chat.transport.late == []
     assert chat.heard() in (["CLOSE 1000"], ["431[]", "CLOSE 1000"])
     assert chat.gone
 
 
-async def test_nothing_is_written_after_the_end_of_a_socket(chat: Peer) -> None:
+async def test_nothing_is_written_after_the_end_of_a_socket(chat: MemoryConnection) -> None:
     """Frames that had come by then are dropped, pings too."""
-    await chat.send(b"".join([spell(TEXT, '42["throw_out"]'), spell(PING), spell(TEXT, '421["echo"]'), spell(PING)]))
+    await chat.send(
+        b"".join(
+            [
+                encode_frame(TEXT, '42["throw_out"]'),
+                encode_frame(PING),
+                encode_frame(TEXT, '421["echo"]'),
+                encode_frame(PING),
+            ]
+        )
+    )
     assert [payload for opcode, payload in chat.frames() if opcode != PONG] == [b"41", close_payload(1000)]
     await chat.bye()
     assert chat.transport.late == []
     assert chat.gone
 
 
-async def test_nothing_is_read_after_the_end_of_a_socket(chat: Peer) -> None:
-    chat.comes(spell(PONG) * 64 + spell(PING))  # the 65th waits for the next turn
+async def test_nothing_is_read_after_the_end_of_a_socket(chat: MemoryConnection) -> None:
+    chat.comes(encode_frame(PONG) * 64 + encode_frame(PING))  # the 65th waits for the next turn
     Chat.last.socket.disconnect()
     await settle()
     assert [payload for opcode, payload in chat.frames() if opcode != PONG] == [b"41", close_payload(1000)]
@@ -592,7 +616,7 @@ async def test_nothing_is_read_after_the_end_of_a_socket(chat: Peer) -> None:
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])
-async def test_a_connection_that_is_lost(app: SocketIOApp, chat: Peer, error: Exception | None) -> None:
+async def test_a_connection_that_is_lost(app: SocketIOApp, chat: MemoryConnection, error: Exception | None) -> None:
     chat.transport.lose(error)
     await settle()
     assert Chat.last.reasons == ["transport close"]
@@ -603,12 +627,12 @@ async def test_a_connection_that_is_lost(app: SocketIOApp, chat: Peer, error: Ex
     assert chat.transport.late == []
 
 
-async def test_the_end_of_the_peers_half_is_the_end(chat: Peer) -> None:
+async def test_the_end_of_the_peers_half_is_the_end(chat: MemoryConnection) -> None:
     assert not chat.lane.eof_received(), "the transport would stay open"
 
 
-async def test_the_server_ends(app: SocketIOApp, chat: Peer) -> None:
-    other = Peer(app, state=chat.state)
+async def test_the_server_ends(app: SocketIOApp, chat: MemoryConnection) -> None:
+    other = MemoryConnection(app, state=chat.state)
     await other.join()
     for connection in list(chat.state.connections):
         connection.shutdown()
@@ -631,7 +655,7 @@ async def test_the_server_ends_before_a_view_has_answered() -> None:
         await socketio_manage(scope, {"/": Chat})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.lane.shutdown()
     await settle()
@@ -643,7 +667,7 @@ async def test_the_server_ends_before_a_view_has_answered() -> None:
     assert app.server.active_sessions == 0
 
 
-async def test_the_app_closes(app: SocketIOApp, chat: Peer) -> None:
+async def test_the_app_closes(app: SocketIOApp, chat: MemoryConnection) -> None:
     await app.close()
     await settle()
     assert chat.heard() == ["CLOSE 1000"]
@@ -659,7 +683,7 @@ async def test_a_hundred_clients_leave_nothing_behind(app: SocketIOApp) -> None:
     remembered = [weakref.ref(thing) for peer in peers for thing in (peer.lane, peer.transport.protocol)]
     for number, peer in enumerate(peers):
         if number % 2:
-            peer.comes(spell(CLOSE))
+            peer.comes(encode_frame(CLOSE))
         else:
             peer.transport.lose()
     await settle()
@@ -680,9 +704,9 @@ async def test_a_view_that_raises_after_its_socket_has_opened(caplog: pytest.Log
         await socketio_manage(scope, {"/": Chat})
         raise RuntimeError("after all")
 
-    peer = Peer(SocketIOApp(view))
+    peer = MemoryConnection(SocketIOApp(view))
     await peer.join()
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert "after all" in caplog.text
     assert peer.gone
 
@@ -694,7 +718,7 @@ async def test_a_view_is_cancelled_and_its_socket_ends() -> None:
         await socketio_manage(scope, {"/": Chat})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.join()
     (task,) = peer.state.tasks
     task.cancel()
@@ -725,7 +749,7 @@ async def test_pings_of_engine_io_and_a_peer_that_is_silent(app: SocketIOApp) ->
 
 async def test_the_101_carries_the_headers_of_the_server_and_of_the_app(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "uvicorn.error")
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}, cookie="io"))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}, cookie="io"))
     peer.state.default_headers = [(b"server", b"mine")]
     await peer.ask()
     (opening,) = peer.heard()
@@ -743,8 +767,8 @@ async def test_the_101_carries_the_headers_of_the_server_and_of_the_app(caplog: 
 )
 async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
     app = SocketIOApp(namespaces={"/": Chat})
-    peer = Peer(app)
-    await peer.ask(request(target))
+    peer = MemoryConnection(app)
+    await peer.ask(upgrade_request(target))
     peer.frames()
     assert peer.head.startswith(f"HTTP/1.1 {status} ".encode())
     assert peer.gone
@@ -752,8 +776,8 @@ async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
 
 
 async def test_a_page_of_another_site_is_refused() -> None:
-    peer = Peer(SocketIOApp(namespaces={"/": Chat}))
-    await peer.ask(request(OPENING, ("origin", "http://evil.example")))
+    peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}))
+    await peer.ask(upgrade_request(OPENING, ("origin", "http://evil.example")))
     peer.frames()
     assert peer.head.split()[1] in (b"400", b"403")
     assert peer.gone
@@ -765,7 +789,7 @@ async def test_a_view_that_refuses() -> None:
         await send({"type": "http.response.body", "body": b"who are you?"})
 
     app = SocketIOApp(view)
-    peer = Peer(app)
+    peer = MemoryConnection(app)
     await peer.ask()
     peer.frames()
     assert peer.head.startswith(b"HTTP/1.1 401 ")
@@ -776,8 +800,8 @@ async def test_a_view_that_refuses() -> None:
 
 
 async def test_a_generation_of_3_and_the_clock(app: SocketIOApp) -> None:
-    peer = Peer(clocked(app, TestClock()))
-    await peer.ask(request("/socket.io/?EIO=3&transport=websocket"))
+    peer = MemoryConnection(clocked(app, TestClock()))
+    await peer.ask(upgrade_request("/socket.io/?EIO=3&transport=websocket"))
     assert [str(message)[:2] for message in peer.heard()] == ["0{", "40"]
     await peer.say("2probe", '421["echo",7]')
     assert peer.heard() == ["3probe", "431[7]"]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from asocketio.testing import settle
-from tests.behaviour.test_transports import Peer
+from tests.clients.asgi import Client, client_of
+from tests.clients.frames import CLOSE, PING, PONG, TEXT, encode_frame
+from tests.clients.http import upgrade_request
+from tests.clients.memory_connection import MemoryConnection, clocked
 from tests.support.worlds import Recorder
-from tests.unit.servers.oracle import CLOSE, PING, PONG, TEXT, spell
-from tests.unit.servers.peers import Peer as LanePeer
-from tests.unit.servers.peers import clocked, request
 
 UPGRADE_TIMEOUT = 10.0
 
@@ -31,29 +31,29 @@ class Chat(Recorder):
 async def session() -> Any:
     """A polling session that has joined."""
     Chat.gate = asyncio.Event()
-    session = Peer(Chat, max_backlog_packets=160)
+    session = client_of(Chat, max_backlog_packets=160)
     await session.open()
     yield session
     Chat.gate.set()
     await session.end()
 
 
-async def websocket(session: Peer, *texts: str) -> LanePeer:
+async def websocket(session: Client, *texts: str) -> MemoryConnection:
     """A websocket for the session."""
-    peer = LanePeer(clocked(session.app, session.clock))
-    await peer.ask(request(f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"))
+    peer = MemoryConnection(clocked(session.app, session.clock))
+    await peer.ask(upgrade_request(f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"))
     await peer.say(*texts)
     return peer
 
 
-async def end(*peers: LanePeer) -> None:
+async def end(*peers: MemoryConnection) -> None:
     for peer in peers:
         await peer.bye()
         assert peer.gone
         assert peer.transport.late == []
 
 
-async def assert_polling_goes_on(session: Peer) -> None:
+async def assert_polling_goes_on(session: Client) -> None:
     assert (await session.post(b'427["echo"]')).body == "ok"
     body = (await session.get()).body
     while body == "6":  # a probe had begun to release polls
@@ -61,7 +61,7 @@ async def assert_polling_goes_on(session: Peer) -> None:
     assert body == "437[]"
 
 
-async def test_an_upgrade(session: Peer) -> None:
+async def test_an_upgrade(session: Client) -> None:
     poll = await session.get()
     peer = await websocket(session, "2probe")
     assert peer.heard() == ["3probe"]
@@ -75,13 +75,13 @@ async def test_an_upgrade(session: Peer) -> None:
     await peer.say('422["echo"]')
     assert peer.heard() == ["432[]"]
     assert Chat.last.reasons == []
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     assert Chat.last.reasons == ["transport close"]
     assert session.app.server.active_sessions == 0
     await end(peer)
 
 
-async def test_probe_and_upgrade_in_one_chunk(session: Peer) -> None:
+async def test_probe_and_upgrade_in_one_chunk(session: Client) -> None:
     poll = await session.get()
     peer = await websocket(session, "2probe", "5", '421["echo"]')
     assert peer.heard() == ["3probe", "431[]"]
@@ -89,14 +89,14 @@ async def test_probe_and_upgrade_in_one_chunk(session: Peer) -> None:
     await end(peer)
 
 
-async def test_an_upgrade_without_a_probe_answers_the_waiting_poll(session: Peer) -> None:
+async def test_an_upgrade_without_a_probe_answers_the_waiting_poll(session: Client) -> None:
     poll = await session.get()
     peer = await websocket(session, "5", '421["echo"]')
     assert (poll.body, peer.heard()) == ("6", ["431[]"])
     await end(peer)
 
 
-async def test_what_waits_follows_by_websocket_in_order(session: Peer) -> None:
+async def test_what_waits_follows_by_websocket_in_order(session: Client) -> None:
     peer = await websocket(session, "2probe")
     await session.post(b'42["say",1]\x1e451-["say",{"_placeholder":true,"num":0}]\x1ebAQ==\x1e42["say",3]')
     await peer.say("5", '42["say",4]')
@@ -106,7 +106,7 @@ async def test_what_waits_follows_by_websocket_in_order(session: Peer) -> None:
     await end(peer)
 
 
-async def test_large_messages_that_wait_follow_by_websocket(session: Peer) -> None:
+async def test_large_messages_that_wait_follow_by_websocket(session: Client) -> None:
     texts = [str(n) * 50_000 for n in range(5)]
     for text in texts:
         Chat.last.emit("large", text)
@@ -115,7 +115,7 @@ async def test_large_messages_that_wait_follow_by_websocket(session: Peer) -> No
     await end(peer)
 
 
-async def test_what_came_by_polling_comes_first(session: Peer) -> None:
+async def test_what_came_by_polling_comes_first(session: Client) -> None:
     """A POST that is still being taken in: the websocket is not read until it is."""
     body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
     post = await session.post(body.encode())
@@ -130,7 +130,7 @@ async def test_what_came_by_polling_comes_first(session: Peer) -> None:
     await end(peer)
 
 
-async def test_a_websocket_lost_while_a_post_is_taken_in_leaves_polling_alone(session: Peer) -> None:
+async def test_a_websocket_lost_while_a_post_is_taken_in_leaves_polling_alone(session: Client) -> None:
     body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
     await session.post(body.encode())
     peer = await websocket(session, "2probe", "5")
@@ -145,7 +145,7 @@ async def test_a_websocket_lost_while_a_post_is_taken_in_leaves_polling_alone(se
     assert peer.gone
 
 
-async def test_an_upgrade_that_waits_for_a_post_for_too_long_is_closed_and_polling_goes_on(session: Peer) -> None:
+async def test_an_upgrade_that_waits_for_a_post_for_too_long_is_closed_and_polling_goes_on(session: Client) -> None:
     body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
     await session.post(body.encode())
     peer = await websocket(session, "2probe", "5")
@@ -159,7 +159,7 @@ async def test_an_upgrade_that_waits_for_a_post_for_too_long_is_closed_and_polli
     await assert_polling_goes_on(session)
 
 
-async def test_the_session_ends_while_a_post_is_taken_in(session: Peer) -> None:
+async def test_the_session_ends_while_a_post_is_taken_in(session: Client) -> None:
     body = "\x1e".join(['42["wait"]', *(f'42["say",{n}]' for n in range(100))])
     await session.post(body.encode())
     peer = await websocket(session, "2probe", "5")
@@ -171,7 +171,7 @@ async def test_the_session_ends_while_a_post_is_taken_in(session: Peer) -> None:
     assert session.app.server.active_sessions == 0
 
 
-async def test_polling_talks_on_while_a_websocket_probes(session: Peer) -> None:
+async def test_polling_talks_on_while_a_websocket_probes(session: Client) -> None:
     peer = await websocket(session, "2probe")
     await assert_polling_goes_on(session)
     await peer.say("5", '421["echo"]')
@@ -180,7 +180,7 @@ async def test_polling_talks_on_while_a_websocket_probes(session: Peer) -> None:
 
 
 @pytest.mark.parametrize("when", ["during", "after"])
-async def test_a_second_websocket_is_accepted_and_closed(session: Peer, when: str) -> None:
+async def test_a_second_websocket_is_accepted_and_closed(session: Client, when: str) -> None:
     first = await websocket(session, "2probe", *(["5"] if when == "after" else []))
     second = await websocket(session)
     assert second.heard() == ["CLOSE 1000"]
@@ -192,7 +192,7 @@ async def test_a_second_websocket_is_accepted_and_closed(session: Peer, when: st
     await end(first)
 
 
-async def test_a_second_websocket_that_says_something_is_not_heard(session: Peer) -> None:
+async def test_a_second_websocket_that_says_something_is_not_heard(session: Client) -> None:
     first = await websocket(session, "2probe")
     second = await websocket(session, "2probe", "5", '421["echo"]')
     assert second.heard() == ["CLOSE 1000"]
@@ -203,7 +203,7 @@ async def test_a_second_websocket_that_says_something_is_not_heard(session: Peer
 
 
 @pytest.mark.parametrize("texts", [[], ["2probe"]])
-async def test_an_upgrade_that_takes_too_long_is_closed_and_polling_goes_on(session: Peer, texts: list[str]) -> None:
+async def test_an_upgrade_that_takes_too_long_is_closed_and_polling_goes_on(session: Client, texts: list[str]) -> None:
     peer = await websocket(session, *texts)
     await session.clock.advance(UPGRADE_TIMEOUT - 0.1)
     assert "CLOSE 1000" not in peer.heard()
@@ -218,7 +218,7 @@ async def test_an_upgrade_that_takes_too_long_is_closed_and_polling_goes_on(sess
 
 
 @pytest.mark.parametrize("text", ["42hello", "3", "1", "abc", "", "2", "2probes"])
-async def test_another_frame_than_the_probe_closes_the_websocket(session: Peer, text: str) -> None:
+async def test_another_frame_than_the_probe_closes_the_websocket(session: Client, text: str) -> None:
     peer = await websocket(session, text)
     assert peer.heard() == ["CLOSE 1000"]
     await end(peer)
@@ -228,14 +228,14 @@ async def test_another_frame_than_the_probe_closes_the_websocket(session: Peer, 
 @pytest.mark.parametrize("how", ["close", "lost", "broken"])
 @pytest.mark.parametrize("texts", [[], ["2probe"]])
 async def test_a_websocket_that_ends_while_it_probes_leaves_polling_alone(
-    session: Peer, how: str, texts: list[str]
+    session: Client, how: str, texts: list[str]
 ) -> None:
     peer = await websocket(session, *texts)
     if how == "lost":
         peer.transport.lose()
         await settle()
     else:
-        await peer.send(spell(CLOSE) if how == "close" else b"\xff\xff")
+        await peer.send(encode_frame(CLOSE) if how == "close" else b"\xff\xff")
     assert peer.gone
     await assert_polling_goes_on(session)
     again = await websocket(session, "2probe", "5", '421["echo"]')
@@ -243,15 +243,15 @@ async def test_a_websocket_that_ends_while_it_probes_leaves_polling_alone(
     await end(again)
 
 
-async def test_pings_of_the_websocket_while_it_probes(session: Peer) -> None:
+async def test_pings_of_the_websocket_while_it_probes(session: Client) -> None:
     peer = await websocket(session)
-    await peer.send(spell(PING, b"?") + spell(TEXT, "2probe"))
+    await peer.send(encode_frame(PING, b"?") + encode_frame(TEXT, "2probe"))
     assert peer.frames() == [(PONG, b"?"), (TEXT, b"3probe")]
     await end(peer)
 
 
 @pytest.mark.parametrize("texts", [[], ["2probe"]])
-async def test_the_session_ends_while_a_websocket_probes(session: Peer, texts: list[str]) -> None:
+async def test_the_session_ends_while_a_websocket_probes(session: Client, texts: list[str]) -> None:
     peer = await websocket(session, *texts)
     Chat.last.socket.disconnect()
     await settle()
@@ -260,7 +260,7 @@ async def test_the_session_ends_while_a_websocket_probes(session: Peer, texts: l
     assert session.app.server.active_sessions == 0
 
 
-async def test_the_server_ends_while_a_websocket_probes(session: Peer) -> None:
+async def test_the_server_ends_while_a_websocket_probes(session: Client) -> None:
     peer = await websocket(session, "2probe")
     peer.lane.shutdown()
     await settle()
@@ -269,7 +269,7 @@ async def test_the_server_ends_while_a_websocket_probes(session: Peer) -> None:
     await assert_polling_goes_on(session)
 
 
-async def test_after_the_upgrade_a_poll_is_refused(session: Peer) -> None:
+async def test_after_the_upgrade_a_poll_is_refused(session: Client) -> None:
     peer = await websocket(session, "2probe", "5")
     poll = await session.get()
     await asyncio.sleep(0.03)
@@ -284,28 +284,28 @@ async def test_after_the_upgrade_a_poll_is_refused(session: Peer) -> None:
 
 @pytest.fixture
 async def session09() -> Any:
-    session = Peer(Chat)
+    session = client_of(Chat)
     session.sid = (await session.get(path="/socket.io/1/", query_string=b"")).body.partition(":")[0]
     yield session
     await session.end()
 
 
-async def websocket09(session: Peer, sid: str = "") -> LanePeer:
-    peer = LanePeer(clocked(session.app, session.clock))
-    await peer.ask(request(f"/socket.io/1/websocket/{sid or session.sid}"))
+async def websocket09(session: Client, sid: str = "") -> MemoryConnection:
+    peer = MemoryConnection(clocked(session.app, session.clock))
+    await peer.ask(upgrade_request(f"/socket.io/1/websocket/{sid or session.sid}"))
     return peer
 
 
-async def test_a_websocket_of_0_9(session09: Peer) -> None:
+async def test_a_websocket_of_0_9(session09: Client) -> None:
     peer = await websocket09(session09)
     assert peer.heard() == ["1::"]
     await peer.say('5:1+::{"name":"echo","args":["é"]}')
     assert peer.heard() == ['6:::1+["\\u00e9"]']
-    await peer.send(spell(CLOSE))
+    await peer.send(encode_frame(CLOSE))
     await end(peer)
 
 
-async def test_a_second_websocket_of_0_9_takes_over(session09: Peer) -> None:
+async def test_a_second_websocket_of_0_9_takes_over(session09: Client) -> None:
     first = await websocket09(session09)
     assert first.heard() == ["1::"]
     second = await websocket09(session09)
@@ -318,7 +318,7 @@ async def test_a_second_websocket_of_0_9_takes_over(session09: Peer) -> None:
     assert Chat.last.reasons != []
 
 
-async def test_the_first_websocket_of_0_9_ends_late_and_the_session_stays(session09: Peer) -> None:
+async def test_the_first_websocket_of_0_9_ends_late_and_the_session_stays(session09: Client) -> None:
     first = await websocket09(session09)
     second = await websocket09(session09)
     await first.say('5:7+::{"name":"echo","args":["old way"]}')
@@ -332,7 +332,7 @@ async def test_the_first_websocket_of_0_9_ends_late_and_the_session_stays(sessio
     await end(second)
 
 
-async def test_a_session_of_0_9_that_is_unknown(session09: Peer) -> None:
+async def test_a_session_of_0_9_that_is_unknown(session09: Client) -> None:
     peer = await websocket09(session09, "unknown")
     first, close = peer.heard()
     assert str(first).startswith(("0", "7"))

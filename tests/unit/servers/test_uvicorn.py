@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.conformance.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value, soon
+from tests.clients.frames import PONG, masked, messages
+from tests.clients.http import OPENING
+from tests.clients.tcp import Connection
+from tests.clients.wire import DEADLINE, SOCKETIO, Peer, WebSocket, kind_and_value, soon
 from tests.conftest import StartServer
 from tests.support.servers import Server
-from tests.unit.servers.oracle import PONG, TEXT, spell
-from tests.unit.servers.peers import request
 
 APP = "tests.unit.servers.app:app"
 LANE = ("--ws", "asocketio.servers.uvicorn:WebSocketProtocol")
@@ -41,19 +43,12 @@ async def joined(server: Server, name: str) -> AsyncGenerator[WebSocket]:
 
 
 @asynccontextmanager
-async def raw(server: Server, name: str) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def raw(server: Server, name: str) -> AsyncGenerator[Connection]:
     """As `joined`, by bytes; at the end its connection just breaks."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 23)
-    try:
-        writer.write(request())
-        await soon(reader.readuntil(b"\r\n\r\n"))
-        writer.write(spell(TEXT, "40") + spell(TEXT, f'421["mark","{name}"]'))
-        await soon(reader.readuntil(f'431["{name}"]'.encode()))
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-        with suppress(OSError):
-            await writer.wait_closed()
+    with await Connection.websocket(server.port, OPENING) as connection:
+        await connection.send(masked(f'421["mark","{name}"]'))
+        await connection.until(f'431["{name}"]'.encode())
+        yield connection
 
 
 async def test_large_messages_both_ways(server: Server) -> None:
@@ -70,10 +65,10 @@ async def test_large_messages_both_ways(server: Server) -> None:
 
 
 async def test_a_peer_that_reads_late_gets_all_in_order(server: Server) -> None:
-    async with raw(server, "late") as (reader, writer):
-        writer.write(spell(TEXT, '42["flood",30,100000]') + spell(TEXT, '429["echo"]'))
+    async with raw(server, "late") as connection:
+        await connection.send(messages('42["flood",30,100000]', '429["echo"]'))
         await asyncio.sleep(0.1)
-        data = await soon(reader.readuntil(b"439[]"))
+        data = await connection.until(b"439[]")
         assert [data.count(b'42["n",%d,' % number) for number in range(30)] == [1] * 30
         positions = [data.index(b'42["n",%d,' % number) for number in range(30)]
         assert positions == sorted(positions)
@@ -81,16 +76,16 @@ async def test_a_peer_that_reads_late_gets_all_in_order(server: Server) -> None:
 
 
 async def test_a_peer_that_does_not_read_is_cut(server: Server) -> None:
-    async with raw(server, "stuck") as (reader, writer):
-        reader._transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(spell(TEXT, '42["flood",300,100000]'))
+    async with raw(server, "stuck") as connection:
+        await connection.send(masked('42["flood",300,100000]'))
         await server.logs("gone stuck transport error")
         assert "max_outbox" in server.log()
         begun = time.monotonic()
-        while time.monotonic() < begun + 5 and not writer.transport.is_closing():
-            writer.write(spell(PONG))  # a connection that is cut says so
+        while is_open := await connection.send(masked(b"", PONG)):  # a connection that is cut says so
+            if time.monotonic() > begun + 5:
+                break
             await asyncio.sleep(0.1)
-        assert writer.transport.is_closing()
+        assert not is_open
 
 
 async def test_what_was_sent_before_the_end_arrives(server: Server) -> None:
@@ -114,18 +109,18 @@ async def test_a_busy_server_loses_nothing(server: Server) -> None:
 
 
 async def test_a_peer_that_closes_its_half_is_gone(server: Server) -> None:
-    async with raw(server, "half") as (reader, writer):
-        writer.write_eof()
-        await soon(reader.read())
+    async with raw(server, "half") as connection:
+        connection.sock.shutdown(socket.SHUT_WR)
+        await connection.rest()
         await server.logs("gone half transport close")
 
 
 async def test_bytes_one_by_one(server: Server) -> None:
-    async with raw(server, "slowly") as (reader, writer):
-        for byte in spell(TEXT, '422["echo","é"]'):
-            writer.write(bytes((byte,)))
+    async with raw(server, "slowly") as connection:
+        for byte in masked('422["echo","é"]'):
+            await connection.send(bytes((byte,)))
             await asyncio.sleep(0.001)
-        await soon(reader.readuntil('432["é"]'.encode()))
+        await connection.until('432["é"]'.encode())
 
 
 async def test_polling_and_the_upgrade(server: Server) -> None:
@@ -167,10 +162,10 @@ async def test_clients_that_vanish(server: Server) -> None:
 
 async def test_the_server_ends_with_open_sockets(start_server: StartServer) -> None:
     server = start_server(APP, "asocketio", args=LANE, env=ENV)
-    async with joined(server, "one") as one, joined(server, "two") as two, raw(server, "mute") as (reader, _):
+    async with joined(server, "one") as one, joined(server, "two") as two, raw(server, "mute") as mute:
         code, took = await asyncio.to_thread(server.stop, signal.SIGTERM)
         assert await one.closed() == await two.closed() == []
-        assert (await soon(reader.read())).endswith(b"\x88\x02\x03\xe8")  # it has not answered that
+        assert (await mute.rest()).endswith(b"\x88\x02\x03\xe8")  # it has not answered that
     assert took < 3, server.log()
     assert code in (0, -signal.SIGTERM)
     for name in ("one", "two", "mute"):

@@ -13,9 +13,10 @@ from websockets.server import ServerProtocol
 
 from asocketio.servers.websocket_request import read_request, switching
 from asocketio.testing import settle
+from tests.clients.frames import CLOSE, TEXT, encode_frame
+from tests.clients.http import ACCEPT, KEY, OPENING, upgrade_request
+from tests.clients.memory_connection import MemoryConnection
 from tests.support.properties import short
-from tests.unit.servers.oracle import CLOSE, TEXT, spell
-from tests.unit.servers.peers import ACCEPT, KEY, OPENING, Peer, request
 
 
 def theirs(head: bytes) -> bool:
@@ -29,7 +30,9 @@ def theirs(head: bytes) -> bool:
 
 
 def test_a_request() -> None:
-    found = read_request(request("/a%20b/?x=1&y=%20?z", ("Cookie", "a=b; c"), ("x-latin", "é"), ("cookie", "d")))
+    found = read_request(
+        upgrade_request("/a%20b/?x=1&y=%20?z", ("Cookie", "a=b; c"), ("x-latin", "é"), ("cookie", "d"))
+    )
     assert found is not None
     assert (found.path, found.raw_path, found.query, found.key) == ("/a b/", b"/a%20b/", b"x=1&y=%20?z", KEY)
     assert found.subprotocols == []
@@ -50,15 +53,15 @@ def test_a_request() -> None:
     [("chat", ["chat"]), ("chat, superchat", ["chat", "superchat"]), ("a,b ,  c", ["a", "b", "c"]), ("", [])],
 )
 def test_subprotocols(offered: str, read: list[str]) -> None:
-    found = read_request(request("/", ("Sec-WebSocket-Protocol", offered)))
+    found = read_request(upgrade_request("/", ("Sec-WebSocket-Protocol", offered)))
     assert found is not None
     assert found.subprotocols == read
 
 
 @pytest.mark.parametrize("name", ["upgrade", "connection", "sec-websocket-key", "sec-websocket-version"])
 def test_each_of_these_headers_is_needed(name: str) -> None:
-    assert read_request(request(leave=name)) is None
-    assert not theirs(request(leave=name))
+    assert read_request(upgrade_request(leave=name)) is None
+    assert not theirs(upgrade_request(leave=name))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_each_of_these_headers_is_needed(name: str) -> None:
 )
 def test_what_these_headers_hold(name: str, value: str, taken: bool) -> None:
     """Where it is not taken, uvicorn's own class has the word."""
-    head = request("/", (name, value), leave=name)
+    head = upgrade_request("/", (name, value), leave=name)
     assert (read_request(head) is not None) == taken == theirs(head)
 
 
@@ -93,14 +96,14 @@ def test_what_these_headers_hold(name: str, value: str, taken: bool) -> None:
         b"",
         b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
-        request()[:-2],
-        request().replace(b"GET", b"POST"),
-        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
-        request().replace(b"HTTP/1.1", b"HTTP/2"),
-        request("/\xe9"),
-        request().replace(b"host: testserver", b"host testserver"),
-        request("/", ("sec-websocket-key", KEY.decode())),
-        request("/", ("Sec-WebSocket-Version", "13")),
+        upgrade_request()[:-2],
+        upgrade_request().replace(b"GET", b"POST"),
+        upgrade_request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        upgrade_request().replace(b"HTTP/1.1", b"HTTP/2"),
+        upgrade_request("/\xe9"),
+        upgrade_request().replace(b"host: testserver", b"host testserver"),
+        upgrade_request("/", ("sec-websocket-key", KEY.decode())),
+        upgrade_request("/", ("Sec-WebSocket-Version", "13")),
         b"\x00\xff" * 20,
     ],
 )
@@ -121,7 +124,7 @@ LEAVE = st.sampled_from(["", "", "upgrade", "connection", "sec-websocket-key"])
 @example("/", [("connection", "upgrades")], "connection")
 @short
 def test_nothing_is_taken_that_the_oracle_refuses(target: str, more: list[tuple[str, str]], leave: str) -> None:
-    head = request(target, *more, leave=leave)
+    head = upgrade_request(target, *more, leave=leave)
     found = read_request(head)
     assert found is None or theirs(head)
 
@@ -152,7 +155,7 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
         await receive()
         await send({"type": "websocket.close"})
 
-    peer = Peer(app, protocol, ws_per_message_deflate=False, **settings)
+    peer = MemoryConnection(app, protocol, ws_per_message_deflate=False, **settings)
     await peer.ask(head)
     if not peer.transport.ended:
         peer.transport.lose()
@@ -167,13 +170,13 @@ async def scope_of(protocol: Any, head: bytes, **settings: Any) -> Any:
 @pytest.mark.parametrize(
     "head",
     [
-        request(),
-        request("/a%20b%C3%A9/%2F?q=%20&x=a?b"),
-        request("/x?"),
-        request("/", ("sec-websocket-protocol", "a, b"), ("x-twice", "1"), ("x-twice", "2")),
-        request("/", ("sec-websocket-protocol", "a"), ("sec-websocket-protocol", "b")),
-        request("/", ("x-latin", "é ÿ"), ("x-space", "a  b \t")),
-        request("/", ("sec-websocket-extensions", "permessage-deflate")),
+        upgrade_request(),
+        upgrade_request("/a%20b%C3%A9/%2F?q=%20&x=a?b"),
+        upgrade_request("/x?"),
+        upgrade_request("/", ("sec-websocket-protocol", "a, b"), ("x-twice", "1"), ("x-twice", "2")),
+        upgrade_request("/", ("sec-websocket-protocol", "a"), ("sec-websocket-protocol", "b")),
+        upgrade_request("/", ("x-latin", "é ÿ"), ("x-space", "a  b \t")),
+        upgrade_request("/", ("sec-websocket-extensions", "permessage-deflate")),
     ],
 )
 async def test_the_scope_is_the_one_that_uvicorn_makes(head: bytes, root_path: str) -> None:
@@ -270,12 +273,12 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
 
     other = Other()
     app = SocketIOApp(other, namespaces={"/": Recorder})
-    peer = Peer(app, protocol, ws_per_message_deflate=False, ws_max_size=100_000)
-    await peer.ask(request(path, ("sec-websocket-protocol", "one, two")))
+    peer = MemoryConnection(app, protocol, ws_per_message_deflate=False, ws_max_size=100_000)
+    await peer.ask(upgrade_request(path, ("sec-websocket-protocol", "one, two")))
     for chunk in chunks:
         await peer.send(chunk)
     if end == "close":
-        await peer.send(spell(CLOSE, b"\x03\xe9going"))
+        await peer.send(encode_frame(CLOSE, b"\x03\xe9going"))
     elif end == "lost":
         peer.transport.lose(ConnectionResetError())
     elif end == "shutdown":
@@ -298,14 +301,21 @@ async def talk(protocol: Any, path: str, *chunks: bytes, end: str = "close") -> 
 async def test_other_websockets_are_served_as_by_uvicorns_own_class(path: str, end: str) -> None:
     from asocketio.servers.uvicorn import WebSocketProtocol
 
-    chunks = [spell(TEXT, "one"), spell(TEXT, "t", fin=False) + spell(0, "wo"), spell(9, b"ping"), spell(2, b"\xff")]
+    chunks = [
+        encode_frame(TEXT, "one"),
+        encode_frame(TEXT, "t", fin=False) + encode_frame(0, "wo"),
+        encode_frame(9, b"ping"),
+        encode_frame(2, b"\xff"),
+    ]
     expected = await talk(WebSocketsSansIOProtocol, path, *chunks, end=end)
     got = await talk(WebSocketProtocol, path, *chunks, end=end)
     assert got == expected
     assert got[2], "something is left in the server"
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff", spell(TEXT, b"\xff"), spell(2, bytes(100_001)), spell(TEXT, key=None)])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xff", encode_frame(TEXT, b"\xff"), encode_frame(2, bytes(100_001)), encode_frame(TEXT, key=None)]
+)
 async def test_what_is_wrong_on_other_websockets(data: bytes) -> None:
     from asocketio.servers.uvicorn import WebSocketProtocol
 
@@ -316,10 +326,13 @@ async def test_what_is_wrong_on_other_websockets(data: bytes) -> None:
 async def test_a_bad_request_is_answered_by_uvicorns_own_class() -> None:
     from asocketio.servers.uvicorn import WebSocketProtocol
 
-    for head in (request(OPENING, leave="sec-websocket-key"), request(OPENING, ("sec-websocket-key", KEY.decode()))):
+    for head in (
+        upgrade_request(OPENING, leave="sec-websocket-key"),
+        upgrade_request(OPENING, ("sec-websocket-key", KEY.decode())),
+    ):
         lines = []
         for protocol in (WebSocketsSansIOProtocol, WebSocketProtocol):
-            peer = Peer(Other(), protocol, ws_per_message_deflate=False)
+            peer = MemoryConnection(Other(), protocol, ws_per_message_deflate=False)
             await peer.ask(head)
             lines.append(peer.transport.writes[0].splitlines()[0])
             assert peer.gone

@@ -21,6 +21,7 @@ from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.heartbeat import CHECKS, ClientPings, Heartbeat, ServerPings, TransportPings
 from asocketio.session.outbox import Outbox
 from asocketio.testing import TestClient, settle
+from tests.clients.asgi import Client
 from tests.support.worlds import Recorder, Way
 
 T = TypeVar("T")
@@ -57,77 +58,13 @@ async def listening(generation: Generation, transport: ClientTransport, **settin
         yield client
 
 
-class Exchange:
-    """One request by hand."""
-
-    def __init__(self, app: Any, scope: Any, first: Any) -> None:
-        self.kind: str = scope["type"]
-        self.inbox: asyncio.Queue[Any] = asyncio.Queue()
-        self.inbox.put_nowait(first)
-        self.sent: list[Any] = []
-        self.task = asyncio.ensure_future(app(scope, self.inbox.get, self._send))
-
-    async def _send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    def breaks(self) -> None:
-        """The peer hangs up."""
-        self.inbox.put_nowait({"type": f"{self.kind}.disconnect"})
-
-    async def says(self, frame: str) -> None:
-        self.inbox.put_nowait({"type": "websocket.receive", "text": frame})
-        await settle()
-
-    @property
-    def body(self) -> str | None:
-        """None while there is no answer."""
-        return b"".join(m.get("body", b"") for m in self.sent).decode() if self.sent else None
-
-    @property
-    def frames(self) -> list[str]:
-        return [message["text"] for message in self.sent if message["type"] == "websocket.send"]
-
-    @property
-    def closed(self) -> bool:
-        return bool(self.sent[-1]["type"] == "websocket.close")
-
-
-class Hand:
-    """A session of 0.9 whose requests are made by hand, on the clock of a `TestClient` that makes none."""
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-        self.advance = client.advance
-
-    async def get(self) -> Exchange:
-        return await self._request("http", {"type": "http.request", "body": b"", "more_body": False})
-
-    async def post(self, body: str) -> Exchange:
-        return await self._request("http", {"type": "http.request", "body": body.encode(), "more_body": False}, "POST")
-
-    async def websocket(self) -> Exchange:
-        self.client.transport = "websocket"
-        try:
-            return await self._request("websocket", {"type": "websocket.connect"})
-        finally:
-            self.client.transport = "polling"
-
-    async def _request(self, kind: str, first: Any, method: str = "GET") -> Exchange:
-        exchange = Exchange(self.client.app, self.client.scope(kind, method), first)
-        await settle()
-        return exchange
-
-
 @asynccontextmanager
-async def by_hand(**settings: Any) -> AsyncGenerator[Hand]:
+async def by_hand(**settings: Any) -> AsyncGenerator[Client]:
     """A session of 0.9 that no transport carries yet."""
-    app = SocketIOApp(namespaces={"/": Recorder}, **{**BEATS, **settings})
-    async with TestClient(app, generation="0.9", transport="polling") as client:
-        hand = Hand(client)
-        handshake = (await hand.get()).body
-        assert handshake is not None
-        client.opened(handshake)
-        yield hand
+    client = Client(SocketIOApp(namespaces={"/": Recorder}, **{**BEATS, **settings}), generation="0.9")
+    await client.handshake()
+    yield client
+    await client.end()
 
 
 def ended() -> list[str]:
@@ -140,13 +77,13 @@ def ended() -> list[str]:
 
 
 @pytest.fixture(params=["websocket", "polling", "jsonp"])
-def carrier(request: pytest.FixtureRequest) -> ClientTransport:
-    carrier: ClientTransport = request.param
-    return carrier
+def transport(request: pytest.FixtureRequest) -> ClientTransport:
+    transport: ClientTransport = request.param
+    return transport
 
 
-async def test_a_silent_client_of_3_ends_after_interval_and_timeout(carrier: ClientTransport) -> None:
-    async with listening(3, carrier, **PINGS) as client:
+async def test_a_silent_client_of_3_ends_after_interval_and_timeout(transport: ClientTransport) -> None:
+    async with listening(3, transport, **PINGS) as client:
         client.answers_pings = False
         await client.advance(14.9)
         assert ended() == []
@@ -154,14 +91,14 @@ async def test_a_silent_client_of_3_ends_after_interval_and_timeout(carrier: Cli
         assert (ended(), await client.namespaces[""].disconnected()) == (["ping timeout"], "transport close")
 
 
-async def test_a_client_of_3_that_pings_stays_and_gets_each_ping_answered(carrier: ClientTransport) -> None:
-    async with listening(3, carrier, **PINGS) as client:
+async def test_a_client_of_3_that_pings_stays_and_gets_each_ping_answered(transport: ClientTransport) -> None:
+    async with listening(3, transport, **PINGS) as client:
         await client.advance(300)
         assert (client.frames, ended()) == (["3"] * 30, [])
 
 
-async def test_a_ping_of_3_gives_it_all_the_time_again(carrier: ClientTransport) -> None:
-    async with listening(3, carrier, **PINGS) as client:
+async def test_a_ping_of_3_gives_it_all_the_time_again(transport: ClientTransport) -> None:
+    async with listening(3, transport, **PINGS) as client:
         client.answers_pings = False
         await client.advance(10)
         await client.post_frames("2")
@@ -184,8 +121,8 @@ async def test_a_ping_of_3_gives_it_all_the_time_again(carrier: ClientTransport)
         pytest.param('451-["x",{"_placeholder":true,"num":0}]', id="packet whose attachment is due"),
     ],
 )
-async def test_any_packet_of_3_shows_that_it_lives(frame: str, carrier: ClientTransport) -> None:
-    async with listening(3, carrier, **PINGS) as client:
+async def test_any_packet_of_3_shows_that_it_lives(frame: str, transport: ClientTransport) -> None:
+    async with listening(3, transport, **PINGS) as client:
         client.answers_pings = False
         await client.advance(10)
         await client.post_frames(frame)
@@ -206,9 +143,9 @@ async def test_a_client_of_3_that_talks_all_the_time_need_not_ping() -> None:
 
 @pytest.mark.parametrize(("ping", "pong"), [("2", "3"), ("2hello", "3"), ("2probe", "3probe")])
 async def test_a_ping_of_3_is_answered_without_its_text_but_for_the_probe(
-    ping: str, pong: str, carrier: ClientTransport
+    ping: str, pong: str, transport: ClientTransport
 ) -> None:
-    async with listening(3, carrier, **PINGS) as client:
+    async with listening(3, transport, **PINGS) as client:
         await client.post_frames(ping)
         await settle()
         assert client.frames == [pong]
@@ -225,8 +162,8 @@ async def test_a_beat_from_the_wrong_side_ends_the_connection(generation: Genera
 # ---- generation 4: the server pings ----------------------------------------------------------------------------
 
 
-async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(carrier: ClientTransport) -> None:
-    async with listening(4, carrier, **PINGS) as client:
+async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(transport: ClientTransport) -> None:
+    async with listening(4, transport, **PINGS) as client:
         await client.advance(9.9)
         assert client.frames == []
         await client.advance(0.1)
@@ -235,8 +172,8 @@ async def test_a_client_of_4_is_asked_an_interval_after_its_last_answer(carrier:
         assert (client.frames, ended()) == (["2"] * 30, [])
 
 
-async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(carrier: ClientTransport) -> None:
-    async with listening(4, carrier, **PINGS) as client:
+async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(transport: ClientTransport) -> None:
+    async with listening(4, transport, **PINGS) as client:
         client.answers_pings = False
         await client.advance(14.9)
         assert (client.frames, ended()) == (["2"], [])
@@ -244,8 +181,8 @@ async def test_a_client_of_4_that_does_not_answer_ends_after_the_timeout(carrier
         assert (ended(), await client.namespaces[""].disconnected()) == (["ping timeout"], "transport close")
 
 
-async def test_an_answer_of_4_that_nobody_asked_for_changes_nothing(carrier: ClientTransport) -> None:
-    async with listening(4, carrier, **PINGS) as client:
+async def test_an_answer_of_4_that_nobody_asked_for_changes_nothing(transport: ClientTransport) -> None:
+    async with listening(4, transport, **PINGS) as client:
         await client.advance(5)
         await client.post_frames("3")
         await client.advance(5)
@@ -256,42 +193,42 @@ async def test_an_answer_of_4_that_nobody_asked_for_changes_nothing(carrier: Cli
 
 
 async def test_a_websocket_of_09_is_asked_an_interval_after_its_last_answer() -> None:
-    async with by_hand() as hand:
-        websocket = await hand.websocket()
+    async with by_hand() as client:
+        websocket = await client.websocket()
         assert websocket.frames == ["1::"]
-        await hand.advance(9.9)
+        await client.clock.advance(9.9)
         assert websocket.frames == ["1::"]
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert websocket.frames == ["1::", "2::"]
-        await hand.advance(4)
+        await client.clock.advance(4)
         await websocket.says("2::")
-        await hand.advance(9.9)
+        await client.clock.advance(9.9)
         assert websocket.frames == ["1::", "2::"]
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert (websocket.frames, ended()) == (["1::", "2::", "2::"], [])
 
 
 async def test_a_websocket_of_09_that_does_not_answer_is_closed_after_the_timeout() -> None:
-    async with by_hand() as hand:
-        websocket = await hand.websocket()
-        await hand.advance(14.9)
+    async with by_hand() as client:
+        websocket = await client.websocket()
+        await client.clock.advance(14.9)
         assert (websocket.closed, ended()) == (False, [])
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert (websocket.frames, websocket.closed, ended()) == (["1::", "2::"], True, ["ping timeout"])
-        assert (await hand.get()).body == "7:::1+0"
+        assert (await client.get()).body == "7:::1+0"
 
 
 async def test_a_heartbeat_of_09_that_nobody_asked_for_is_neither_answered_nor_counted() -> None:
-    async with by_hand() as hand:
-        websocket = await hand.websocket()
-        await hand.advance(5)
+    async with by_hand() as client:
+        websocket = await client.websocket()
+        await client.clock.advance(5)
         await websocket.says("2::")
         assert websocket.frames == ["1::"]
-        await hand.advance(5)
+        await client.clock.advance(5)
         assert websocket.frames == ["1::", "2::"]
         for _ in range(3):
             await websocket.says("2::")
-        await hand.advance(10)
+        await client.clock.advance(10)
         assert websocket.frames == ["1::", "2::", "2::"]
 
 
@@ -302,9 +239,9 @@ async def test_a_client_of_09_that_answers_stays() -> None:
 
 
 async def test_a_websocket_of_09_that_closes_is_no_gap() -> None:
-    async with by_hand() as hand:
-        websocket = await hand.websocket()
-        websocket.breaks()
+    async with by_hand() as client:
+        websocket = await client.websocket()
+        websocket.disconnect()
         await settle()
         assert ended() == ["transport close"]
 
@@ -313,12 +250,12 @@ async def test_a_websocket_of_09_that_closes_is_no_gap() -> None:
 
 
 async def test_a_poll_of_09_is_answered_by_nothing_after_polling_duration() -> None:
-    async with by_hand() as hand:
-        assert (await hand.get()).body == "1::"
-        poll = await hand.get()
-        await hand.advance(9.9)
+    async with by_hand() as client:
+        assert (await client.get()).body == "1::"
+        poll = await client.get()
+        await client.clock.advance(9.9)
         assert poll.sent == []
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert (poll.body, ended()) == ("8::", [])
 
 
@@ -338,115 +275,115 @@ async def test_jsonp_of_09_polls_alike() -> None:
 
 
 async def test_a_client_of_09_that_does_not_come_back_ends_after_close_timeout() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        await hand.advance(14.9)
+    async with by_hand() as client:
+        await client.get()
+        await client.clock.advance(14.9)
         assert ended() == []
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert ended() == ["ping timeout"]
-        assert (await hand.get()).body == "7:::1+0"
+        assert (await client.get()).body == "7:::1+0"
 
 
 async def test_a_gap_begins_when_a_poll_is_answered() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        await hand.advance(14)
-        poll = await hand.get()
-        await hand.advance(10)
+    async with by_hand() as client:
+        await client.get()
+        await client.clock.advance(14)
+        poll = await client.get()
+        await client.clock.advance(10)
         assert poll.body == "8::"
-        await hand.advance(14.9)
+        await client.clock.advance(14.9)
         assert ended() == []
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert ended() == ["ping timeout"]
 
 
 async def test_who_comes_back_in_time_goes_on_and_gets_what_was_queued() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        await hand.advance(7)
+    async with by_hand() as client:
+        await client.get()
+        await client.clock.advance(7)
         Recorder.last.emit("a")
         Recorder.last.emit("b", 1)
-        await hand.advance(7.9)
-        poll = await hand.get()
+        await client.clock.advance(7.9)
+        poll = await client.get()
         assert poll.body == '\ufffd16\ufffd5:::{"name":"a"}\ufffd27\ufffd5:::{"name":"b","args":[1]}'
-        await hand.advance(14.9)
-        assert (await hand.get()).body is None
+        await client.clock.advance(14.9)
+        assert (await client.get()).waiting
         assert ended() == []
 
 
 async def test_a_post_is_no_poll() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        await hand.advance(10)
-        assert (await hand.post('5:1+::{"name":"echo"}')).body == "1"
-        assert (await hand.post("2::")).body == "1"
-        await hand.advance(5)
+    async with by_hand() as client:
+        await client.get()
+        await client.clock.advance(10)
+        assert (await client.post(b'5:1+::{"name":"echo"}')).body == "1"
+        assert (await client.post(b"2::")).body == "1"
+        await client.clock.advance(5)
         assert ended() == ["ping timeout"]
 
 
 async def test_a_session_of_09_that_no_transport_ever_carries_ends_too() -> None:
-    async with by_hand() as hand:
+    async with by_hand() as client:
         assert ended() == []
-        await hand.advance(15)
+        await client.clock.advance(15)
         assert ended() == ["ping timeout"]
-        assert (await hand.get()).body == "7:::1+0"
+        assert (await client.get()).body == "7:::1+0"
 
 
 async def test_a_second_get_takes_over_and_the_first_is_answered_by_nothing() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        first = await hand.get()
-        await hand.advance(4)
-        second = await hand.get()
-        assert (first.body, second.body) == ("8::", None)
+    async with by_hand() as client:
+        await client.get()
+        first = await client.get()
+        await client.clock.advance(4)
+        second = await client.get()
+        assert (first.body, second.waiting) == ("8::", True)
         Recorder.last.emit("a")
         await settle()
         assert (first.body, second.body, ended()) == ("8::", '5:::{"name":"a"}', [])
 
 
 async def test_the_second_get_has_a_polling_duration_of_its_own() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        await hand.get()
-        await hand.advance(4)
-        second = await hand.get()
-        await hand.advance(9.9)
-        assert second.body is None
-        await hand.advance(0.1)
+    async with by_hand() as client:
+        await client.get()
+        await client.get()
+        await client.clock.advance(4)
+        second = await client.get()
+        await client.clock.advance(9.9)
+        assert second.waiting
+        await client.clock.advance(0.1)
         assert second.body == "8::"
 
 
 async def test_a_get_that_takes_over_at_the_moment_of_an_emit_gets_it() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        first = await hand.get()
+    async with by_hand() as client:
+        await client.get()
+        first = await client.get()
         Recorder.last.emit("a")
-        second = await hand.get()
+        second = await client.get()
         assert (first.body, second.body) == ("8::", '5:::{"name":"a"}')
 
 
 async def test_a_poll_that_breaks_is_a_gap() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        poll = await hand.get()
-        await hand.advance(5)
-        poll.breaks()
-        await hand.advance(14.9)
+    async with by_hand() as client:
+        await client.get()
+        poll = await client.get()
+        await client.clock.advance(5)
+        poll.disconnect()
+        await client.clock.advance(14.9)
         assert ended() == []
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert ended() == ["ping timeout"]
 
 
 async def test_who_comes_back_after_a_broken_poll_has_lost_nothing() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        poll = await hand.get()
-        poll.breaks()
+    async with by_hand() as client:
+        await client.get()
+        poll = await client.get()
+        poll.disconnect()
         Recorder.last.emit("a")
-        await hand.advance(7)
+        await client.clock.advance(7)
         Recorder.last.emit("b")
-        await hand.advance(7)
-        assert (await hand.get()).body == '\ufffd16\ufffd5:::{"name":"a"}\ufffd16\ufffd5:::{"name":"b"}'
+        await client.clock.advance(7)
+        assert (await client.get()).body == '\ufffd16\ufffd5:::{"name":"a"}\ufffd16\ufffd5:::{"name":"b"}'
         assert ended() == []
 
 
@@ -461,41 +398,41 @@ async def test_a_client_that_loses_its_connection_ends_after_close_timeout() -> 
 
 
 async def test_a_websocket_that_takes_over_from_a_poll_is_asked_instead() -> None:
-    async with by_hand() as hand:
-        await hand.get()
-        poll = await hand.get()
-        await hand.advance(6)
-        websocket = await hand.websocket()
+    async with by_hand() as client:
+        await client.get()
+        poll = await client.get()
+        await client.clock.advance(6)
+        websocket = await client.websocket()
         assert (poll.body, websocket.frames) == ("8::", [])
-        await hand.advance(9.9)
+        await client.clock.advance(9.9)
         assert websocket.frames == []
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert (websocket.frames, ended()) == (["2::"], [])
 
 
 async def test_a_poll_that_takes_over_from_a_websocket_ends_the_asking() -> None:
-    async with by_hand() as hand:
-        websocket = await hand.websocket()
-        await hand.advance(10)
+    async with by_hand() as client:
+        websocket = await client.websocket()
+        await client.clock.advance(10)
         assert websocket.frames == ["1::", "2::"]
-        poll = await hand.get()
+        poll = await client.get()
         assert (websocket.closed, ended()) == (True, [])
-        await hand.advance(9.9)
-        assert (poll.body, ended()) == (None, [])
-        await hand.advance(0.1)
+        await client.clock.advance(9.9)
+        assert (poll.waiting, ended()) == (True, [])
+        await client.clock.advance(0.1)
         assert (poll.body, ended()) == ("8::", [])
 
 
 async def test_a_websocket_that_takes_over_from_another_is_asked_in_its_own_time() -> None:
-    async with by_hand() as hand:
-        first = await hand.websocket()
-        await hand.advance(6)
-        second = await hand.websocket()
+    async with by_hand() as client:
+        first = await client.websocket()
+        await client.clock.advance(6)
+        second = await client.websocket()
         assert (first.frames, first.closed, second.frames) == (["1::"], True, [])
         Recorder.last.emit("a")
-        await hand.advance(9.9)
+        await client.clock.advance(9.9)
         assert second.frames == ['5:::{"name":"a"}']
-        await hand.advance(0.1)
+        await client.clock.advance(0.1)
         assert (first.frames, second.frames, ended()) == (["1::"], ['5:::{"name":"a"}', "2::"], [])
 
 

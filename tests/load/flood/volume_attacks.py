@@ -1,14 +1,15 @@
-"""Too much, too fast: events to a slow handler, and bytes without end."""
+"""Attacks by volume: events to a slow handler faster than it takes them, and bytes without end."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks.wire import masked
-from tests.load.flood.arena import MB, Field, Outcome, Scenario
-from tests.load.flood.attacker import Attacker, request
+from tests.clients.frames import masked
+from tests.clients.http import request
+from tests.clients.tcp import Connection
+from tests.load.flood.runner import MB, Outcome, Scenario, Target
 
-__all__ = ["FLOODS"]
+__all__ = ["VOLUME_ATTACKS"]
 
 EVENTS = 200_000
 EVENT = '42["slow","' + "x" * 1000 + '"]'
@@ -23,34 +24,34 @@ ONE_CLIENT = 24 * MB
 OF_ONE_CLIENT = "the limits of one client, twice"
 
 
-def _lasts(field: Field) -> float:
-    return max(LASTS * field.scale, 2.0)
+def _lasts(target: Target) -> float:
+    return max(LASTS * target.scale, 2.0)
 
 
-async def events_by_websocket(field: Field) -> Outcome:
+async def events_by_websocket(target: Target) -> Outcome:
     """The reader must stop: what does not fit into the backlog waits in the network."""
-    wanted = field.count(EVENTS)
-    with await Attacker.websocket(field.port) as attacker:
-        bursts = await attacker.flood(masked(EVENT) * BURST, wanted // BURST, _lasts(field))
+    wanted = target.count(EVENTS)
+    with await Connection.websocket(target.port) as attacker:
+        bursts = await attacker.flood(masked(EVENT) * BURST, wanted // BURST, _lasts(target))
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{bursts * BURST} of {wanted} events, {attacker.sent / MB:.1f} MB", ended)
     outcome.expect(ended, "open")  # it is made to wait, and may live
     return outcome
 
 
-async def events_by_polling(field: Field) -> Outcome:
+async def events_by_polling(target: Target) -> Outcome:
     """The answer to a POST waits until its events fit into the backlog; an impatient second POST ends the session."""
-    wanted = field.count(EVENTS)
-    attacker, path = await Attacker.poller(field.port)
+    wanted = target.count(EVENTS)
+    attacker, path = await Connection.poller(target.port)
     with attacker:
         post = request("POST", path, "\x1e".join([EVENT] * BURST))
-        until = asyncio.get_running_loop().time() + _lasts(field)
+        until = asyncio.get_running_loop().time() + _lasts(target)
         posts = 0
         while posts * BURST < wanted and asyncio.get_running_loop().time() < until:
             await attacker.ask(post)
             posts += 1
         polite = posts
-        with await Attacker.tcp(field.port) as other:
+        with await Connection.tcp(target.port) as other:
             await attacker.send(post * 50)  # pipelined, not waiting for any answer
             await other.send(post * 50)
             ended = await other.ended(5)
@@ -59,11 +60,11 @@ async def events_by_polling(field: Field) -> Outcome:
     return outcome
 
 
-async def large_messages(field: Field) -> Outcome:
+async def large_messages(target: Target) -> Outcome:
     """100 MB in messages that are just allowed."""
     message = masked('42["slow","' + "x" * 999_900 + '"]')
-    wanted = field.count(100)
-    with await Attacker.websocket(field.port) as attacker:
+    wanted = target.count(100)
+    with await Connection.websocket(target.port) as attacker:
         sent = await attacker.flood(message, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent} of {wanted} messages of 1 MB", ended)
@@ -71,11 +72,11 @@ async def large_messages(field: Field) -> Outcome:
     return outcome
 
 
-async def giant_frame(field: Field) -> Outcome:
+async def giant_frame(target: Target) -> Outcome:
     """One frame over the limit is refused by its header."""
-    size = field.count(100 * MB)
+    size = target.count(100 * MB)
     head = b"\x81\xff" + size.to_bytes(8, "big") + b"\x12\x34\x56\x78"
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(target.port) as attacker:
         await attacker.send(head + b"x" * 1000)
         taken = await attacker.flood(b"x" * MB, size // MB, LASTS)
         ended = await attacker.ended(10)
@@ -85,41 +86,41 @@ async def giant_frame(field: Field) -> Outcome:
     return outcome
 
 
-async def endless_message(field: Field) -> Outcome:
+async def endless_message(target: Target) -> Outcome:
     """A message in fragments that has no end."""
     first = b"\x01\xfe" + (60_000).to_bytes(2, "big") + b"\0\0\0\0" + b"x" * 60_000
     more = b"\x00" + first[1:]
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(target.port) as attacker:
         await attacker.send(first)
-        sent = await attacker.flood(more, field.count(100 * MB) // 60_000, LASTS)
+        sent = await attacker.flood(more, target.count(100 * MB) // 60_000, LASTS)
         ended = await attacker.ended(10)
     outcome = Outcome(f"{sent} fragments of 60 kB", ended)
     outcome.expect(ended, "close 1009", "ConnectionResetError", "eof")
     return outcome
 
 
-async def endless_post(field: Field) -> Outcome:
+async def endless_post(target: Target) -> Outcome:
     """A chunked body without end is refused once it is over the limit."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(target.port)
     chunk = f"{65_536:x}\r\n".encode() + b"x" * 65_536 + b"\r\n"
     with attacker:
-        head = request("POST", path).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        head = request("POST", path).replace(b"content-length: 0", b"transfer-encoding: chunked")
         await attacker.send(head)
-        sent = await attacker.flood(chunk, field.count(100 * MB) // 65_536, LASTS)
+        sent = await attacker.flood(chunk, target.count(100 * MB) // 65_536, LASTS)
         ended = await attacker.ended(2)
     outcome = Outcome(f"{sent} chunks of 64 kB in a POST", ended)
     outcome.expect(ended, "HTTP 413", "ConnectionResetError")
-    await _gone(field, path, outcome)
+    await _gone(target, path, outcome)
     return outcome
 
 
-async def lying_length(field: Field) -> Outcome:
+async def lying_length(target: Target) -> Outcome:
     """More announced than sent: the session ends by send_timeout. More announced than allowed: refused at once."""
-    attacker, path = await Attacker.poller(field.port)
-    with attacker, await Attacker.tcp(field.port) as other:
-        await attacker.send(request("POST", path).replace(b"Length: 0", b"Length: 100000000"))
+    attacker, path = await Connection.poller(target.port)
+    with attacker, await Connection.tcp(target.port) as other:
+        await attacker.send(request("POST", path).replace(b"length: 0", b"length: 100000000"))
         refused = await attacker.ended(2)
-        await other.send(request("POST", path).replace(b"Length: 0", b"Length: 900000") + b"4" * 1000)
+        await other.send(request("POST", path).replace(b"length: 0", b"length: 900000") + b"4" * 1000)
         ended = await other.ended(10)
     outcome = Outcome("a POST of 100 MB by its header; a POST of 0.9 MB that stops after 1 kB", f"{refused}, {ended}")
     outcome.expect(refused, "HTTP 413")
@@ -127,13 +128,13 @@ async def lying_length(field: Field) -> Outcome:
     return outcome
 
 
-async def _gone(field: Field, path: str, outcome: Outcome) -> None:
+async def _gone(target: Target, path: str, outcome: Outcome) -> None:
     """The session may live after a body was refused; it is left in an orderly way here."""
-    status = await Attacker.once(field.port, request("POST", path, "1"))
+    status = await Connection.once(target.port, request("POST", path, "1"))
     outcome.ended += f", then {status} for a goodbye"
 
 
-FLOODS = [
+VOLUME_ATTACKS = [
     Scenario("events-websocket", events_by_websocket, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
     Scenario("events-polling", events_by_polling, lambda _: ONE_CLIENT, OF_ONE_CLIENT),
     Scenario("large-messages", large_messages, lambda _: ONE_CLIENT, OF_ONE_CLIENT),

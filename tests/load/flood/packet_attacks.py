@@ -1,16 +1,18 @@
-"""Packets that are small, or allowed one by one, and meant to hurt by their number or their order."""
+"""Attacks by packets that are small, or allowed one by one, and hurt by their number or their order."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
 
-from tests.benchmarks.wire import BINARY, masked
-from tests.load.flood.arena import MB, Field, Outcome, Scenario
-from tests.load.flood.attacker import Attacker, request, upgrade
-from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT
+from tests.clients.frames import BINARY, masked
+from tests.clients.http import OPENING, request, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS
+from tests.clients.tcp import Connection
+from tests.load.flood.runner import MB, Outcome, Scenario, Target
+from tests.load.flood.volume_attacks import LASTS, OF_ONE_CLIENT, ONE_CLIENT
 
-__all__ = ["TRICKS"]
+__all__ = ["PACKET_ATTACKS"]
 
 MILLION = 1_000_000
 LEAST = 50_000
@@ -22,13 +24,13 @@ ATTACHMENTS = 10
 """max_attachments."""
 
 
-async def _tiny(field: Field, frames: bytes, number: int, *, path: str = V4, most: int = MILLION) -> Outcome:
+async def _tiny(target: Target, frames: bytes, number: int, *, path: str = V4, most: int = MILLION) -> Outcome:
     """``frames``, ``number`` at a time, from a client that reads nothing; then an event that must be heard."""
-    wanted = field.count(most, LEAST)
+    wanted = target.count(most, LEAST)
     burst = frames * max(1000 // number, 1)
     each = number * max(1000 // number, 1)
     async with asyncio.timeout(LASTS * 4):
-        with await Attacker.websocket(field.port, path, "40" if path is V4 else "") as attacker:
+        with await Connection.websocket(target.port, path, "40" if path is V4 else "") as attacker:
             sent = await attacker.flood(burst, wanted // each, LASTS)
             await attacker.send(masked('427["echo","still here"]'), LASTS)
             try:
@@ -47,38 +49,38 @@ async def _expected(outcome: Outcome, *allowed: str) -> Outcome:
 HEARD = "heard to the end"
 
 
-async def pongs(field: Field) -> Outcome:
+async def pongs(target: Target) -> Outcome:
     """Pongs that nobody asked for."""
-    return await _expected(await _tiny(field, masked("3") * 100, 100), HEARD)
+    return await _expected(await _tiny(target, masked("3") * 100, 100), HEARD)
 
 
-async def noops(field: Field) -> Outcome:
+async def noops(target: Target) -> Outcome:
     """Packets that mean nothing."""
-    return await _expected(await _tiny(field, masked("6") * 100, 100), HEARD)
+    return await _expected(await _tiny(target, masked("6") * 100, 100), HEARD)
 
 
-async def empty_fragments(field: Field) -> Outcome:
+async def empty_fragments(target: Target) -> Outcome:
     """One message in a million empty fragments."""
     first, empty, last = b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0", b"\x80\x81\0\0\0\0" + b"6"
-    return await _expected(await _tiny(field, first + empty * 998 + last, 1000), HEARD)
+    return await _expected(await _tiny(target, first + empty * 998 + last, 1000), HEARD)
 
 
-async def stray_acks(field: Field) -> Outcome:
+async def stray_acks(target: Target) -> Outcome:
     """Answers to questions that were never put."""
-    return await _expected(await _tiny(field, masked("4399[]") * 100, 100), HEARD)
+    return await _expected(await _tiny(target, masked("4399[]") * 100, 100), HEARD)
 
 
-async def in_and_out(field: Field) -> Outcome:
+async def in_and_out(target: Target) -> Outcome:
     """Namespaces joined and left in a loop, one of them shut."""
     frames = b"".join(map(masked, ("40/one,", "41/one,", "40/two,", "41/two,", "40/closed,")))
-    return await _expected(await _tiny(field, frames, 5, most=200_000), HEARD, "close 1000")
+    return await _expected(await _tiny(target, frames, 5, most=200_000), HEARD, "close 1000")
 
 
-async def endless_rooms(field: Field) -> Outcome:
+async def endless_rooms(target: Target) -> Outcome:
     """A program that lets clients name rooms lets them have many; they must all be gone with the client."""
-    rooms = field.count(200_000, 20_000)
+    rooms = target.count(200_000, 20_000)
     joins = [masked(f'42["join","room {number}"]') for number in range(rooms)]
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(target.port) as attacker:
         for at in range(0, rooms, 1000):
             await attacker.send(b"".join(joins[at : at + 1000]), LASTS)
         await attacker.send(masked('427["echo","all in"]'))
@@ -87,10 +89,10 @@ async def endless_rooms(field: Field) -> Outcome:
     return Outcome(f"{rooms} rooms", "leaves by itself")
 
 
-async def attachments_missing(field: Field) -> Outcome:
+async def attachments_missing(target: Target) -> Outcome:
     """An event announces attachments; all but the last come, then another event."""
     places = ",".join(f'{{"_placeholder":true,"num":{number}}}' for number in range(ATTACHMENTS))
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(target.port) as attacker:
         await attacker.send(masked(f'45{ATTACHMENTS}-["echo",{places}]'))
         for _ in range(ATTACHMENTS - 1):
             await attacker.send(masked(b"x" * PAYLOAD, BINARY))
@@ -102,11 +104,11 @@ async def attachments_missing(field: Field) -> Outcome:
     return outcome
 
 
-async def swollen_json(field: Field) -> Outcome:
+async def swollen_json(target: Target) -> Outcome:
     """JSON that is much larger in memory than on the wire."""
     message = masked('42["slow"' + ",[]" * (PAYLOAD // 3 - 10) + "]")
-    wanted = field.count(50)
-    with await Attacker.websocket(field.port) as attacker:
+    wanted = target.count(50)
+    with await Connection.websocket(target.port) as attacker:
         sent = await attacker.flood(message, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent} messages of 333 000 empty lists", ended)
@@ -114,9 +116,9 @@ async def swollen_json(field: Field) -> Outcome:
     return outcome
 
 
-async def deep_json(field: Field) -> Outcome:
+async def deep_json(target: Target) -> Outcome:
     """Brackets without end."""
-    with await Attacker.websocket(field.port) as attacker:
+    with await Connection.websocket(target.port) as attacker:
         await attacker.send(masked('42["echo",' + "[" * PAYLOAD))
         ended = await attacker.ended(5)
     outcome = Outcome("a megabyte of brackets", ended)
@@ -124,63 +126,60 @@ async def deep_json(field: Field) -> Outcome:
     return outcome
 
 
-async def _bodies(field: Field, attacker: Attacker, path: str, body: bytes, packets: int) -> Outcome:
+async def _bodies(target: Target, attacker: Connection, path: str, body: bytes, packets: int) -> Outcome:
     """The same polling body some times over, until it is refused."""
-    status, sent, count = 200, 0, field.count(10)
+    status, sent, count = 200, 0, target.count(10)
     while status == 200 and sent < count:
         await attacker.send(request("POST", path, body))
-        status, _ = await attacker.answer()
+        status = (await attacker.response()).status
         sent += 1
     outcome = Outcome(f"{sent} bodies of {packets} packets", f"HTTP {status}")
     outcome.expect(outcome.ended, "HTTP 200", "HTTP 400")  # taken in turn, or refused as too many
     return outcome
 
 
-async def tiny_body_3(field: Field) -> Outcome:
+async def tiny_body_3(target: Target) -> Outcome:
     """The length of each packet stands before it."""
-    with await Attacker.tcp(field.port) as attacker:
-        path = "/socket.io/?EIO=3&transport=polling"
-        hello = await attacker.ask(request("GET", path))
-        path += "&sid=" + hello.split(b'"sid":"')[1].split(b'"')[0].decode()
+    with await Connection.tcp(target.port) as attacker:
+        path = CLIENT_PROTOCOLS["3"].path("polling", await attacker.open_session("3"), {})
         number = PAYLOAD // 3
-        outcome = await _bodies(field, attacker, path, b"1:6" * number, number)
-    await Attacker.once(field.port, request("POST", path, "1:1"))
+        outcome = await _bodies(target, attacker, path, b"1:6" * number, number)
+    await Connection.once(target.port, request("POST", path, "1:1"))
     return outcome
 
 
-async def tiny_body_4(field: Field) -> Outcome:
+async def tiny_body_4(target: Target) -> Outcome:
     """A character stands between packets."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(target.port)
     with attacker:
         number = PAYLOAD // 2
-        outcome = await _bodies(field, attacker, path, b"\x1e".join([b"6"] * number), number)
-    await Attacker.once(field.port, request("POST", path, "1"))
+        outcome = await _bodies(target, attacker, path, b"\x1e".join([b"6"] * number), number)
+    await Connection.once(target.port, request("POST", path, "1"))
     return outcome
 
 
-async def tiny_body_09(field: Field) -> Outcome:
+async def tiny_body_09(target: Target) -> Outcome:
     """The length of each packet stands before it, between two marks."""
-    with await Attacker.tcp(field.port) as attacker:
-        sid = (await attacker.ask(request("GET", "/socket.io/1/"))).split(b":")[0].decode()
-        path = f"/socket.io/1/xhr-polling/{sid}"
+    with await Connection.tcp(target.port) as attacker:
+        path = CLIENT_PROTOCOLS["0.9"].path("polling", await attacker.open_session("0.9"), {})
         packet = "\ufffd3\ufffd8::".encode()
         number = PAYLOAD // len(packet)
-        outcome = await _bodies(field, attacker, path, packet * number, number)
-    await Attacker.once(field.port, request("GET", path + "?disconnect=1"))
+        outcome = await _bodies(target, attacker, path, packet * number, number)
+    await Connection.once(target.port, request("GET", path + "&disconnect=1"))
     return outcome
 
 
-async def deflate_bomb(field: Field) -> Outcome:
+async def deflate_bomb(target: Target) -> Outcome:
     """Compression is asked for, must not be granted, and is used all the same."""
     squeezed = zlib.compressobj(9, wbits=-15)
-    bomb = squeezed.compress(b"x" * field.count(100 * MB)) + squeezed.flush(zlib.Z_SYNC_FLUSH)
-    with await Attacker.tcp(field.port) as attacker:
-        await attacker.send(upgrade(headers="Sec-WebSocket-Extensions: permessage-deflate\r\n"))
+    bomb = squeezed.compress(b"x" * target.count(100 * MB)) + squeezed.flush(zlib.Z_SYNC_FLUSH)
+    with await Connection.tcp(target.port) as attacker:
+        await attacker.send(upgrade_request(OPENING, ("sec-websocket-extensions", "permessage-deflate")))
         head = await attacker.until(b"\r\n\r\n")
         frame = masked(bomb)
         await attacker.send(bytes((frame[0] | 0x40,)) + frame[1:])
         ended = await attacker.ended(5)
-    outcome = Outcome(f"{len(bomb)} B that are {field.count(100 * MB) / MB:.0f} MB", ended)
+    outcome = Outcome(f"{len(bomb)} B that are {target.count(100 * MB) / MB:.0f} MB", ended)
     outcome.expect(ended, "close 1002", "ConnectionResetError")
     if b"deflate" in head.lower():
         outcome.faults.append(f"compression was granted: {head!r}")
@@ -197,7 +196,7 @@ _ALL = (
     ("deep-json", deep_json),
     ("deflate-bomb", deflate_bomb),
 )
-TRICKS = [
+PACKET_ATTACKS = [
     Scenario("noops", noops, *ONE, long=True),
     *(Scenario(name, attack, *ONE) for name, attack in _ALL),
     Scenario(

@@ -1,4 +1,7 @@
-"""A client without manners: a plain socket that sends what it likes, and reads when it likes."""
+"""Bytes over a socket: a connection that sends any bytes, and reads nothing unless it is told to.
+
+No asyncio stream, as those read ahead: here what is not read stays in the kernel, and holds up the server.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +12,26 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from tests.benchmarks.wire import masked, split
+from tests.clients.frames import CLOSE, bounds, masked, split
+from tests.clients.http import HEAD_END, OPENING, Response, request, take_response, upgrade_request
+from tests.clients.protocols import CLIENT_PROTOCOLS
 
-__all__ = ["HOST", "Attacker", "request", "upgrade"]
+__all__ = ["HOST", "Connection"]
 
 HOST = "127.0.0.1"
 CHUNK = 262_144
-POLITE = 10.0
-"""Seconds for an answer of the handshake."""
+PATIENCE = 10.0
+"""Seconds for anything that is waited for."""
 
 
-def request(method: str, path: str, body: bytes | str = b"", headers: str = "") -> bytes:
-    """A request whose length is right."""
-    content = body.encode() if isinstance(body, str) else body
-    length = f"Content-Length: {len(content)}\r\n" if content or method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{length}{headers}\r\n".encode() + content
-
-
-def upgrade(path: str = "/socket.io/?EIO=4&transport=websocket", headers: str = "") -> bytes:
-    """A request for a websocket."""
-    return request(
-        "GET",
-        path,
-        headers="Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}",
-    )
-
-
-class Attacker:
-    """One TCP connection. What was not read stays in ``data``."""
+class Connection:
+    """One TCP connection. What has come and was not taken stays in ``data``."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.data = b""
         self.sent = 0
+        self.patience = PATIENCE
         self._unsent = bytearray()
 
     @classmethod
@@ -60,14 +49,12 @@ class Attacker:
         return cls(sock)
 
     @classmethod
-    async def websocket(
-        cls, port: int, path: str = "/socket.io/?EIO=4&transport=websocket", join: str = "40", receive_buffer: int = 0
-    ) -> Self:
+    async def websocket(cls, port: int, path: str = OPENING, join: str = "40", receive_buffer: int = 0) -> Self:
         """A websocket that has joined a namespace, as a good client would; ``join=""``: that only was accepted."""
         self = await cls.tcp(port, receive_buffer)
         try:
-            await self.send(upgrade(path))
-            head = await self.until(b"\r\n\r\n")
+            await self.send(upgrade_request(path))
+            head = await self.until(HEAD_END)
             if b" 101 " not in head:
                 raise ConnectionError(f"no websocket: {head[:200]!r}")
             if join:
@@ -80,19 +67,24 @@ class Attacker:
         return self
 
     @classmethod
-    async def poller(cls, port: int, query: str = "EIO=4") -> tuple[Self, str]:
-        """A connection, and the path of the session that was opened by it."""
+    async def poller(cls, port: int) -> tuple[Self, str]:
+        """A connection, and the path of the session of generation 4 that was opened by it, and has joined."""
         self = await cls.tcp(port)
-        path = f"/socket.io/?{query}&transport=polling"
         try:
-            body = await self.ask(request("GET", path))
-            path += "&sid=" + body.split(b'"sid":"')[1].split(b'"')[0].decode()
+            path = CLIENT_PROTOCOLS["4"].path("polling", await self.open_session(), {})
             await self.ask(request("POST", path, "40"))
             await self.ask(request("GET", path))
         except BaseException:
             self.close()
             raise
         return self, path
+
+    async def open_session(self, generation: str = "4") -> str:
+        """The id of a session that is opened by a plain request."""
+        protocol = CLIENT_PROTOCOLS[generation]
+        body = await self.ask(request("GET", protocol.path("polling", "", {})))
+        sid, _ = protocol.handshake(str(protocol.split(body, jsonp=False)[0]))
+        return sid
 
     def __enter__(self) -> Self:
         return self
@@ -108,11 +100,14 @@ class Attacker:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
-    async def send(self, data: bytes, within: float = POLITE) -> bool:
-        """False: the server has hung up, or takes no more within that time; the rest then goes first next time."""
+    async def send(self, data: bytes, within: float = 0.0) -> bool:
+        """Send within so many seconds, 0: the patience of this connection.
+
+        False: the server has hung up, or takes no more within that time; the rest then goes first next time.
+        """
         self._unsent += data
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within or self.patience):
                 while self._unsent:
                     sent = await self._send_some()
                     self.sent += sent
@@ -143,11 +138,17 @@ class Attacker:
                 return count
         return times
 
-    async def receive(self, within: float = POLITE) -> bytes:
+    async def receive(self) -> bytes:
         """Some bytes; none: the end, or nothing came."""
         with contextlib.suppress(OSError, TimeoutError):
-            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, CHUNK), within)
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, CHUNK), self.patience)
         return b""
+
+    async def _receive_more(self) -> None:
+        more = await self.receive()
+        if not more:
+            raise ConnectionError(f"nothing after {self.data[-200:]!r}")
+        self.data += more
 
     async def until(self, mark: bytes) -> bytes:
         """What comes, up to ``mark``.
@@ -156,39 +157,61 @@ class Attacker:
             ConnectionError: it does not come.
         """
         while mark not in self.data:
-            more = await self.receive()
-            if not more:
-                raise ConnectionError(f"no {mark!r} after {self.data[-200:]!r}")
-            self.data += more
+            await self._receive_more()
         head, mark, self.data = self.data.partition(mark)
         return head + mark
 
     async def ask(self, data: bytes) -> bytes:
         """The body of the answer to a request; its status must be 200."""
         await self.send(data)
-        status, body = await self.answer()
-        if status != 200:
-            raise ConnectionError(f"{status} {body!r}")
-        return body
+        response = await self.response()
+        if response.status != 200:
+            raise ConnectionError(f"{response.status} {response.body!r}")
+        return response.body
 
-    async def answer(self) -> tuple[int, bytes]:
-        """Status and body of the next response."""
-        head = await self.until(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        while len(self.data) < length:
-            more = await self.receive()
-            if not more:
-                raise ConnectionError(f"a response without its end: {head!r}")
-            self.data += more
-        body, self.data = self.data[:length], self.data[length:]
-        return int(head.split()[1]), body
+    async def response(self) -> Response:
+        """The next response.
+
+        Raises:
+            ConnectionError: it does not come, or not to its end.
+        """
+        while True:
+            response, self.data = take_response(self.data)
+            if response is not None:
+                return response
+            await self._receive_more()
+
+    async def rest(self) -> bytes:
+        """What comes until the server closes the connection.
+
+        Raises:
+            TimeoutError: the server does not.
+            OSError: the connection is reset.
+        """
+        async with asyncio.timeout(self.patience):
+            while more := await asyncio.get_running_loop().sock_recv(self.sock, CHUNK):
+                self.data += more
+        data, self.data = self.data, b""
+        return data
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next websocket frame.
+
+        Raises:
+            ConnectionError: it does not come, or not to its end.
+        """
+        while (place := bounds(self.data, 0)) is None or place[1] > len(self.data):
+            await self._receive_more()
+        opcode, payload = self.data[0] & 15, self.data[slice(*place)]
+        self.data = self.data[place[1] :]
+        return opcode, payload
 
     @classmethod
     async def once(cls, port: int, data: bytes) -> int:
         """The status of the answer to a request on a connection of its own."""
-        with await cls.tcp(port) as attacker:
-            await attacker.send(data)
-            return (await attacker.answer())[0]
+        with await cls.tcp(port) as connection:
+            await connection.send(data)
+            return (await connection.response()).status
 
     async def ended(self, within: float) -> str:
         """How the server has ended this connection: a close frame's code, an HTTP status, a reset; or ``open``."""
@@ -213,7 +236,7 @@ class Attacker:
         if self.data.startswith(b"HTTP/1.1 "):
             return "HTTP " + self.data[9:12].decode()
         frames, self.data = split(self.data)
-        closes = [payload for opcode, payload in frames if opcode == 8]
+        closes = [payload for opcode, payload in frames if opcode == CLOSE]
         return f"close {int.from_bytes(closes[-1][:2], 'big')}" if closes else ""
 
 

@@ -1,4 +1,7 @@
-"""How clients are carried: a websocket, or polls and POSTs. They tell of what comes, and of the end, by callbacks."""
+"""A client's transports through the proxy: a websocket, or polls and POSTs. Callbacks get what comes, and the end.
+
+No `tests.clients.tcp.Connection`, as these connections end at the proxy, and a session writes without waiting.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.wire import BINARY, masked, split
+from tests.clients.frames import BINARY, CLOSE, PING, PONG, encode_frame, masked, messages, split
+from tests.clients.http import Response, request, take_response, upgrade_request
 from tests.load.chaos.proxy import Faults, Link, Proxy
 
 if TYPE_CHECKING:
-    from tests.load.chaos.dialects import ClientProtocol, Frame
+    from tests.clients.protocols import ClientProtocol, Frame
 
 __all__ = ["Http", "Lost", "Polling", "WebSocket"]
 
 OPENS_WITHIN = 15.0
-CLOSE, PING, PONG = 8, 9, 10
 IDLE = 2.0
 """Seconds after which a kept connection is not used again: servers close those after five."""
 
@@ -46,10 +49,7 @@ class WebSocket:
         """Connect, and ask for a websocket."""
         self._reader, self._writer, self.link = await self._proxy.connect(self._faults)
         key = base64.b64encode(self._rng.randbytes(16)).decode()
-        self._writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
+        self._writer.write(upgrade_request(path, ("sec-websocket-key", key), leave="sec-websocket-key"))
 
     async def answered(self) -> None:
         """Wait for the answer.
@@ -59,11 +59,11 @@ class WebSocket:
         """
         try:
             async with asyncio.timeout(OPENS_WITHIN):
-                head = await self._reader.readuntil(b"\r\n\r\n")
-        except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+                response, self._rest = await _response(self._reader)
+        except (OSError, TimeoutError) as error:
             raise Lost(f"no answer to the websocket: {error!r}") from None
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise Lost(f"websocket refused: {head.splitlines()[0]!r}")
+        if response.status != 101:
+            raise Lost(f"websocket refused: {response.head.splitlines()[0]!r}")
 
     async def first(self) -> Frame:
         """The first frame, before `listen`."""
@@ -71,7 +71,7 @@ class WebSocket:
             found, self._rest = split(self._rest)
             if found:
                 opcode, payload = found[0]
-                self._rest = b"".join(masked_back(*each) for each in found[1:]) + self._rest
+                self._rest = b"".join(encode_frame(*each, key=None) for each in found[1:]) + self._rest
                 if opcode == CLOSE:
                     raise Lost("closed at once")
                 return payload if opcode == BINARY else payload.decode()
@@ -118,8 +118,7 @@ class WebSocket:
     def send(self, frames: list[Frame]) -> None:
         """Write frames, all at once."""
         if not self._writer.transport.is_closing():
-            data = b"".join(masked(each, BINARY if isinstance(each, bytes) else 1) for each in frames)
-            self._writer.write(data)
+            self._writer.write(messages(*frames))
 
     async def close(self, how: str) -> None:
         """Leave; ``how``: ``fin``, ``reset``, or ``polite`` (a close frame)."""
@@ -134,15 +133,21 @@ class WebSocket:
         await stop(self._task)
 
 
-def masked_back(opcode: int, payload: bytes) -> bytes:
-    """A server's frame as it came."""
-    size = len(payload)
-    head = bytes((0x80 | opcode,))
-    if size <= 125:
-        return head + bytes((size,)) + payload
-    if size < 1 << 16:
-        return head + bytes((126,)) + size.to_bytes(2, "big") + payload
-    return head + bytes((127,)) + size.to_bytes(8, "big") + payload
+async def _response(reader: asyncio.StreamReader) -> tuple[Response, bytes]:
+    """The next response, and what came with it.
+
+    Raises:
+        ConnectionError: the connection has ended.
+    """
+    data = b""
+    while True:
+        response, data = take_response(data)
+        if response is not None:
+            return response, data
+        more = await reader.read(65_536)
+        if not more:
+            raise ConnectionError("the end of the stream")
+        data += more
 
 
 class Http:
@@ -168,27 +173,20 @@ class Http:
                 if self._reader is None or now() - self._used > IDLE or self._writer.transport.is_closing():
                     self.close("fin")
                     self._reader, self._writer, self.link = await self._proxy.connect(self._faults())
-                head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\n"
+                headers = [("sec-fetch-site", "same-origin")]
                 if method == "POST":
                     kind = "application/x-www-form-urlencoded" if body.startswith(b"d=") else "text/plain;charset=UTF-8"
-                    head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-                self._writer.write(f"{head}\r\n".encode() + body)
-                return await self._answer()
-        except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+                    headers.append(("content-type", kind))
+                self._writer.write(request(method, path, body, headers))
+                response, _ = await _response(self._reader)
+                if response.closes:
+                    self.close("fin")
+                return response.status, response.body
+        except (OSError, TimeoutError) as error:
             self.close("reset")
             raise Lost(f"{method}: {error!r}") from None
         finally:
             self._used = now()
-
-    async def _answer(self) -> tuple[int, bytes]:
-        assert self._reader is not None
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        status = int(head.split(b" ", 2)[1])
-        size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        body = await self._reader.readexactly(size)
-        if b"\r\nconnection: close" in head:
-            self.close("fin")
-        return status, body
 
     def close(self, how: str) -> None:
         """Close the connection, if there is one."""
@@ -201,7 +199,7 @@ class Http:
 class Polling:
     """A session by polls: a GET waits all the time, POSTs go one at a time."""
 
-    def __init__(self, dialect: ClientProtocol, proxy: Proxy, faults: Callable[[], Faults], *, jsonp: bool) -> None:
+    def __init__(self, protocol: ClientProtocol, proxy: Proxy, faults: Callable[[], Faults], *, jsonp: bool) -> None:
         self.lost: Callable[[str], None] = _ignored
         self.frames: Callable[[list[Frame]], None] = _ignored
         self.gap: Callable[[], None] = lambda: None
@@ -211,11 +209,10 @@ class Polling:
         self.sid = ""
         self.get = Http(proxy, faults)
         self.post = Http(proxy, faults)
-        self._dialect = dialect
+        self._protocol = protocol
         self._proxy = proxy
         self._faults = faults
         self._jsonp = jsonp
-        self._fields: dict[str, str] = {}
         self._queue: list[Frame] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -230,21 +227,14 @@ class Polling:
     async def open(self, fields: dict[str, str], rng: random.Random) -> str:
         """The text of the answer to the handshake."""
         self._rng = rng
-        self._fields = ({"j": "0"} if self._dialect.name == "3" else {"i": "0"}) if self._jsonp else {}
-        asked = {
-            **fields,
-            **({"jsonp": "0"} if self._jsonp and self._dialect.allows_transport_switch else self._fields),
-        }
-        status, body = await self.get.ask("GET", self._dialect.path("polling", "", asked), within=OPENS_WITHIN)
+        status, body = await self.get.ask("GET", self._path(fields), within=OPENS_WITHIN)
         if status != 200 or b"(new Error(" in body:
             raise Lost(f"handshake: {status} {body[:80]!r}")
-        first = self._dialect.split(body, self._jsonp)
+        first = self._protocol.split(body, self._jsonp)
         return str(first[0])
 
-    def _path(self) -> str:
-        return self._dialect.path(
-            "jsonp" if self._jsonp and self._dialect.allows_transport_switch else "polling", self.sid, self._fields
-        )
+    def _path(self, fields: dict[str, str] | None = None) -> str:
+        return self._protocol.polling_path(self.sid, fields or {}, jsonp=self._jsonp)
 
     def listen(self) -> None:
         """Begin to poll, and to post what is sent."""
@@ -269,7 +259,7 @@ class Polling:
                 await self._one_poll(self.get)
             except Lost:
                 broken += 1
-                if not self._dialect.allows_transport_switch or broken > 3 or self._ended:
+                if not self._protocol.allows_transport_switch or broken > 3 or self._ended:
                     raise
                 self.gap()
 
@@ -277,7 +267,7 @@ class Polling:
         status, body = await http.ask("GET", self._path())
         if status != 200:
             raise Lost(f"GET: {status} {body[:80]!r}")
-        self.frames(self._dialect.split(body, self._jsonp))
+        self.frames(self._protocol.split(body, self._jsonp))
 
     def _apart(self, method: str, body: bytes) -> None:
         """A request beside those that go in order; nobody waits for it."""
@@ -314,7 +304,7 @@ class Polling:
                 continue
             self._idle.clear()
             frames, self._queue = self._queue, []
-            body = self._dialect.body(frames, self._jsonp)
+            body = self._protocol.body(frames, self._jsonp)
             if self._rng.random() < self.sloppy:
                 self._apart("POST", body)
                 if self._rng.random() < 0.5:

@@ -1,4 +1,7 @@
-"""How each generation of clients spells its packets. Written from the protocols' texts, not from the server's code."""
+"""Engine.IO and Socket.IO packets as clients of each generation encode them: 0.9, 3 and 4.
+
+Written from the texts of the protocols, not from the code of the server.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-__all__ = ["CLIENT_PROTOCOLS", "ClientProtocol", "Packet"]
+__all__ = ["CLIENT_PROTOCOLS", "ClientProtocol", "Frame", "Packet"]
 
 Frame = str | bytes
 
@@ -51,15 +54,19 @@ class ClientProtocol:
         query = {"EIO": self.name, "transport": transport, **fields, **({"sid": sid} if sid else {})}
         return "/socket.io/?" + urlencode(query)
 
-    def greeting(self, text: str) -> tuple[str, float]:
+    def polling_path(self, sid: str, fields: dict[str, str], *, jsonp: bool) -> str:
+        """The URL of a poll or a POST, or of the handshake that begins them."""
+        return self.path("polling", sid, {**fields, "j": "0"} if jsonp else fields)
+
+    def handshake(self, text: str) -> tuple[str, float]:
         """The session's id, and seconds between two pings."""
         found = json.loads(text[1:])
         return found["sid"], found["pingInterval"] / 1000
 
-    def join(self, namespace: str, auth: dict[str, str]) -> str:
+    def connect(self, namespace: str, auth: dict[str, str]) -> str:
         return f"40{_at(namespace)}{json.dumps(auth)}"
 
-    def leave(self, namespace: str) -> str:
+    def disconnect(self, namespace: str) -> str:
         return f"41{_at(namespace)}"
 
     def event(self, namespace: str, name: str, args: list[Any], number: int | None = None) -> list[Frame]:
@@ -77,13 +84,13 @@ class ClientProtocol:
     def attachment(self, data: bytes) -> bytes:
         return data
 
-    def answer(self, namespace: str, number: int, args: list[Any]) -> str:
+    def ack(self, namespace: str, number: int, args: list[Any]) -> str:
         return f"43{_at(namespace)}{number}{json.dumps(args)}"
 
     def pong(self) -> str:
         return "3"
 
-    def bye(self) -> str:
+    def close(self) -> str:
         """The end of the connection, by the client."""
         return "1"
 
@@ -108,7 +115,7 @@ class ClientProtocol:
 
     def body(self, frames: list[Frame], jsonp: bool) -> bytes:
         """Of a POST."""
-        return self.separator.join(self.as_text(frame) for frame in frames).encode()
+        return _body(self.separator.join(map(self.as_text, frames)), jsonp)
 
     def as_text(self, frame: Frame) -> str:
         return frame if isinstance(frame, str) else "b" + base64.b64encode(frame).decode()
@@ -121,7 +128,7 @@ class ClientProtocol:
         return base64.b64decode(part[1:]) if part.startswith("b") else part
 
 
-class Dialect3(ClientProtocol):
+class EngineIO3(ClientProtocol):
     """Engine.IO 3; polling bodies are text (``b64=1``)."""
 
     name = "3"
@@ -132,7 +139,7 @@ class Dialect3(ClientProtocol):
     def path(self, transport: str, sid: str, fields: dict[str, str]) -> str:
         return super().path(transport, sid, {"b64": "1", **fields})
 
-    def join(self, namespace: str, auth: dict[str, str]) -> str:
+    def connect(self, namespace: str, auth: dict[str, str]) -> str:
         return f"40{namespace}?{urlencode(auth)},"
 
     def attachment(self, data: bytes) -> bytes:
@@ -143,7 +150,7 @@ class Dialect3(ClientProtocol):
 
     def body(self, frames: list[Frame], jsonp: bool) -> bytes:
         text = "".join(f"{len(part)}:{part}" for part in map(self.as_text, frames))
-        return _form(text.replace("\\n", "\\\\n")) if jsonp else text.encode()  # forms change newlines
+        return _body(text, jsonp)
 
     def as_text(self, frame: Frame) -> str:
         return frame if isinstance(frame, str) else "b4" + base64.b64encode(frame[1:]).decode()
@@ -158,7 +165,7 @@ class Dialect3(ClientProtocol):
         return frames
 
 
-class Dialect09(ClientProtocol):
+class SocketIO09(ClientProtocol):
     """Socket.IO 0.9."""
 
     name = "0.9"
@@ -173,26 +180,31 @@ class Dialect09(ClientProtocol):
         name = {"polling": "xhr-polling", "jsonp": "jsonp-polling"}.get(transport, transport)
         return f"/socket.io/1/{name}/{sid}?{urlencode({'t': '1', **fields})}"
 
-    def greeting(self, text: str) -> tuple[str, float]:
+    def polling_path(self, sid: str, fields: dict[str, str], *, jsonp: bool) -> str:
+        if not jsonp:
+            return self.path("polling", sid, fields)
+        return self.path("jsonp", sid, {**fields, "i" if sid else "jsonp": "0"})
+
+    def handshake(self, text: str) -> tuple[str, float]:
         return text.split(":")[0], 0.0
 
-    def join(self, namespace: str, auth: dict[str, str]) -> str:
+    def connect(self, namespace: str, auth: dict[str, str]) -> str:
         return f"1::{namespace}:?{urlencode(auth)}"
 
-    def leave(self, namespace: str) -> str:
+    def disconnect(self, namespace: str) -> str:
         return f"0::{_at_09(namespace)}"
 
     def event(self, namespace: str, name: str, args: list[Any], number: int | None = None) -> list[Frame]:
         number_text = "" if number is None else f"{number}+"
         return [f"5:{number_text}:{_at_09(namespace)}:{json.dumps({'name': name, 'args': args})}"]
 
-    def answer(self, namespace: str, number: int, args: list[Any]) -> str:
+    def ack(self, namespace: str, number: int, args: list[Any]) -> str:
         return f"6::{_at_09(namespace)}:{number}+{json.dumps(args)}"
 
     def pong(self) -> str:
         return "2::"
 
-    def bye(self) -> str:
+    def close(self) -> str:
         return "0::"
 
     def read(self, frame: Frame) -> Packet:
@@ -236,6 +248,10 @@ def _at_09(namespace: str) -> str:
     return "" if namespace == "/" else namespace
 
 
+def _body(text: str, jsonp: bool) -> bytes:
+    return _form(text.replace("\\n", "\\\\n")) if jsonp else text.encode()  # forms change newlines
+
+
 def _form(text: str) -> bytes:
     return f"d={quote(text)}".encode()
 
@@ -250,5 +266,5 @@ def _unscripted(body: bytes, jsonp: bool) -> str:
 
 
 CLIENT_PROTOCOLS: dict[str, ClientProtocol] = {
-    dialect.name: dialect for dialect in (ClientProtocol(), Dialect3(), Dialect09())
+    protocol.name: protocol for protocol in (ClientProtocol(), EngineIO3(), SocketIO09())
 }

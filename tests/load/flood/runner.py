@@ -1,4 +1,4 @@
-"""Where one scenario is played: a fresh server, bystanders, the attack, and what came of them."""
+"""Runs one scenario: a fresh server, other clients, the attack, and what came of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from typing import Any, TypedDict
 
 from tests.benchmarks.servers import environment
 from tests.benchmarks.usage import resident_bytes
+from tests.clients.http import request
+from tests.clients.tcp import Connection
 from tests.load.flood.app import SETTINGS, Stats
-from tests.load.flood.attacker import Attacker, request
 from tests.support.forms import unlike
 from tests.support.servers import ROOT, Server
 
 __all__ = [
-    *("KB", "MB", "SERVERS", "Field", "Outcome", "Result", "Scenario", "Size"),
-    *("end_in_order", "expect_form", "play", "serve", "stats"),
+    *("KB", "MB", "SERVERS", "Target", "Outcome", "Result", "Scenario", "Size"),
+    *("end_in_order", "expect_form", "run_scenario", "serve", "stats"),
 ]
 
 KB, MB = 1000, 1_000_000
@@ -39,9 +40,9 @@ SERVERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
 PATIENCE = {"ping_interval": 10.0, "ping_timeout": 10.0}
 """Settings of every server: who has gone without a word is missed while the run still waits for its end."""
 
-BYSTANDERS = 8
+OTHER_CLIENTS = 8
 WATCHED = 0.5
-"""Seconds for which bystanders are watched at least."""
+"""Seconds for which other clients are watched at least."""
 EMPTY_WITHIN = 25.0
 """Seconds until the server must have let go of an attacker that has gone: ``close_grace`` and a goodbye, generously."""
 
@@ -53,15 +54,15 @@ class Size:
     scale: float
     """What counts are multiplied with."""
     alone: float
-    """Seconds for which bystanders are measured before the attack."""
+    """Seconds for which other clients are measured before the attack."""
     multiple: float
-    """What the bystanders' p99 may be of what it is alone..."""
+    """What the other clients' p99 may be of what it is alone..."""
     floor: float
     """... unless it is below so many seconds."""
 
 
 class Latency(TypedDict):
-    """What bystanders tell, see `tests.load.flood.bystanders`."""
+    """What other clients tell, see `tests.load.flood.other_clients`."""
 
     count: int
     p50: float
@@ -87,7 +88,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Field:
+class Target:
     """What an attack is given."""
 
     port: int
@@ -104,7 +105,7 @@ class Scenario:
     """An attack, and what it may cost."""
 
     name: str
-    attack: Callable[[Field], Awaitable[Outcome]]
+    attack: Callable[[Target], Awaitable[Outcome]]
     allowance: Callable[[float], float]
     """Bytes that the server may grow by while it lasts; the argument is the scale."""
     why: str
@@ -115,7 +116,7 @@ class Scenario:
     long: bool = False
     """It takes too long for a short run."""
     floor: float = 0.0
-    """Seconds that bystanders may wait for what is honest work, however strict the run is."""
+    """Seconds that other clients may wait for what is honest work, however strict the run is."""
     errors: bool = False
     """The server is expected to log errors."""
 
@@ -136,7 +137,7 @@ class Result:
     faults: list[str]
 
 
-class _Bystanders:
+class _OtherClients:
     """The process of those who do no harm."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -155,18 +156,18 @@ class _Bystanders:
 
 
 @contextlib.asynccontextmanager
-async def _bystanders(port: int, count: int) -> AsyncIterator[_Bystanders]:
+async def _other_clients(port: int, count: int) -> AsyncIterator[_OtherClients]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.load.flood.bystanders", str(port), str(count)),
+        *(sys.executable, "-m", "tests.load.flood.other_clients", str(port), str(count)),
         cwd=ROOT,
         env=environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        group = _Bystanders(process)
+        group = _OtherClients(process)
         if await group.line() != "ready":
-            raise RuntimeError("the bystanders cannot connect")
+            raise RuntimeError("the other clients cannot connect")
         yield group
     finally:
         if process.stdin is not None:
@@ -181,7 +182,7 @@ def end_in_order() -> None:
 
 async def stats(port: int) -> Stats:
     """What the server holds."""
-    with await Attacker.tcp(port) as client:
+    with await Connection.tcp(port) as client:
         told: Stats = json.loads(await client.ask(request("GET", "/stats")))
         return told
 
@@ -200,13 +201,13 @@ async def expect_form(running: Server, form: str) -> None:
         sys.exit(wrong)
 
 
-async def play(scenario: Scenario, server: str, form: str, size: Size, log: Path) -> Result:
+async def run_scenario(scenario: Scenario, server: str, form: str, size: Size, log: Path) -> Result:
     """One scenario on a fresh server."""
     more = scenario.full_settings if size.scale >= 1 else {}
     with serve(server, form, {**PATIENCE, **scenario.settings, **more}, log) as running:
         await expect_form(running, form)
-        async with _bystanders(running.port, BYSTANDERS) as bystanders:
-            result = await _attacked(scenario, server, size, running, bystanders)
+        async with _other_clients(running.port, OTHER_CLIENTS) as others:
+            result = await _attacked(scenario, server, size, running, others)
         await _expect_empty(result, running.port, 0, "when all had left")
         result.said = (await stats(running.port))["said"]
         _, seconds = running.stop()
@@ -217,21 +218,21 @@ async def play(scenario: Scenario, server: str, form: str, size: Size, log: Path
     return result
 
 
-async def _attacked(scenario: Scenario, server: str, size: Size, running: Server, bystanders: _Bystanders) -> Result:
+async def _attacked(scenario: Scenario, server: str, size: Size, running: Server, others: _OtherClients) -> Result:
     port, pid = running.port, running.process.pid
     await asyncio.sleep(0.1)
-    await bystanders.figures()
+    await others.figures()
     await asyncio.sleep(size.alone)
-    alone = await bystanders.figures()
+    alone = await others.figures()
     base = (await stats(port))["rss"]
     _forget_peak(pid)
     began = asyncio.get_running_loop().time()
-    outcome = await scenario.attack(Field(port, pid, size.scale))
+    outcome = await scenario.attack(Target(port, pid, size.scale))
     await asyncio.sleep(max(WATCHED - (asyncio.get_running_loop().time() - began), 0))
-    under = await bystanders.figures()
+    under = await others.figures()
     peak = _peak(pid)
     result = Result(scenario.name, server, outcome, base, peak, 0, alone, under, {}, list(outcome.faults))
-    await _expect_empty(result, port, BYSTANDERS, "after the attack")
+    await _expect_empty(result, port, OTHER_CLIENTS, "after the attack")
     told = await stats(port)
     result.after = told["rss"]
     if told["errors"] and not scenario.errors:
@@ -246,11 +247,11 @@ def _judge(result: Result, scenario: Scenario, size: Size) -> None:
         result.faults.append(f"grew by {grown / MB:.0f} MB, at most {allowed / MB:.0f} are due: {scenario.why}")
     limit = max(size.multiple * result.alone["p99"], size.floor, scenario.floor)
     if result.under["p99"] > limit:
-        result.faults.append(f"bystanders waited {result.under['p99']:.2f} s (p99), at most {limit:.2f} are due")
+        result.faults.append(f"other clients waited {result.under['p99']:.2f} s (p99), at most {limit:.2f} are due")
     if result.under["lost"]:
-        result.faults.append(f"bystanders were lost: {result.under['lost'][:3]}")
+        result.faults.append(f"other clients were lost: {result.under['lost'][:3]}")
     if not result.under["count"]:
-        result.faults.append("bystanders heard nothing at all")
+        result.faults.append("other clients heard nothing at all")
 
 
 async def _expect_empty(result: Result, port: int, sockets: int, when: str) -> None:
@@ -258,10 +259,12 @@ async def _expect_empty(result: Result, port: int, sockets: int, when: str) -> N
     until = asyncio.get_running_loop().time() + EMPTY_WITHIN
     while True:
         told = await stats(port)
-        if told["sockets"] == told["lives"] == told["members"] == sockets and not told["rooms"]:
+        if told["sockets"] == told["active_sessions"] == told["members"] == sockets and not told["rooms"]:
             return
         if asyncio.get_running_loop().time() > until:
-            held = {key: value for key, value in told.items() if key in ("sockets", "lives", "members", "rooms")}
+            held = {
+                key: value for key, value in told.items() if key in ("sockets", "active_sessions", "members", "rooms")
+            }
             result.faults.append(f"{when} the server still held {held}, expected {sockets} sockets")
             return
         await asyncio.sleep(0.1)

@@ -1,7 +1,7 @@
 """Well-behaved clients in a process of their own: they echo, one ack in flight each, and say how long it took.
 
-``python -m tests.load.flood.bystanders PORT COUNT`` writes ``ready`` when they are connected. Each line on its standard
-input is answered with the figures since the one before, as JSON; the end of its input ends it.
+``python -m tests.load.flood.other_clients PORT COUNT`` writes ``ready`` when they are connected. Each line on its
+standard input is answered with the figures since the one before, as JSON; the end of its input ends it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from time import perf_counter
 from typing import Any
 
 from tests.benchmarks.clients import Poller, WebSocket
-from tests.benchmarks.wire import masked
+from tests.clients.frames import masked
 
 PACE = 0.02
 """Seconds from an answer to the next question."""
-ECHO = '420["echo","a bystander says so"]'
+ECHO = '420["echo","another client says so"]'
 OVERDUE = 0.1
 """Seconds after which an answer that has not come counts as one that took that long."""
 
 
-class Bystander:
+class OtherClient:
     """One client, by websocket or by polling."""
 
     def __init__(self, client: WebSocket | Poller) -> None:
@@ -59,7 +59,7 @@ async def _lines() -> asyncio.StreamReader:
     return reader
 
 
-def _summary(group: list[Bystander]) -> dict[str, Any]:
+def _summary(group: list[OtherClient]) -> dict[str, Any]:
     now = perf_counter()
     times = sorted(time for each in group for time in each.figures(now))
     lost = [each.client.ended for each in group if each.client.ended]
@@ -73,7 +73,7 @@ async def main(port: int, count: int) -> None:
     """One of them polls, the others have websockets."""
     clients: list[WebSocket | Poller] = [await WebSocket.open(port) for _ in range(count - 1)]
     clients.append(await Poller.open(port))
-    group = [Bystander(client) for client in clients]
+    group = [OtherClient(client) for client in clients]
     commands = await _lines()
     print("ready", flush=True)
     while await commands.readline():

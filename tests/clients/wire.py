@@ -1,4 +1,7 @@
-"""A client's side of the wire, spelled out: raw requests and raw websockets, every wait under a deadline."""
+"""A client of a server on a port, by the packages httpx and websockets, which follow the standards on its behalf.
+
+Requests and messages are written out by each test; every wait has a deadline. `tests.clients.tcp` is for any bytes.
+"""
 
 from __future__ import annotations
 

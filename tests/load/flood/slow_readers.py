@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from tests.benchmarks.clients import WebSocket
-from tests.benchmarks.wire import masked
-from tests.load.flood.arena import KB, MB, Field, Outcome, Scenario, stats
-from tests.load.flood.attacker import Attacker, request
-from tests.load.flood.floods import LASTS, OF_ONE_CLIENT, ONE_CLIENT
+from tests.clients.frames import masked
+from tests.clients.http import request
+from tests.clients.tcp import Connection
+from tests.load.flood.runner import KB, MB, Outcome, Scenario, Target, stats
+from tests.load.flood.volume_attacks import LASTS, OF_ONE_CLIENT, ONE_CLIENT
 
-__all__ = ["READERS"]
+__all__ = ["SLOW_READERS"]
 
 MEMBERS = 1000
 LARGE, SMALL = 20_000, 1000
@@ -50,7 +51,7 @@ class _Room:
         """So many messages to the room; until the server has taken them."""
         self._all_taken.clear()
         self.spoken += times
-        self.speaker.write(masked(f'420["spam","crowd",{size}]') * times)
+        self.speaker.write(masked(f'420["spam","lobby",{size}]') * times)
         await asyncio.wait_for(self._all_taken.wait(), PATIENCE)
 
     async def heard(self) -> int:
@@ -72,36 +73,36 @@ def _count(client: WebSocket, count: int) -> None:
     client.count += count
 
 
-async def _room(field: Field) -> _Room:
-    members = [await WebSocket.open(field.port) for _ in range(field.count(MEMBERS, 100))]
+async def _room(target: Target) -> _Room:
+    members = [await WebSocket.open(target.port) for _ in range(target.count(MEMBERS, 100))]
     for member in members:
-        member.write(masked('42["join","crowd"]'))
-    return _Room(members, await WebSocket.open(field.port))
+        member.write(masked('42["join","lobby"]'))
+    return _Room(members, await WebSocket.open(target.port))
 
 
-async def _deaf(field: Field) -> tuple[Attacker, Attacker, str]:
+async def _deaf(target: Target) -> tuple[Connection, Connection, str]:
     """A websocket and a poller that join the room and read no more."""
-    websocket = await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER)
-    await websocket.send(masked('42["join","crowd"]'))
-    poller, path = await Attacker.poller(field.port)
-    await poller.ask(request("POST", path, '42["join","crowd"]'))
+    websocket = await Connection.websocket(target.port, receive_buffer=TINY_BUFFER)
+    await websocket.send(masked('42["join","lobby"]'))
+    poller, path = await Connection.poller(target.port)
+    await poller.ask(request("POST", path, '42["join","lobby"]'))
     return websocket, poller, path
 
 
-async def _spammed(field: Field, size: int, most: int) -> Outcome:
+async def _spammed(target: Target, size: int, most: int) -> Outcome:
     """Speak until both deaf ones are gone, at most ``most`` times."""
-    room = await _room(field)
-    websocket, poller, path = await _deaf(field)
-    present = (await stats(field.port))["sockets"]
+    room = await _room(target)
+    websocket, poller, path = await _deaf(target)
+    present = (await stats(target.port))["sockets"]
     with websocket, poller:
         gone = 0
         while room.spoken < most and gone < 2:
             await room.speak(size, max(OUTBOX // 4 // size, 1))
-            gone = present - (await stats(field.port))["sockets"]
+            gone = present - (await stats(target.port))["sockets"]
         complete = await room.heard()
-        polled = await Attacker.once(field.port, request("GET", path))
+        polled = await Connection.once(target.port, request("GET", path))
         ended = f"HTTP {polled}, {await websocket.ended(10)}"
-        said = (await stats(field.port))["said"]
+        said = (await stats(target.port))["said"]
     words = f"{room.spoken} × {size} B to {len(room.members)} members, of whom {complete} heard all"
     outcome = Outcome(words, ended)
     room.close()
@@ -115,64 +116,64 @@ async def _spammed(field: Field, size: int, most: int) -> Outcome:
     return outcome
 
 
-async def large_to_a_room(field: Field) -> Outcome:
+async def large_to_a_room(target: Target) -> Outcome:
     """Large messages to a room in which two do not read."""
-    return await _spammed(field, LARGE, 1000)
+    return await _spammed(target, LARGE, 1000)
 
 
-async def small_to_a_room(field: Field) -> Outcome:
+async def small_to_a_room(target: Target) -> Outcome:
     """Small messages to the same."""
-    return await _spammed(field, SMALL, 20_000)
+    return await _spammed(target, SMALL, 20_000)
 
 
-async def _unread(field: Field, frame: str, most: int) -> Outcome:
+async def _unread(target: Target, frame: str, most: int) -> Outcome:
     """Send what is answered, never read the answers, and see whether the server ends that."""
     frames = masked(frame) * 1000
-    with await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
-        before = (await stats(field.port))["sockets"]
+    with await Connection.websocket(target.port, receive_buffer=TINY_BUFFER) as attacker:
+        before = (await stats(target.port))["sockets"]
         sent, now = 0, before
         until = asyncio.get_running_loop().time() + LASTS
         while now == before and asyncio.get_running_loop().time() < until:
             await attacker.flood(frames, min(50, (most - sent) // 1000), 1)
             sent = attacker.sent // len(frames) * 1000
-            now = (await stats(field.port))["sockets"]
+            now = (await stats(target.port))["sockets"]
             await asyncio.sleep(0.01)
         ended = "closed" if now < before else "open"
     return Outcome(f"{sent} × {frame!r}", ended)
 
 
-async def unread_acks(field: Field) -> Outcome:
+async def unread_acks(target: Target) -> Outcome:
     """Events that want an ack: it is the smallest answer there is."""
-    outcome = await _unread(field, '420["nothing"]', 2_000_000)
+    outcome = await _unread(target, '420["nothing"]', 2_000_000)
     outcome.expect(outcome.ended, "closed")
     return outcome
 
 
-async def unread_refusals(field: Field) -> Outcome:
+async def unread_refusals(target: Target) -> Outcome:
     """Connects to a namespace that does not exist."""
-    outcome = await _unread(field, "40/x,", 400_000)
+    outcome = await _unread(target, "40/x,", 400_000)
     outcome.expect(outcome.ended, "closed")
     return outcome
 
 
-async def unpolled_acks(field: Field) -> Outcome:
+async def unpolled_acks(target: Target) -> Outcome:
     """The same acks, for a client that posts and never polls: nothing of them is in the network."""
-    attacker, path = await Attacker.poller(field.port)
+    attacker, path = await Connection.poller(target.port)
     with attacker:
         body = "\x1e".join(['420["nothing"]'] * 1000)
         status, posts = 200, 0
         while status == 200 and posts < 1000:
-            status = await Attacker.once(field.port, request("POST", path, body))
+            status = await Connection.once(target.port, request("POST", path, body))
             posts += 1
     outcome = Outcome(f"{posts} POSTs of 1000 events", f"HTTP {status}")
     outcome.expect(outcome.ended, "HTTP 400")
     return outcome
 
 
-async def unread_pongs(field: Field) -> Outcome:
+async def unread_pongs(target: Target) -> Outcome:
     """Pings of a 2.x client: past a full outbox they are not answered."""
-    wanted = field.count(1000, 200)
-    with await Attacker.websocket(field.port, V3, "", TINY_BUFFER) as attacker:
+    wanted = target.count(1000, 200)
+    with await Connection.websocket(target.port, V3, "", TINY_BUFFER) as attacker:
         sent = await attacker.flood(masked("2") * 1000, wanted, LASTS)
         ended = await attacker.ended(0.1)
     outcome = Outcome(f"{sent * 1000} pings", ended)
@@ -180,36 +181,36 @@ async def unread_pongs(field: Field) -> Outcome:
     return outcome
 
 
-async def unread_websocket_pongs(field: Field) -> Outcome:
+async def unread_websocket_pongs(target: Target) -> Outcome:
     """PING frames: who does not read gets no more to read."""
     ping = b"\x89\xfd\0\0\0\0" + b"x" * 125
-    with await Attacker.websocket(field.port, receive_buffer=TINY_BUFFER) as attacker:
-        sent = await attacker.flood(ping * 1000, field.count(1000, 100), LASTS)
+    with await Connection.websocket(target.port, receive_buffer=TINY_BUFFER) as attacker:
+        sent = await attacker.flood(ping * 1000, target.count(1000, 100), LASTS)
         ended = await attacker.ended(0.5)
     return Outcome(f"{sent * 1000} PING frames of 125 B", ended)
 
 
-async def unread_probes(field: Field) -> Outcome:
+async def unread_probes(target: Target) -> Outcome:
     """Probes of an upgrade that never comes: each is answered until upgrade_timeout."""
-    poller, path = await Attacker.poller(field.port)
+    poller, path = await Connection.poller(target.port)
     with poller:
         path = path.replace("transport=polling", "transport=websocket")
-        wanted = field.count(2000, 500)
-        with await Attacker.websocket(field.port, path, "", TINY_BUFFER) as attacker:
+        wanted = target.count(2000, 500)
+        with await Connection.websocket(target.port, path, "", TINY_BUFFER) as attacker:
             sent = await attacker.flood(masked("2probe") * 1000, wanted, PROBES_LAST)
             ended = await attacker.ended(0.5)
         leave = request("POST", path.replace("transport=websocket", "transport=polling"), "1")
-        status = await Attacker.once(field.port, leave)
+        status = await Connection.once(target.port, leave)
     return Outcome(f"{sent * 1000} probes", f"{ended}, then {status} for a goodbye")
 
 
-async def answers_at_once(field: Field) -> Outcome:
+async def answers_at_once(target: Target) -> Outcome:
     """One who reads, and asks for more at once than max_outbox holds: his room gets all of it, and nobody is closed."""
-    members = [await WebSocket.open(field.port) for _ in range(5)]
-    speaker = await WebSocket.open(field.port)
+    members = [await WebSocket.open(target.port) for _ in range(5)]
+    speaker = await WebSocket.open(target.port)
     room = _Room(members, speaker)
     for member in members:
-        member.write(masked('42["join","crowd"]'))
+        member.write(masked('42["join","lobby"]'))
     await asyncio.sleep(0.2)
     await room.speak(70_000, 64)  # 4.5 MB for each, asked for in one write of 3 kB
     complete = await room.heard()
@@ -221,7 +222,7 @@ async def answers_at_once(field: Field) -> Outcome:
     return outcome
 
 
-READERS = [
+SLOW_READERS = [
     Scenario(
         "room-large",
         large_to_a_room,

@@ -1,4 +1,4 @@
-"""What a session does of its own accord: events, tricks, and the notes that are shown when something is wrong."""
+"""What a session does of its own accord: events, actions, and the notes that are shown when something is wrong."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from tests.load.chaos.dialects import CLIENT_PROTOCOLS, Frame
+from tests.clients.protocols import CLIENT_PROTOCOLS, Frame
 from tests.load.chaos.model import Model
 from tests.load.chaos.plan import Script
 
-__all__ = ["Doings"]
+__all__ = ["Actions"]
 
 TEXTS = ("", "plain", "é 😀 𝄞", "x" * 200, "\u2028\\n\"'", "y" * 3000)
 
 
-class Doings(ABC):
+class Actions(ABC):
     """The part of a session that needs no connection, only a way to send."""
 
     def __init__(self, script: Script, counts: Counter[str], complain: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ class Doings(ABC):
         self._counts = counts
         self._complain = complain
         self._complained = False
-        self._dialect = CLIENT_PROTOCOLS[script.generation]
+        self._protocol = CLIENT_PROTOCOLS[script.generation]
         self._rng = random.Random(f"session {script.name}")
         self._over = asyncio.Event()
         self._may_end = not script.gentle
@@ -66,7 +66,7 @@ class Doings(ABC):
         namespace = self._rng.choice(places)
         text = self._rng.choice(TEXTS)
         kind = self._rng.choices(("say", "told", "think", "boom", "bytes", "ask me"), (6, 3, 2, 1, 2, 1))[0]
-        if kind == "bytes" and not self._dialect.carries_bytes:
+        if kind == "bytes" and not self._protocol.carries_bytes:
             kind = "told"
         number = self.model.next_number(namespace)
         answer: Any = None
@@ -91,32 +91,32 @@ class Doings(ABC):
     def _emit(self, namespace: str, name: str, args: list[Any], answer: Any = None) -> None:
         number = None if answer is None else self.model.expect(namespace, answer)
         self._note(f"> {namespace} {name} {str(args)[:60]} ack {number}")
-        self._send(self._dialect.event(namespace, name, args, number))
+        self._send(self._protocol.event(namespace, name, args, number))
 
-    async def _trick(self, trick: str) -> None:
+    async def _act(self, action: str) -> None:
         places = self._places()
         if not places or self._over.is_set():
             return
-        self._counts[f"trick {trick}"] += 1
+        self._counts[f"action {action}"] += 1
         namespace = places[-1]
-        if trick == "burst":
+        if action == "burst":
             for _ in range(40):
                 number = self.model.next_number(namespace)
                 self._emit(namespace, "say", [number, ""], [number, ""] if number % 3 else None)
-        elif trick == "closed":
+        elif action == "closed":
             await self._join("/closed")
-        elif trick == "rejoin" and namespace != "/":
+        elif action == "rejoin" and namespace != "/":
             self.model.left(namespace)
-            self._send([self._dialect.leave(namespace)])
+            self._send([self._protocol.disconnect(namespace)])
             await self._join(namespace)
-        elif trick in ("leave me", "quit") and (namespace != "/" or trick == "quit"):
-            self._may_end = self._may_end or trick == "quit"
-            self._emit(namespace, trick, [self.model.next_number(namespace)])
-        elif trick.endswith("bulk"):
+        elif action in ("leave me", "quit") and (namespace != "/" or action == "quit"):
+            self._may_end = self._may_end or action == "quit"
+            self._emit(namespace, action, [self.model.next_number(namespace)])
+        elif action.endswith("bulk"):
             number = self.model.next_number(namespace)
-            count, size = (40, 1000) if trick == "bulk" else (400, 10_000)
+            count, size = (40, 1000) if action == "bulk" else (400, 10_000)
             self._emit(namespace, "bulk", [number, count, size], [number])
-        elif trick == "rude":
+        elif action == "rude":
             self._send([self._rng.choice(("4x", "9", "42[", "451-[]", '42/nowhere,["x"]'))])
-        elif trick == "long think":
+        elif action == "long think":
             self._emit(namespace, "think", [self.model.next_number(namespace), 3])

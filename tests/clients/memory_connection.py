@@ -1,4 +1,7 @@
-"""A client of `WebSocketProtocol` in memory: transport that keeps what is written, and what a client reads from it."""
+"""A connection in memory to a server's protocol class: bytes in, and what a client reads of the bytes that come out.
+
+Its reader is that of the ``websockets`` package, not `tests.clients.frames.split`: it refuses what breaks the rules.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,13 @@ from websockets.streams import StreamReader
 from asocketio import SocketIOApp
 from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.testing import TestClock, settle
-from tests.unit.servers.oracle import BINARY, CLOSE, PONG, TEXT, spell
+from tests.clients.frames import BINARY, CLOSE, PONG, TEXT, encode_frame, messages
+from tests.clients.http import OPENING, upgrade_request
 
-__all__ = ["KEY", "OPENING", "Fake", "Peer", "clocked", "opened", "request"]
-
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # and its answer: RFC 6455, 1.3
-ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-OPENING = "/socket.io/?EIO=4&transport=websocket"
+__all__ = ["MemoryConnection", "MemoryTransport", "clocked", "opened"]
 
 
-def request(target: str = OPENING, *more: tuple[str, str], leave: str = "") -> bytes:
-    """An upgrade request as uvicorn writes it out, with ``more`` headers and without the one to ``leave`` out."""
-    own = [
-        ("host", "testserver"),
-        ("upgrade", "websocket"),
-        ("connection", "Upgrade"),
-        ("sec-websocket-key", KEY.decode()),
-        ("sec-websocket-version", "13"),
-    ]
-    headers = [*(header for header in own if header[0] != leave), *more]
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
-    return f"GET {target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
-
-
-class Fake(asyncio.Transport):
+class MemoryTransport(asyncio.Transport):
     """A transport whose peer reads when it is told to: ``stuck`` holds back what is written."""
 
     def __init__(self) -> None:
@@ -135,7 +121,7 @@ def clocked(app: Any, clock: TestClock) -> Any:
     return call
 
 
-class Peer:
+class MemoryConnection:
     """One connection to ``app``, from its upgrade request on."""
 
     def __init__(
@@ -145,7 +131,7 @@ class Peer:
         config.load()
         self.state = state or ServerState()
         self.lane: Any = protocol(config=config, server_state=self.state, app_state={})
-        self.transport = self.lane.transport = Fake()
+        self.transport = self.lane.transport = MemoryTransport()
         self.transport.protocol = self.lane
         self.lane.connection_made(self.transport)
         self._at = 0
@@ -156,7 +142,7 @@ class Peer:
 
     async def ask(self, data: bytes = b"", *early: bytes) -> None:
         """Send the request, and what does not wait for its answer."""
-        self.comes(data or request(), *early)
+        self.comes(data or upgrade_request(), *early)
         await settle()
 
     def comes(self, *chunks: bytes) -> None:
@@ -171,11 +157,11 @@ class Peer:
 
     async def bye(self) -> None:
         """Answer the server's close."""
-        await self.send(spell(CLOSE, b"\x03\xe8"))
+        await self.send(encode_frame(CLOSE, b"\x03\xe8"))
 
     async def say(self, *texts: str) -> None:
         """Text messages, in one chunk."""
-        await self.send(b"".join(spell(TEXT, text) for text in texts))
+        await self.send(messages(*texts))
 
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames that have come since the last look."""
@@ -219,7 +205,7 @@ class Peer:
 
     async def join(self, *more: tuple[str, str]) -> None:
         """Open a session and enter the global namespace."""
-        await self.ask(request(OPENING, *more))
+        await self.ask(upgrade_request(OPENING, *more))
         await self.say("40")
         opened, joined = self.heard()[:2]
         assert isinstance(opened, str)
@@ -232,8 +218,8 @@ class Peer:
         return self.transport.ended and not self.state.connections and not self.state.tasks
 
 
-async def opened(app: SocketIOApp, clock: TestClock | None = None, **settings: Any) -> Peer:
+async def opened(app: SocketIOApp, clock: TestClock | None = None, **settings: Any) -> MemoryConnection:
     """A client that has joined."""
-    peer = Peer(app if clock is None else clocked(app, clock), **settings)
+    peer = MemoryConnection(app if clock is None else clocked(app, clock), **settings)
     await peer.join()
     return peer
