@@ -24,10 +24,10 @@ from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.front import EXTENSION
+from asocketio.servers.uvicorn_http import http_protocol
 from asocketio.servers.websocket_request import Upgraded, read_request, switching
-from asocketio.servers.write_coalescer import WriteCoalescer
 
-__all__ = ["HTTPProtocol", "WebSocketProtocol", "coalescing"]
+__all__ = ["HTTPProtocol", "WebSocketProtocol"]
 
 EARLY = 65_536
 """Bytes that a client may send before it is answered; then it is not read."""
@@ -277,28 +277,4 @@ class _UvicornWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-def coalescing(base: Any) -> Any:
-    """``base``, one of uvicorn's HTTP classes, over a `WriteCoalescer` transport."""
-    return type("HTTPProtocol", (_Coalescing, base), {"__doc__": coalescing.__doc__})
-
-
-class _Coalescing:
-    transport: Any
-    loop: asyncio.AbstractEventLoop
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(WriteCoalescer(transport, self.loop))  # type: ignore[misc]
-
-    def eof_received(self) -> None:
-        """The transport closes itself behind this: what is held goes out before."""
-        self.transport.flush()
-        super().eof_received()  # type: ignore[misc]
-
-    def handle_websocket_upgrade(self, *request: Any) -> None:
-        """A websocket class takes over: it writes in its own way."""
-        self.transport.flush()
-        self.transport = self.transport.direct
-        super().handle_websocket_upgrade(*request)  # type: ignore[misc]
-
-
-HTTPProtocol = coalescing(AutoHTTPProtocol)
+HTTPProtocol = http_protocol(AutoHTTPProtocol)

@@ -1,0 +1,128 @@
+"""What our HTTP class adds to uvicorn's, with either parser: a response is one write, and requests come one at a time.
+
+A client may send requests before it has the answers to others. uvicorn parses what has come at once, and keeps it as
+objects, 4 kB for a request of 20 bytes; each request that it answers reads on, though the client takes no answer. Here
+what follows a request waits as bytes until the request is answered, and from `PIPELINE` of them on nothing is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from asocketio.servers.write_coalescer import WriteCoalescer
+
+__all__ = ["PIPELINE", "http_protocol"]
+
+PIPELINE = 65_536
+"""Bytes that a client may send while a request of its own is answered; then the connection is not read."""
+
+PIECE = 2048
+"""Bytes of a body that the parser is given at a time, where another request may begin in them."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+def http_protocol(base: Any) -> Any:
+    """``base``, one of uvicorn's HTTP classes, with what this module adds."""
+    return type("HTTPProtocol", (_Added, base), {"__doc__": __doc__})
+
+
+class _Flow(FlowControl):
+    """uvicorn's, which each request may ask to read on."""
+
+    full = False
+    """`PIPELINE` has been reached."""
+
+    def resume_reading(self) -> None:
+        if not self.full:
+            super().resume_reading()
+
+
+class _Added:
+    # What the classes have in common; `pipeline`, the requests that were parsed too early, is that of one of them.
+    transport: Any
+    loop: asyncio.AbstractEventLoop
+    flow: Any
+    cycle: Any
+    pipeline: Any = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting = bytearray()
+        """What has come behind a request that is not answered yet."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        writes = WriteCoalescer(transport, self.loop)
+        super().connection_made(writes)  # type: ignore[misc]
+        self.flow = _Flow(writes)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # type: ignore[misc]
+        self._waiting.clear()
+        if self.pipeline:
+            self.pipeline.clear()
+
+    def eof_received(self) -> None:
+        """The transport closes itself behind this: what is held goes out before."""
+        self.transport.flush()
+        super().eof_received()  # type: ignore[misc]
+
+    # One request at a time.
+
+    def data_received(self, data: bytes) -> None:
+        if not self._waiting and not self._busy() and self._length(data) == len(data):
+            super().data_received(data)  # type: ignore[misc]
+        else:
+            self._waiting += data
+            self._work_off()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()  # type: ignore[misc]
+        if self._waiting:
+            self._work_off()
+
+    def _busy(self) -> bool:
+        """Whether a request that has come as a whole waits for its answer."""
+        cycle = self.cycle
+        return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
+
+    def _length(self, data: bytes | bytearray) -> int:
+        """How much of ``data`` the parser may have at once, so that it finds no more than one request."""
+        cycle = self.cycle
+        if cycle is None or not cycle.more_body:
+            end = data.find(_END_OF_HEAD)
+            return len(data) if end < 0 else end + len(_END_OF_HEAD)
+        # In a body: that of a file is long, and is not searched through.
+        return len(data) if len(data) <= PIECE or data.find(b"\r", PIECE) < 0 else PIECE
+
+    def _work_off(self) -> None:
+        """Parse what has come, up to a request that is to be answered first."""
+        waiting = self._waiting
+        while waiting and not self._busy():
+            if self.transport.is_closing():
+                waiting.clear()
+                return
+            length = self._length(waiting)
+            part = bytes(waiting[:length])
+            del waiting[:length]
+            super().data_received(part)  # type: ignore[misc]
+        full = len(waiting) >= PIPELINE
+        if full != self.flow.full:
+            self.flow.full = full
+            if full:
+                self.flow.pause_reading()
+            else:
+                self.flow.resume_reading()
+
+    def handle_websocket_upgrade(self, *request: Any) -> None:
+        """A websocket class takes over: it writes in its own way."""
+        if self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
+            self.transport.close()  # an answer that is still due would be written into the websocket
+            return
+        self._waiting.clear()
+        self.transport.flush()
+        self.transport = self.transport.direct
+        super().handle_websocket_upgrade(*request)  # type: ignore[misc]
