@@ -33,6 +33,10 @@ EARLY = 65_536
 """Bytes that a client may send before it is answered; then it is not read."""
 
 _CONNECT: Message = {"type": "websocket.connect"}
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n"
+    b"connection: close\r\n\r\nService Unavailable"
+)
 
 
 class FrontState(Enum):
@@ -43,14 +47,16 @@ class FrontState(Enum):
     CONNECTED = "the application has heard of the connect"
     TAKEN_OVER = "a SocketIOApp has it"
     HANDED_BACK = "uvicorn's own class has it"
+    REFUSED = "there are too many"
 
 
 _ALLOWED: dict[FrontState, frozenset[FrontState]] = {
-    FrontState.READING: frozenset({FrontState.CALLED, FrontState.HANDED_BACK}),
+    FrontState.READING: frozenset({FrontState.CALLED, FrontState.HANDED_BACK, FrontState.REFUSED}),
     FrontState.CALLED: frozenset({FrontState.CONNECTED, FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
     FrontState.CONNECTED: frozenset({FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
     FrontState.TAKEN_OVER: frozenset(),
     FrontState.HANDED_BACK: frozenset(),
+    FrontState.REFUSED: frozenset(),
 }
 
 
@@ -75,7 +81,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.state = FrontState.READING
         self.call_done: asyncio.Future[None] | None = None
         """The end of the application's call, where that began here."""
-        self._server: Connection | WebSocketsSansIOProtocol | None = None
+        self._server: Connection | WebSocketsSansIOProtocol | _Refused | None = None
         """Who serves it, once that is decided."""
         self._head = b""
         self._early = b""
@@ -91,6 +97,8 @@ class WebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._server is not None:
             self._server.data_received(data)
+        elif self.state is FrontState.READING and self._is_one_too_many():
+            self._refuse()
         elif self.state is FrontState.READING:
             self._head = data
             self._request = read_request(data)
@@ -132,12 +140,24 @@ class WebSocketProtocol(asyncio.Protocol):
         """The server ends."""
         self._decided().shutdown()
 
-    def _decided(self) -> Connection | WebSocketsSansIOProtocol:
+    def _decided(self) -> Connection | WebSocketsSansIOProtocol | _Refused:
         """Who serves it; uvicorn's own class, if nobody has taken it until now."""
         return self._hand_back() if self._server is None else self._server
 
     def _move(self, state: FrontState) -> None:
         self.state = moved(_ALLOWED, self.state, state)
+
+    def _is_one_too_many(self) -> bool:
+        """``--limit-concurrency``, as uvicorn counts requests for it; its own classes let every websocket in."""
+        limit = self.config.limit_concurrency
+        return limit is not None and (len(self._connections) >= limit or len(self.server_state.tasks) >= limit)
+
+    def _refuse(self) -> None:
+        self._move(FrontState.REFUSED)
+        self._server = _Refused()
+        logging.getLogger("uvicorn.error").warning("Exceeded concurrency limit.")
+        self.transport.write(_TOO_MANY)
+        self.transport.close()
 
     # The ASGI call.
 
@@ -257,6 +277,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._connections.discard(self)
         if self._disconnected is not None and not self._disconnected.done():
             self._disconnected.set_result(None)
+
+
+class _Refused(asyncio.Protocol):
+    """Serves nobody: the connection ends."""
+
+    def shutdown(self) -> None:
+        """As of `WebSocketProtocol`."""
 
 
 class _UvicornWebSocket(WebSocketsSansIOProtocol):
