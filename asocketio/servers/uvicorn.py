@@ -25,7 +25,7 @@ from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.front import EXTENSION
 from asocketio.servers.uvicorn_http import http_protocol
-from asocketio.servers.websocket_request import Upgraded, read_request, switching
+from asocketio.servers.websocket_request import Upgraded, read_request, short_form, switching
 
 __all__ = ["HTTPProtocol", "WebSocketProtocol"]
 
@@ -33,6 +33,7 @@ EARLY = 65_536
 """Bytes that a client may send before it is answered; then it is not read."""
 
 _CONNECT: Message = {"type": "websocket.connect"}
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n"
     b"connection: close\r\n\r\nService Unavailable"
@@ -100,9 +101,9 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self.state is FrontState.READING and self._is_one_too_many():
             self._refuse()
         elif self.state is FrontState.READING:
-            self._head = data
             self._request = read_request(data)
             if self._request is None:
+                self._head = data
                 self._hand_back()
             else:
                 self._call(self._request)
@@ -224,11 +225,15 @@ class WebSocketProtocol(asyncio.Protocol):
         theirs = self._server = _UvicornWebSocket(self)
         self._connections.discard(self)
         theirs.connection_made(self.transport)
-        if self._head:
-            theirs.data_received(self._head)
+        head = self._head if self._request is None else short_form(self._request)
+        self._head, self._request = b"", None
+        if head:
+            theirs.data_received(head)
+            if not theirs.handshake_initiated:  # it cannot read that, and does not say so
+                self.transport.write(_UNREADABLE)
+                self.transport.close()
         if told and not theirs.queue.empty():
             theirs.queue.get_nowait()  # the application has heard of the connect
-        self._head = b""
         if self._early:
             self._hand_over_early(theirs)
         return theirs

@@ -19,10 +19,17 @@ __all__ = ["PIPELINE", "http_protocol"]
 PIPELINE = 65_536
 """Bytes that a client may send while a request of its own is answered; then the connection is not read."""
 
+HEAD = 65_536
+"""Bytes of a request's head, where ``--h11-max-incomplete-event-size`` says nothing. h11's own; httptools has none."""
+
 PIECE = 2048
 """Bytes of a body that the parser is given at a time, where another request may begin in them."""
 
 _END_OF_HEAD = b"\r\n\r\n"
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 31\r\nconnection: close\r\n\r\nRequest header fields too large"
+)
 
 
 def http_protocol(base: Any) -> Any:
@@ -45,6 +52,7 @@ class _Added:
     # What the classes have in common; `pipeline`, the requests that were parsed too early, is that of one of them.
     transport: Any
     loop: asyncio.AbstractEventLoop
+    config: Any
     flow: Any
     cycle: Any
     pipeline: Any = ()
@@ -53,6 +61,8 @@ class _Added:
         super().__init__(*args, **kwargs)
         self._waiting = bytearray()
         """What has come behind a request that is not answered yet."""
+        self._head = 0
+        """Bytes of a head whose end has not come yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         writes = WriteCoalescer(transport, self.loop)
@@ -73,14 +83,15 @@ class _Added:
     # One request at a time.
 
     def data_received(self, data: bytes) -> None:
-        if not self._waiting and not self._busy() and self._length(data) == len(data):
-            super().data_received(data)  # type: ignore[misc]
-        else:
+        if self._waiting or self._busy() or self._length(data) != len(data):
             self._waiting += data
             self._work_off()
+        else:
+            self._parse(data)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()  # type: ignore[misc]
+        self._head = 0
         if self._waiting:
             self._work_off()
 
@@ -89,10 +100,12 @@ class _Added:
         cycle = self.cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
 
+    def _in_body(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body
+
     def _length(self, data: bytes | bytearray) -> int:
         """How much of ``data`` the parser may have at once, so that it finds no more than one request."""
-        cycle = self.cycle
-        if cycle is None or not cycle.more_body:
+        if not self._in_body():
             end = data.find(_END_OF_HEAD)
             return len(data) if end < 0 else end + len(_END_OF_HEAD)
         # In a body: that of a file is long, and is not searched through.
@@ -108,7 +121,7 @@ class _Added:
             length = self._length(waiting)
             part = bytes(waiting[:length])
             del waiting[:length]
-            super().data_received(part)  # type: ignore[misc]
+            self._parse(part)
         full = len(waiting) >= PIPELINE
         if full != self.flow.full:
             self.flow.full = full
@@ -116,6 +129,17 @@ class _Added:
                 self.flow.pause_reading()
             else:
                 self.flow.resume_reading()
+
+    def _parse(self, part: bytes) -> None:
+        if not self._in_body():
+            self._head += len(part)
+            if self._head > (self.config.h11_max_incomplete_event_size or HEAD):
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+                return
+            if part.endswith(_END_OF_HEAD):
+                self._head = 0
+        super().data_received(part)  # type: ignore[misc]
 
     def handle_websocket_upgrade(self, *request: Any) -> None:
         """A websocket class takes over: it writes in its own way."""
