@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -24,6 +26,7 @@ from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.front import EXTENSION
+from asocketio.servers.release import release_error, release_transport
 from asocketio.servers.uvicorn_http import http_protocol
 from asocketio.servers.websocket_request import Upgraded, read_request, short_form, switching
 
@@ -80,8 +83,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.scope: Scope | None = None
         self.state = FrontState.READING
-        self.call_done: asyncio.Future[None] | None = None
-        """The end of the application's call, where that began here."""
+        self.call: _Call | None = None
+        """The application's call, where that began here."""
         self._server: Connection | WebSocketsSansIOProtocol | _Refused | None = None
         """Who serves it, once that is decided."""
         self._head = b""
@@ -181,12 +184,12 @@ class WebSocketProtocol(asyncio.Protocol):
             "state": self.app_state.copy(),
             "extensions": {"websocket.http.response": {}, EXTENSION: self},
         }
-        self.call_done = self.loop.create_future()
-        task = self.loop.create_task(self._run(self.scope, self.call_done))
+        self.call = _Call(self.loop.create_future())
+        task = self.loop.create_task(self._run(self.scope, self.call))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
 
-    async def _run(self, scope: Scope, done: asyncio.Future[None]) -> None:
+    async def _run(self, scope: Scope, call: _Call) -> None:
         error: BaseException | None = None
         try:
             await self._app(scope, self.receive, self.send)
@@ -194,12 +197,11 @@ class WebSocketProtocol(asyncio.Protocol):
             error = raised
         if isinstance(self._server, Connection):
             self._server.on_call_done(error)
-            return
-        self._decided()
-        if error is None:
-            done.set_result(None)
         else:
-            done.set_exception(error)
+            self._decided()
+            call.error = error
+            call.done.set_result(None)
+        del error  # its traceback leads to this frame
 
     async def receive(self) -> Message:
         """ASGI."""
@@ -222,6 +224,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Let uvicorn's own class serve it from here."""
         told = self.state is FrontState.CONNECTED
         self._move(FrontState.HANDED_BACK)
+        self.scope = None  # it leads to this object
         theirs = self._server = _UvicornWebSocket(self)
         self._connections.discard(self)
         theirs.connection_made(self.transport)
@@ -279,6 +282,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.set_protocol(connection)
 
     def _on_lost(self, exc: Exception | None) -> None:
+        release_transport(self.transport)
         self._connections.discard(self)
         if self._disconnected is not None and not self._disconnected.done():
             self._disconnected.set_result(None)
@@ -296,17 +300,33 @@ class _UvicornWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, front: WebSocketProtocol) -> None:
         super().__init__(front.config, front.server_state, front.app_state, front.loop)
-        self._call = front.call_done
-        if self._call is not None:
-            self.app: Any = self._rest
-
-    async def _rest(self, scope: Scope, receive: Any, send: Any) -> None:
-        assert self._call is not None
-        await self._call
+        if front.call is not None:
+            self.app: Any = partial(_rest, front.call)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # it removes itself, and may not have been there
         super().connection_lost(exc)
+        release_error(self.conn.handshake_exc)
+        vars(self.conn).clear()  # its parser leads to it; nothing is read or sent any more
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of the application."""
+
+    done: asyncio.Future[None]
+    error: BaseException | None = None
+
+
+async def _rest(call: _Call, scope: Scope, receive: Any, send: Any) -> None:
+    """The ASGI application of a call that is running already."""
+    await call.done
+    error, call.error = call.error, None
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # its traceback leads to this frame
 
 
 HTTPProtocol = http_protocol(AutoHTTPProtocol)

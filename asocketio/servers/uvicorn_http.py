@@ -8,10 +8,12 @@ what follows a request waits as bytes until the request is answered, and from `P
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from asocketio.servers.release import release_error, release_transport
 from asocketio.servers.write_coalescer import WriteCoalescer
 
 __all__ = ["PIPELINE", "http_protocol"]
@@ -55,6 +57,8 @@ class _Added:
     config: Any
     flow: Any
     cycle: Any
+    parser: Any
+    timeout_keep_alive_task: asyncio.TimerHandle | None
     pipeline: Any = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -71,9 +75,13 @@ class _Added:
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)  # type: ignore[misc]
+        if self.timeout_keep_alive_task is not None:  # uvicorn leaves that of a connection that was reset
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._waiting.clear()
         if self.pipeline:
             self.pipeline.clear()
+        release_transport(self.transport.direct)
 
     def eof_received(self) -> None:
         """The transport closes itself behind this: what is held goes out before."""
@@ -150,3 +158,9 @@ class _Added:
         self.transport.flush()
         self.transport = self.transport.direct
         super().handle_websocket_upgrade(*request)  # type: ignore[misc]
+        self.parser = None  # it leads to this object, which has no `connection_lost` to come
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        release_error(sys.exception())
+        super().send_400_response(msg)  # type: ignore[misc]
