@@ -158,7 +158,7 @@ class SocketIOApp:
         self.server.bind(_test_clock(scope))
         self.server.start_adapter()
         self._compare_limits(receive)
-        tune()
+        tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
         heard = False
 
