@@ -13,6 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from asocketio.servers.losses import Losses
 from asocketio.servers.release import release_error, release_transport
 from asocketio.servers.write_coalescer import WriteCoalescer
 
@@ -67,6 +68,7 @@ class _Added:
         """What has come behind a request that is not answered yet."""
         self._head = 0
         """Bytes of a head whose end has not come yet."""
+        self._lost_by: Exception | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         writes = WriteCoalescer(transport, self.loop)
@@ -74,7 +76,13 @@ class _Added:
         self.flow = _Flow(writes)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)  # type: ignore[misc]
+        self._lost_by = exc
+        Losses.of(self.loop).add(self)
+
+    def end(self) -> None:
+        """The connection is lost."""
+        super().connection_lost(self._lost_by)  # type: ignore[misc]
+        self._lost_by = None
         if self.timeout_keep_alive_task is not None:  # uvicorn leaves that of a connection that was reset
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
