@@ -23,7 +23,7 @@ PIPELINE = 65_536
 """Bytes that a client may send while a request of its own is answered; then the connection is not read."""
 
 HEAD = 65_536
-"""Bytes of a request's head, where ``--h11-max-incomplete-event-size`` says nothing. h11's own; httptools has none."""
+"""Bytes of a request's head, unless ``--h11-max-incomplete-event-size`` says so. httptools has no limit, h11 16 kB."""
 
 PIECE = 2048
 """Bytes of a body that the parser is given at a time, where another request may begin in them."""
@@ -68,6 +68,7 @@ class _Added:
         """What has come behind a request that is not answered yet."""
         self._head = 0
         """Bytes of a head whose end has not come yet."""
+        self._most_of_head: int = self.config.h11_max_incomplete_event_size or HEAD
         self._lost_by: Exception | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -99,7 +100,14 @@ class _Added:
     # One request at a time.
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting or self._busy() or self._length(data) != len(data):
+        cycle = self.cycle
+        if (
+            (cycle is None or cycle.response_complete)
+            and not (self._waiting or self.pipeline or self._head)
+            and 0 < data.find(_END_OF_HEAD) == len(data) - len(_END_OF_HEAD) < self._most_of_head
+        ):
+            super().data_received(data)  # type: ignore[misc]  # as nearly always: one request without a body
+        elif self._waiting or self._busy() or self._length(data) != len(data):
             self._waiting += data
             self._work_off()
         else:
@@ -116,14 +124,15 @@ class _Added:
         cycle = self.cycle
         return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
 
-    def _in_body(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body
-
     def _length(self, data: bytes | bytearray) -> int:
         """How much of ``data`` the parser may have at once, so that it finds no more than one request."""
-        if not self._in_body():
-            end = data.find(_END_OF_HEAD)
-            return len(data) if end < 0 else end + len(_END_OF_HEAD)
+        cycle = self.cycle
+        if cycle is None or not cycle.more_body:
+            end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            if end == len(data) or end < len(_END_OF_HEAD):
+                return len(data)
+            # A small body, as most are, goes with its head.
+            return len(data) if len(data) - end <= PIECE and data.find(_END_OF_HEAD, end) < 0 else end
         # In a body: that of a file is long, and is not searched through.
         return len(data) if len(data) <= PIECE or data.find(b"\r", PIECE) < 0 else PIECE
 
@@ -147,9 +156,9 @@ class _Added:
                 self.flow.resume_reading()
 
     def _parse(self, part: bytes) -> None:
-        if not self._in_body():
+        if self.cycle is None or not self.cycle.more_body:
             self._head += len(part)
-            if self._head > (self.config.h11_max_incomplete_event_size or HEAD):
+            if self._head > self._most_of_head:
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
                 return

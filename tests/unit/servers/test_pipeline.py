@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.servers.uvicorn import WebSocketProtocol
-from asocketio.servers.uvicorn_http import PIPELINE, http_protocol
+from asocketio.servers.uvicorn_http import HEAD, PIPELINE, http_protocol
 from asocketio.testing import settle
 from tests.unit.servers.peers import Fake, request
 
@@ -239,6 +239,22 @@ async def test_a_connection_that_is_lost_forgets_what_waited(base: Any) -> None:
     assert not connection.http._waiting
     assert not getattr(connection.http, "pipeline", ())
     assert b"/b" not in connection.written
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 1000, 100_000])
+async def test_a_head_that_does_not_end_is_refused(base: Any, size: int) -> None:
+    """However it comes; also the second one of a connection."""
+    connection = Connection(base)
+    await connection.ask(get("/x"))
+    data = b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000
+    sent = 0
+    while not connection.transport.closing and sent < len(data):
+        connection.comes(data[sent : sent + size])
+        sent += size
+    await settle()
+    least = 16_384 if base is H11Protocol and size < HEAD else HEAD  # h11 has a limit of its own
+    assert least <= sent <= least + max(size, 100)
+    assert (b"HTTP/1.1 431 " if least == HEAD else b"HTTP/1.1 400 ") in connection.written
 
 
 async def test_reading_goes_on_while_little_waits(base: Any) -> None:
