@@ -158,7 +158,7 @@ class SocketIOApp:
         self.server.bind(_test_clock(scope))
         self.server.start_adapter()
         self._compare_limits(receive)
-        tune()
+        tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
         heard = False
 
@@ -295,7 +295,8 @@ class SocketIOApp:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
-        socket.handshake.query = request.query
+        socket.handshake.query_string = scope["query_string"]
+        socket.handshake.reserved_fields = request.protocol.reserved_fields
         socket.handshake.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""

@@ -54,6 +54,9 @@ class Limits(Timing):
 
     max_payload: int = 1_000_000
     """The largest polling body or websocket message taken from a client."""
+    max_head: int = 20_000
+    """Bytes of the URL and the header fields of the request that opens a session or a websocket; each field counts 100
+    more."""
     max_attachments: int = 10
     """Binary values in one packet."""
     max_attachment_bytes: int = 3_000_000
@@ -142,6 +145,7 @@ class _TimingSettings(TypedDict, total=False):
 
 class _LimitSettings(_TimingSettings, total=False):
     max_payload: int
+    max_head: int
     max_attachments: int
     max_attachment_bytes: int
     max_backlog: int
@@ -174,6 +178,7 @@ _ELSEWHERE = {"resource": "path", "max_http_buffer_size": "max_payload", "maxHtt
 
 _COUNTS = (
     "max_payload",
+    "max_head",
     "max_attachments",
     "max_backlog",
     "max_backlog_packets",

@@ -139,6 +139,13 @@ class BadRequest(HandshakeError):
     """The request does not fit the session or the transport."""
 
 
+class HeadTooLarge(HandshakeError):
+    """A request whose URL and header fields are more than ``max_head``."""
+
+    status = 431
+    message = "Request header fields too large"
+
+
 class Forbidden(HandshakeError):
     """The origin of the page is not allowed."""
 

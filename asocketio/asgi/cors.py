@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from asocketio.asgi.types import Headers, Scope, header
 from asocketio.config import Config
-from asocketio.errors import Forbidden
+from asocketio.errors import BadRequest, Forbidden
 
 __all__ = [
     "check_fetch_metadata",
@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ONCE = (b"host", b"origin", b"referer", b"sec-fetch-site")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
@@ -26,12 +27,20 @@ def check_origin(scope: Scope, config: Config) -> str | None:
     """The origin of the page that asks, if it is another site's; None for the same site and for programs.
 
     Raises:
+        BadRequest: there are two fields of which there can be one: which of them counts depends on who reads them.
         Forbidden: the page may not connect; the message says both values and what to write.
     """
-    origin = header(scope, b"origin")
+    fields: Headers = scope["headers"]
+    named = dict(fields)
+    if len(named) != len(fields):
+        names = [name for name, _ in fields]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                raise BadRequest(f"{names.count(name)} header fields {name.decode()!r}")
+    origin = named.get(b"origin", b"").decode("latin-1")
     if not origin:
         return None
-    host = header(scope, b"host")
+    host = named.get(b"host", b"").decode("latin-1")
     if _is_same(origin, host):
         return None
     if _is_allowed(origin, config):
@@ -85,7 +94,7 @@ def _is_allowed(origin: str, config: Config) -> bool:
 
 def _is_same(origin: str, host: str) -> bool:
     """Whether a browser's Origin names the host it sent the request to. The scheme may have ended at a proxy."""
-    if origin == host:
+    if origin == host and origin not in ("", "null"):
         return True  # no browser's: websocket clients in Node of the time of 0.9 leave the scheme out
     scheme, separator, netloc = origin.lower().partition("://")
     if not separator or not netloc or scheme not in _DEFAULT_PORTS:

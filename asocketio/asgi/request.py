@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from asocketio.asgi.types import Scope
 from asocketio.config import Config
-from asocketio.errors import BadMethod, BadRequest, UnknownTransport, UnsupportedVersion
+from asocketio.errors import BadMethod, BadRequest, HeadTooLarge, UnknownTransport, UnsupportedVersion
 from asocketio.protocol.base import BodyFormat
 from asocketio.protocol.query import MAX_FIELDS
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
@@ -29,8 +29,10 @@ GENERATIONS: dict[str, Callable[[], ServerProtocol]] = {
 
 _CLIENTS = {"0.9": "0.9", "3": "1.x and 2.x", "4": "3.x and 4.x"}
 _GENERATION_OF = {"2": "3", "3": "3", "4": "4"}  # by EIO=; the browser build of 1.0 says 2
-_FIELDS_09 = frozenset({"t", "jsonp", "i", "disconnect"})
-_FIELDS = frozenset({"EIO", "transport", "t", "j", "b64", "sid"})
+_FIELD = 100
+"""What a header field costs, beside its bytes."""
+_OBJECT = 60
+"""What a short text costs."""
 _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
     "websocket": "websocket",
     "xhr-polling": "polling",
@@ -46,8 +48,6 @@ class EngineRequest(NamedTuple):
     transport: Literal["polling", "websocket"]
     sid: str
     body_format: BodyFormat
-    query: Mapping[str, str]
-    """The fields of the URL that are the program's, not the protocol's; read only where a session is asked for."""
     closes_session: bool = False
     """The page is being closed (0.9, ``?disconnect=1``)."""
 
@@ -106,6 +106,8 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
     Raises:
         HandshakeError: it is not one that any client of ours makes.
     """
+    if len(scope["query_string"]) > config.max_head:
+        raise HeadTooLarge(f"a query of {len(scope['query_string'])} bytes (max_head)")
     query = _fields(scope)
     if query is None:
         raise BadRequest(f"a query of over {MAX_FIELDS} fields")
@@ -121,7 +123,21 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
         raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
     elif not request.sid and scope["method"] != "GET":
         raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
+    if not request.sid or scope["type"] == "websocket":
+        _check_head(scope, config)
     return request
+
+
+def _check_head(scope: Scope, config: Config) -> None:
+    """Refuse a request whose head is too large to be kept: the program sees it for as long as the session lives.
+
+    What counts is what it becomes: a field is three objects, one of ``Sec-WebSocket-Protocol`` is one more.
+    """
+    size = len(scope["path"]) + len(scope["query_string"]) + _OBJECT * len(scope.get("subprotocols") or ())
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + _FIELD
+    if size > config.max_head:
+        raise HeadTooLarge(f"a URL and header fields that count {size} (max_head={config.max_head})")
 
 
 def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
@@ -135,8 +151,7 @@ def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> En
         raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
     body_format = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
     sid = query.get("sid", "")
-    own = {} if sid else {name: value for name, value in query.items() if name not in _FIELDS}
-    return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, body_format, own)
+    return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, body_format)
 
 
 def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
@@ -146,14 +161,13 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerP
     sid = sid.removesuffix("/")
     if not name and not sid:
         # What will carry it is not known yet; the handshake itself is a plain request.
-        own = {name: value for name, value in query.items() if name not in _FIELDS_09}
-        return EngineRequest(protocol, "polling", "", BodyFormat(jsonp_index=_index(query.get("jsonp", ""))), own)
+        return EngineRequest(protocol, "polling", "", BodyFormat(jsonp_index=_index(query.get("jsonp", ""))))
     closes_session = query.get("disconnect") == "1"
     transport = _TRANSPORTS_09.get(name)
     if not sid or (transport is None and not closes_session):
         raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
     body_format = BodyFormat(jsonp_index=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else BodyFormat()
-    return EngineRequest(protocol, transport or "polling", sid, body_format, {}, closes_session)
+    return EngineRequest(protocol, transport or "polling", sid, body_format, closes_session)
 
 
 def _served(generation: str, version: str, protocols: Mapping[str, ServerProtocol]) -> ServerProtocol:

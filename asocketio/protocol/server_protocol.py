@@ -50,6 +50,8 @@ class ServerProtocol(Protocol):
     """Protocol errors that cost the client the packet, not the connection."""
     clients_send_errors: ClassVar[bool] = False
     """Clients may send error packets."""
+    reserved_fields: ClassVar[frozenset[str]] = frozenset({"EIO", "transport", "t", "j", "b64", "sid"})
+    """Fields of a URL's query that are the protocol's; the others are the program's."""
     post_answer: ClassVar[Body] = Body(b"ok", b"text/html")
     """The answer to a POST."""
 
@@ -118,6 +120,7 @@ class ServerSocketIO09(SocketIO09, ServerProtocol):
     acks_duplicate_connect = True
     nonfatal_errors = (MalformedPacket, MalformedPayload, UnexpectedPacket)
     clients_send_errors = True
+    reserved_fields = frozenset({"t", "jsonp", "i", "disconnect"})
     post_answer = Body(b"1")
 
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:

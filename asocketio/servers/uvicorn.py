@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -24,15 +26,21 @@ from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.front import EXTENSION
-from asocketio.servers.websocket_request import Upgraded, read_request, switching
-from asocketio.servers.write_coalescer import WriteCoalescer
+from asocketio.servers.release import release_error, release_transport
+from asocketio.servers.uvicorn_http import http_protocol
+from asocketio.servers.websocket_request import Upgraded, read_request, short_form, switching
 
-__all__ = ["HTTPProtocol", "WebSocketProtocol", "coalescing"]
+__all__ = ["HTTPProtocol", "WebSocketProtocol"]
 
 EARLY = 65_536
 """Bytes that a client may send before it is answered; then it is not read."""
 
 _CONNECT: Message = {"type": "websocket.connect"}
+_UNREADABLE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n"
+    b"connection: close\r\n\r\nService Unavailable"
+)
 
 
 class FrontState(Enum):
@@ -43,14 +51,16 @@ class FrontState(Enum):
     CONNECTED = "the application has heard of the connect"
     TAKEN_OVER = "a SocketIOApp has it"
     HANDED_BACK = "uvicorn's own class has it"
+    REFUSED = "there are too many"
 
 
 _ALLOWED: dict[FrontState, frozenset[FrontState]] = {
-    FrontState.READING: frozenset({FrontState.CALLED, FrontState.HANDED_BACK}),
+    FrontState.READING: frozenset({FrontState.CALLED, FrontState.HANDED_BACK, FrontState.REFUSED}),
     FrontState.CALLED: frozenset({FrontState.CONNECTED, FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
     FrontState.CONNECTED: frozenset({FrontState.TAKEN_OVER, FrontState.HANDED_BACK}),
     FrontState.TAKEN_OVER: frozenset(),
     FrontState.HANDED_BACK: frozenset(),
+    FrontState.REFUSED: frozenset(),
 }
 
 
@@ -73,9 +83,9 @@ class WebSocketProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.scope: Scope | None = None
         self.state = FrontState.READING
-        self.call_done: asyncio.Future[None] | None = None
-        """The end of the application's call, where that began here."""
-        self._server: Connection | WebSocketsSansIOProtocol | None = None
+        self.call: _Call | None = None
+        """The application's call, where that began here."""
+        self._server: Connection | WebSocketsSansIOProtocol | _Refused | None = None
         """Who serves it, once that is decided."""
         self._head = b""
         self._early = b""
@@ -91,10 +101,12 @@ class WebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._server is not None:
             self._server.data_received(data)
+        elif self.state is FrontState.READING and self._is_one_too_many():
+            self._refuse()
         elif self.state is FrontState.READING:
-            self._head = data
             self._request = read_request(data)
             if self._request is None:
+                self._head = data
                 self._hand_back()
             else:
                 self._call(self._request)
@@ -132,12 +144,24 @@ class WebSocketProtocol(asyncio.Protocol):
         """The server ends."""
         self._decided().shutdown()
 
-    def _decided(self) -> Connection | WebSocketsSansIOProtocol:
+    def _decided(self) -> Connection | WebSocketsSansIOProtocol | _Refused:
         """Who serves it; uvicorn's own class, if nobody has taken it until now."""
         return self._hand_back() if self._server is None else self._server
 
     def _move(self, state: FrontState) -> None:
         self.state = moved(_ALLOWED, self.state, state)
+
+    def _is_one_too_many(self) -> bool:
+        """``--limit-concurrency``, as uvicorn counts requests for it; its own classes let every websocket in."""
+        limit = self.config.limit_concurrency
+        return limit is not None and (len(self._connections) >= limit or len(self.server_state.tasks) >= limit)
+
+    def _refuse(self) -> None:
+        self._move(FrontState.REFUSED)
+        self._server = _Refused()
+        logging.getLogger("uvicorn.error").warning("Exceeded concurrency limit.")
+        self.transport.write(_TOO_MANY)
+        self.transport.close()
 
     # The ASGI call.
 
@@ -160,12 +184,12 @@ class WebSocketProtocol(asyncio.Protocol):
             "state": self.app_state.copy(),
             "extensions": {"websocket.http.response": {}, EXTENSION: self},
         }
-        self.call_done = self.loop.create_future()
-        task = self.loop.create_task(self._run(self.scope, self.call_done))
+        self.call = _Call(self.loop.create_future())
+        task = self.loop.create_task(self._run(self.scope, self.call))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
 
-    async def _run(self, scope: Scope, done: asyncio.Future[None]) -> None:
+    async def _run(self, scope: Scope, call: _Call) -> None:
         error: BaseException | None = None
         try:
             await self._app(scope, self.receive, self.send)
@@ -173,12 +197,11 @@ class WebSocketProtocol(asyncio.Protocol):
             error = raised
         if isinstance(self._server, Connection):
             self._server.on_call_done(error)
-            return
-        self._decided()
-        if error is None:
-            done.set_result(None)
         else:
-            done.set_exception(error)
+            self._decided()
+            call.error = error
+            call.done.set_result(None)
+        del error  # its traceback leads to this frame
 
     async def receive(self) -> Message:
         """ASGI."""
@@ -201,14 +224,19 @@ class WebSocketProtocol(asyncio.Protocol):
         """Let uvicorn's own class serve it from here."""
         told = self.state is FrontState.CONNECTED
         self._move(FrontState.HANDED_BACK)
+        self.scope = None  # it leads to this object
         theirs = self._server = _UvicornWebSocket(self)
         self._connections.discard(self)
         theirs.connection_made(self.transport)
-        if self._head:
-            theirs.data_received(self._head)
+        head = self._head if self._request is None else short_form(self._request)
+        self._head, self._request = b"", None
+        if head:
+            theirs.data_received(head)
+            if not theirs.handshake_initiated:  # it cannot read that, and does not say so
+                self.transport.write(_UNREADABLE)
+                self.transport.close()
         if told and not theirs.queue.empty():
             theirs.queue.get_nowait()  # the application has heard of the connect
-        self._head = b""
         if self._early:
             self._hand_over_early(theirs)
         return theirs
@@ -254,9 +282,17 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.set_protocol(connection)
 
     def _on_lost(self, exc: Exception | None) -> None:
+        release_transport(self.transport)
         self._connections.discard(self)
         if self._disconnected is not None and not self._disconnected.done():
             self._disconnected.set_result(None)
+
+
+class _Refused(asyncio.Protocol):
+    """Serves nobody: the connection ends."""
+
+    def shutdown(self) -> None:
+        """As of `WebSocketProtocol`."""
 
 
 class _UvicornWebSocket(WebSocketsSansIOProtocol):
@@ -264,41 +300,33 @@ class _UvicornWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, front: WebSocketProtocol) -> None:
         super().__init__(front.config, front.server_state, front.app_state, front.loop)
-        self._call = front.call_done
-        if self._call is not None:
-            self.app: Any = self._rest
-
-    async def _rest(self, scope: Scope, receive: Any, send: Any) -> None:
-        assert self._call is not None
-        await self._call
+        if front.call is not None:
+            self.app: Any = partial(_rest, front.call)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # it removes itself, and may not have been there
         super().connection_lost(exc)
+        release_error(self.conn.handshake_exc)
+        vars(self.conn).clear()  # its parser leads to it; nothing is read or sent any more
 
 
-def coalescing(base: Any) -> Any:
-    """``base``, one of uvicorn's HTTP classes, over a `WriteCoalescer` transport."""
-    return type("HTTPProtocol", (_Coalescing, base), {"__doc__": coalescing.__doc__})
+@dataclass(slots=True)
+class _Call:
+    """A call of the application."""
+
+    done: asyncio.Future[None]
+    error: BaseException | None = None
 
 
-class _Coalescing:
-    transport: Any
-    loop: asyncio.AbstractEventLoop
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(WriteCoalescer(transport, self.loop))  # type: ignore[misc]
-
-    def eof_received(self) -> None:
-        """The transport closes itself behind this: what is held goes out before."""
-        self.transport.flush()
-        super().eof_received()  # type: ignore[misc]
-
-    def handle_websocket_upgrade(self, *request: Any) -> None:
-        """A websocket class takes over: it writes in its own way."""
-        self.transport.flush()
-        self.transport = self.transport.direct
-        super().handle_websocket_upgrade(*request)  # type: ignore[misc]
+async def _rest(call: _Call, scope: Scope, receive: Any, send: Any) -> None:
+    """The ASGI application of a call that is running already."""
+    await call.done
+    error, call.error = call.error, None
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # its traceback leads to this frame
 
 
-HTTPProtocol = coalescing(AutoHTTPProtocol)
+HTTPProtocol = http_protocol(AutoHTTPProtocol)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from asocketio.errors import ProtocolError
 from asocketio.protocol.base import Decoder, Encoded, Frame
@@ -45,7 +44,7 @@ class ServerWebSocket(Transport):
         self._joins_writes = not type(self._transport).__module__.startswith("asyncio.")
         self._socket: Socket | None = None
         self._upgrading: Upgrading | None = None
-        self._waiting: asyncio.Task[Any] | None = None
+        self._waiting: asyncio.Future[bool] | None = None
 
     # What it carries.
 
@@ -99,19 +98,27 @@ class ServerWebSocket(Transport):
             self._transport.write(part)
 
     def wait_for_post(self, socket: Socket, then: Callable[[], None]) -> None:
-        """Read no further until the body that is on its way is in; then go on after ``then()``."""
+        """Read no further until the body that is on its way is in; then go on after ``then()``.
+
+        Where another websocket comes to wait for it, this one is closed.
+        """
         assert socket.incoming_post is not None
         connection = self.connection
         if connection.reading is not Reading.PAUSED:
             connection.pause()
-        self._waiting = asyncio.get_running_loop().create_task(socket.incoming_post.done.wait())
 
-        def go_on(_: asyncio.Task[Any]) -> None:
+        def go_on(turn: asyncio.Future[bool]) -> None:
             self._waiting = None
-            then()
+            if turn.cancelled():
+                return
+            if turn.result():
+                then()
+            else:
+                connection.send_close()
             if self._waiting is None:
                 connection.resume()
 
+        self._waiting = socket.incoming_post.succeed()
         self._waiting.add_done_callback(go_on)
 
     # Out.
@@ -182,6 +189,8 @@ class ServerWebSocket(Transport):
 
     def on_lost(self) -> None:
         socket, self._socket = self._socket, None
+        if self._waiting is not None:
+            self._waiting.cancel()
         if socket is not None and socket.transport is self:
             socket.detach(self)
             socket.writer.outbox.clear()

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from asocketio.asgi.types import Headers
 
-__all__ = ["Upgraded", "read_request", "switching"]
+__all__ = ["Upgraded", "read_request", "short_form", "switching"]
 
 _ONCE = (b"origin", b"connection", b"upgrade")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -58,6 +58,24 @@ def read_request(head: bytes) -> Upgraded | None:
     offered = named.get(b"sec-websocket-protocol", b"").decode("latin-1")
     subprotocols = [token.strip() for token in offered.split(",")] if offered else []
     return Upgraded(unquote(raw_path.decode("ascii")), raw_path, query, headers, key, subprotocols)
+
+
+SHORT = 2000
+"""Bytes of the URL, and of the extensions that are offered, in a `short_form`."""
+
+
+def short_form(request: Upgraded) -> bytes:
+    """The request once more, for who only has to answer it: what the application sees is in its scope.
+
+    The ``websockets`` package gives up, without an answer, where a line has over 8 kB or there are over 128 of them.
+    """
+    target = request.raw_path + (b"?" + request.query if request.query else b"")
+    offered = next((value for name, value in request.headers if name == b"sec-websocket-extensions"), b"")
+    extensions = b"Sec-WebSocket-Extensions: " + offered + b"\r\n" if 0 < len(offered) <= SHORT else b""
+    return (
+        b"GET " + target[:SHORT] + b" HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + request.key + b"\r\n" + extensions + b"\r\n"
+    )  # fmt: skip
 
 
 def _tokens(value: bytes) -> list[bytes]:

@@ -28,6 +28,8 @@ class WriteCoalescer:
 
     def write(self, data: bytes) -> None:
         """As of `asyncio.Transport`."""
+        if not data:
+            return  # h11's end of a body
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush_scheduled_writes)

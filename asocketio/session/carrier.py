@@ -50,6 +50,10 @@ class IncomingPost(typing.Protocol):
     done: asyncio.Event
     """All of it is in, or will never be."""
 
+    def succeed(self) -> asyncio.Future[bool]:
+        """Wait for `done`, to carry the socket then. False: another websocket has asked for that since."""
+        ...
+
     def end(self) -> None:
         """The socket has closed: what is still to come is of no use."""
 

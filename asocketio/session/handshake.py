@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from asocketio.protocol.query import read_query
 from asocketio.session.carrier import Carrier, PendingView
 
 __all__ = ["Handshake", "PendingHandshake"]
@@ -16,12 +17,20 @@ class Handshake:
 
     address: str = ""
     """The client's address, as the server tells it."""
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The fields of the URL that are the program's own."""
+    query_string: bytes = b""
+    """Of its URL: the one in the scope, not a copy."""
+    reserved_fields: frozenset[str] = frozenset()
+    """The fields of it that are the protocol's."""
     pin: str | None = None
     """What the session's other requests have to show, see `asocketio.asgi.admission`."""
     text_only: bool = False
     """The client cannot take binary polling bodies."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The fields of the URL that are the program's own. Not kept: they take many times their size."""
+        fields = read_query(self.query_string.decode("latin-1"))
+        return {name: value for name, value in fields.items() if name not in self.reserved_fields}
 
 
 class PendingHandshake:

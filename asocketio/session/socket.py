@@ -294,6 +294,7 @@ class Socket:
     def break_cycles(self) -> None:
         """Its life is over: let go of what leads back to it, so that it is freed without the garbage collector."""
         self.environ.pop("socketio", None)
+        self.pending = None  # a view that has refused it
         dispatcher = getattr(self, "dispatcher", None)  # none where a view refused it
         if dispatcher is not None:
             dispatcher.break_cycles()

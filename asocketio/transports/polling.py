@@ -231,7 +231,7 @@ class Post:
                 socket.close(error.reason)
         finally:
             socket.incoming_post = None
-            inlet.done.set()
+            inlet.finish()
         if too_large is not None:
             await self._refuse_and_linger(socket, too_large)
 
@@ -314,6 +314,23 @@ class IncomingBody:
         """The next POST waits for the end of this one. Only one may."""
         self.reading: EagerCall[bytes] | None = None
         self.done = asyncio.Event()
+        self._successor: asyncio.Future[bool] | None = None
+
+    def succeed(self) -> asyncio.Future[bool]:
+        """Wait for the end, to carry the socket then. The newest websocket does, as where none has to wait."""
+        self._tell(False)
+        self._successor = asyncio.get_running_loop().create_future()
+        return self._successor
+
+    def finish(self) -> None:
+        """All of it is in, or will never be."""
+        self.done.set()
+        self._tell(True)
+
+    def _tell(self, turn: bool) -> None:
+        successor, self._successor = self._successor, None
+        if successor is not None and not successor.done():
+            successor.set_result(turn)
 
     def end(self) -> None:
         """The socket has closed: what is still to come is of no use."""

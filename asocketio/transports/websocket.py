@@ -78,10 +78,11 @@ class WebSocket(Transport):
         return self._frame_of(await self._receive())
 
     async def _switch(self, socket: Socket) -> bool:
-        """Carry ``socket`` in place of what carried it until now; False when one of the two is gone."""
+        """Carry ``socket`` in place of what carried it until now; False when one of the two is gone, or superseded."""
         while (step := switch_step(socket)) is SwitchStep.WAIT:
             assert socket.incoming_post is not None
-            await socket.incoming_post.done.wait()
+            if not await socket.incoming_post.succeed():
+                return False
         if step is SwitchStep.CLOSE or self._gone:
             return False
         former = socket.transport
@@ -242,7 +243,9 @@ class RoamingWebSocket(WebSocket):
         if await self._switch(socket):
             await self._run(socket)
         elif not self._gone:
-            await self.dismiss(socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames)
+            superseded = socket.state is SocketState.OPEN
+            last = () if superseded else socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames
+            await self.dismiss(last)
 
     async def dismiss(self, frames: Sequence[Frame]) -> None:
         """Send ``frames`` and close: there is no such session, or no more."""

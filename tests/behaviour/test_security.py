@@ -33,6 +33,32 @@ from tests.support.worlds import GENERATIONS, Recorder, Way, serve, until
 Log = pytest.LogCaptureFixture
 Generation = Literal["0.9", 3, 4]
 
+# ---- whose pages ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["host", "origin"])
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_request_with_two_hosts_or_origins_is_refused(name: str, generation: Generation) -> None:
+    app, clock = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins="*"), TestClock()
+    more = [(name, "http://testserver")] * 2
+    path, query = ("/socket.io/1/", "") if generation == "0.9" else ("/socket.io/", f"EIO={generation}&transport=")
+    headers = [(each.encode(), value.encode()) for each, value in more]
+    for kind, transport in (("http", "polling"), ("websocket", "websocket")):
+        call = Call(app, {
+            "type": kind, "method": "GET", "path": path, "query_string": (query and query + transport).encode(),
+            "headers": headers, "extensions": {"asocketio.clock": clock, "websocket.http.response": {}},
+        })  # fmt: skip
+        call.inbox.put_nowait({"type": "websocket.connect"})
+        await settle()
+        assert call.status == 400
+    lane = LanePeer(clocked(app, clock))
+    await lane.ask(upgrade_request(f"{path}?{query}websocket", *more, leave=name))
+    lane.frames()
+    assert lane.head.startswith(b"HTTP/1.1 400 ")
+    assert lane.gone
+    assert app.server.active_sessions == 0
+
+
 # ---- private rooms ------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 from asocketio.protocol.socketio09 import SocketIO09
+from asocketio.session.handshake import Handshake
 from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
 __all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "targets", "unescaped"]
@@ -593,7 +594,8 @@ class Request(NamedTuple):
     @property
     def scope(self) -> dict[str, Any]:
         """Its ASGI scope."""
-        scope = {"type": self.kind, "root_path": self.root, "path": self.path, "query_string": self.query}
+        scope: dict[str, Any] = {"type": self.kind, "root_path": self.root, "path": self.path, "headers": []}
+        scope["query_string"] = self.query
         return scope if self.kind == "websocket" else scope | {"method": self.method}
 
 
@@ -657,7 +659,8 @@ class Visits(Target):
         script = visit.body_format.jsonp_index
         if not (script is None or 0 <= script < 10**9):
             raise Broken(f"{visit!r:.300} has no callback that could be")
-        query = dict(visit.query)
+        handshake = Handshake(query_string=given.query, reserved_fields=visit.protocol.reserved_fields)
+        query = {} if visit.sid else dict(handshake.query)
         if visit.protocol.generation == "0.9":
             name = "jsonp-polling" if visit.sid and script is not None else {"polling": "xhr-polling"}.get(
                 visit.transport, visit.transport

@@ -15,7 +15,15 @@ DURATIONS = [
     *("connect_timeout", "upgrade_timeout", "send_timeout", "close_grace"),
 ]
 COUNTS = [
-    *("max_payload", "max_attachments", "max_backlog", "max_backlog_packets", "max_outbox", "max_pending_acks"),
+    *(
+        "max_payload",
+        "max_head",
+        "max_attachments",
+        "max_backlog",
+        "max_backlog_packets",
+        "max_outbox",
+        "max_pending_acks",
+    ),
     "concurrency",
 ]
 
@@ -31,6 +39,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "connect_timeout": 45.0,
         "upgrade_timeout": 10.0,
         "max_payload": 1_000_000,
+        "max_head": 20_000,
         "max_attachments": 10,
         "max_attachment_bytes": 3_000_000,
         "max_backlog": 1_000_000,

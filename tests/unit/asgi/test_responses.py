@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from asocketio.asgi.cors import check_fetch_metadata, check_origin, cors_headers, preflight_headers, replace_cors
+from asocketio.asgi.cors import (
+    check_fetch_metadata,
+    check_jsonp_origin,
+    check_origin,
+    cors_headers,
+    preflight_headers,
+    replace_cors,
+)
 from asocketio.asgi.responses import connection_close_headers, read_body, respond
 from asocketio.asgi.types import Headers, Message, Receive, Scope, header
 from asocketio.config import Config
-from asocketio.errors import Disconnected, Forbidden, PayloadTooLarge
+from asocketio.errors import BadRequest, Disconnected, Forbidden, PayloadTooLarge
 
 
 def scope(*headers: tuple[str, str]) -> Scope:
@@ -167,6 +174,30 @@ def test_any_other_origin_is_refused(allowed: Sequence[str] | None, origin: str)
         f"SocketIOApp(..., cors_allowed_origins=[{origin!r}]); if both are your own site, "
         "a proxy changes Host: let it pass the original one on"
     )
+
+
+@pytest.mark.parametrize("host", ["null", "NULL", ""])
+def test_null_is_another_site_whatever_host_says(host: str) -> None:
+    with pytest.raises(Forbidden):
+        check_origin(asking("null", host), Config())
+    assert check_origin(asking("null", host), Config(cors_allowed_origins=["null"])) == "null"
+
+
+def test_a_page_that_tells_nothing_is_not_the_same_site_where_there_is_no_host() -> None:
+    with pytest.raises(Forbidden):
+        check_jsonp_origin(scope(), Config())
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "referer", "sec-fetch-site"])
+@pytest.mark.parametrize("second", ["https://chat.example", ELSEWHERE, ""])
+def test_two_fields_of_which_there_can_be_one_are_refused(name: str, second: str) -> None:
+    for pair in ((ELSEWHERE, second), (second, ELSEWHERE)):
+        with pytest.raises(BadRequest):
+            check_origin(scope(*((name, value) for value in pair)), Config(cors_allowed_origins="*"))
+
+
+def test_other_fields_may_come_twice() -> None:
+    assert check_origin(scope(("host", "a"), ("cookie", "b"), ("cookie", "c"), ("x", ""), ("x", "")), Config()) is None
 
 
 def test_an_origin_cannot_forge_lines_of_the_log_nor_flood_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import subprocess
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from asocketio.runtime.tuning import THRESHOLDS, TUNE_ENV, tune
+from asocketio.runtime import memory_watch
+from asocketio.runtime.tuning import THRESHOLDS, TUNE_ENV, WATCHED_THRESHOLDS, tune
 
 
 @pytest.fixture(autouse=True)
@@ -21,25 +23,40 @@ def untuned() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_they_are_raised_where_the_environment_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def tune_here() -> None:
+    tune(asyncio.get_running_loop(), lambda: 0)
+
+
+async def test_they_are_raised_where_the_environment_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TUNE_ENV, "1")
-    tune()
-    assert gc.get_threshold() == THRESHOLDS
+    tune_here()
+    assert gc.get_threshold() == (WATCHED_THRESHOLDS if sys.platform == "linux" else THRESHOLDS)
     assert gc.get_freeze_count() > 0
 
 
+async def test_python_decides_when_all_are_looked_at_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TUNE_ENV, "1")
+    monkeypatch.setattr(memory_watch.os, "open", refuse)
+    tune_here()
+    assert gc.get_threshold() == THRESHOLDS
+
+
+def refuse(*_: object) -> int:
+    raise FileNotFoundError
+
+
 @pytest.mark.parametrize("value", ["0", "", "yes"])
-def test_they_are_left_alone_elsewhere(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_they_are_left_alone_elsewhere(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     monkeypatch.setenv(TUNE_ENV, value)
-    tune()
+    tune_here()
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
 
 
 FAULTS = """
-import resource
+import asyncio, resource
 from asocketio.runtime.tuning import tune
-tune()
+tune(asyncio.new_event_loop(), lambda: 0)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def message():

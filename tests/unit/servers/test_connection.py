@@ -775,6 +775,33 @@ async def test_a_handshake_that_is_refused(target: str, status: int) -> None:
     assert app.server.active_sessions == 0
 
 
+@pytest.mark.parametrize("what", ["socket", "upgrade", "another application's", "broken"])
+async def test_a_websocket_over_limit_concurrency_is_refused(
+    app: SocketIOApp, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As uvicorn counts: the connections, with the one that asks; a websocket on the lane is one."""
+    first = Peer(app, limit_concurrency=3)
+    await first.join()
+    second = Peer(app, state=first.state, limit_concurrency=3)
+    await second.join()
+    targets = {"socket": OPENING, "upgrade": OPENING + "&sid=x", "another application's": "/other", "broken": OPENING}
+    third = Peer(app, state=first.state, limit_concurrency=3)
+    await third.ask(request(targets[what], leave="sec-websocket-key" if what == "broken" else ""))
+    assert third.frames() == []
+    assert third.head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nconnection: close\r\n" in third.head
+    assert caplog.messages[-1] == "Exceeded concurrency limit."
+    assert third.transport.ended
+    third.lane.shutdown()
+    await second.bye()
+    assert len(first.state.connections) == 1
+    fourth = Peer(app, state=first.state, limit_concurrency=3)
+    await fourth.join()
+    await fourth.bye()
+    await first.bye()
+    assert first.gone
+
+
 async def test_a_page_of_another_site_is_refused() -> None:
     peer = MemoryConnection(SocketIOApp(namespaces={"/": Chat}))
     await peer.ask(upgrade_request(OPENING, ("origin", "http://evil.example")))

@@ -338,3 +338,46 @@ async def test_a_session_of_0_9_that_is_unknown(session09: Client) -> None:
     assert str(first).startswith(("0", "7"))
     assert close == "CLOSE 1000"
     await end(peer)
+
+
+async def busy09(session: Peer) -> Any:
+    """A polling session of 0.9, and a POST that is not in yet."""
+    await session.get(path=f"/socket.io/1/xhr-polling/{session.sid}", query_string=b"")
+    return await session.post(b"5:::", end=False, path=f"/socket.io/1/xhr-polling/{session.sid}", query_string=b"")
+
+
+async def test_of_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(session09: Peer) -> None:
+    """As where none has to wait. However many come: one is held, and no task for it."""
+    post = await busy09(session09)
+    tasks = len(asyncio.all_tasks())
+    peers = [await websocket09(session09) for _ in range(20)]
+    assert [peer.heard() for peer in peers] == [*[["CLOSE 1000"]] * 19, []]
+    assert len(asyncio.all_tasks()) == tasks
+    await end(*peers[:19])
+    post.inbox.put_nowait({"type": "http.request", "body": b'{"name":"say","args":[1]}', "more_body": False})
+    await settle()
+    assert peers[19].heard() == ['5:::{"name":"said","args":[1]}']
+    await end(peers[19])
+
+
+async def test_of_asgi_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(session09: Peer) -> None:
+    post = await busy09(session09)
+    path = f"/socket.io/1/websocket/{session09.sid}"
+    calls = [await session09.websocket(path=path, query_string=b"") for _ in range(20)]
+    assert [call.task.done() and call.closed for call in calls] == [True] * 19 + [False]
+    post.inbox.put_nowait({"type": "http.request", "body": b'{"name":"say","args":[1]}', "more_body": False})
+    await settle()
+    assert calls[19].frames == ['5:::{"name":"said","args":[1]}']
+    assert [call.frames for call in calls[:19]] == [[]] * 19
+
+
+async def test_a_websocket_of_0_9_that_is_lost_while_it_waits_for_a_post(session09: Peer) -> None:
+    post = await busy09(session09)
+    peer = await websocket09(session09)
+    peer.transport.lose()
+    await settle()
+    assert peer.gone
+    post.inbox.put_nowait({"type": "http.request", "body": b'{"name":"say","args":[1]}', "more_body": False})
+    await settle()
+    poll = await session09.get(path=f"/socket.io/1/xhr-polling/{session09.sid}", query_string=b"")
+    assert poll.body == '5:::{"name":"said","args":[1]}'
