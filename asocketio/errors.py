@@ -34,6 +34,7 @@ __all__ = [
     "Disconnected",
     "Forbidden",
     "HandshakeError",
+    "HeadTooLarge",
     "MalformedPacket",
     "MalformedPayload",
     "Overflow",

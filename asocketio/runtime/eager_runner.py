@@ -289,7 +289,7 @@ class PooledTask(Coroutine[Any, Any, None]):
         return yielded
 
     def _advance(self, step: Callable[[Any], Any], value: Any) -> Any:
-        started = perf_counter()
+        finished, started = self._finished, perf_counter()
         try:
             return self._context.run(step, value)
         except StopIteration as stop:
@@ -303,8 +303,8 @@ class PooledTask(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._outcome = None, error  # not in a local name: its traceback leads to this frame
         finally:
-            warn_if_blocked(self._finished, started)
-            del step, value  # it may be an error that was thrown in, whose traceback leads to this frame
+            warn_if_blocked(finished, started)
+            del finished, step, value  # the traceback of an error leads to this frame: nothing here leads to the error
         if self._runner.park(self):
             wake = self._park()  # parked before `_report`, which may start the next handler
             self._report()

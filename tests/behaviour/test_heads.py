@@ -13,11 +13,11 @@ import pytest
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.metrics import Metrics
 from asocketio.testing import settle
-from tests.behaviour.test_transports import Call, Peer
+from tests.clients.asgi import Call, Client, client_of
+from tests.clients.http import upgrade_request
+from tests.clients.memory_connection import MemoryConnection, clocked
 from tests.conftest import StartServer
 from tests.support.worlds import GENERATIONS
-from tests.unit.servers.peers import Peer as LanePeer
-from tests.unit.servers.peers import clocked, request
 
 LIMIT = 5000
 Headers = list[tuple[str, str]]
@@ -51,7 +51,7 @@ def raw(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(b"host", b"testserver"), *((name.encode(), value.encode()) for name, value in headers)]
 
 
-def asgi(peer: Peer, kind: str, path: str, query: str, headers: Headers) -> Call:
+def asgi(peer: Client, kind: str, path: str, query: str, headers: Headers) -> Call:
     subprotocols = [each for name, value in headers if name == "sec-websocket-protocol" for each in value.split(",")]
     call = peer.call(kind, path=path, query_string=query.encode(), headers=raw(headers), subprotocols=subprotocols)
     call.inbox.put_nowait({"type": "http.request", "body": b""} if kind == "http" else {"type": "websocket.connect"})
@@ -60,7 +60,7 @@ def asgi(peer: Peer, kind: str, path: str, query: str, headers: Headers) -> Call
 
 @pytest.fixture
 async def peer() -> Any:
-    peer = Peer(BaseNamespace, max_head=LIMIT, metrics=Counted())
+    peer = client_of(BaseNamespace, max_head=LIMIT, metrics=Counted())
     yield peer
     await peer.end()
 
@@ -68,7 +68,7 @@ async def peer() -> Any:
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize(("more", "headers"), PLAIN.values(), ids=PLAIN)
 async def test_a_polling_handshake_over_max_head_is_refused(
-    peer: Peer, generation: Any, more: str, headers: Headers
+    peer: Client, generation: Any, more: str, headers: Headers
 ) -> None:
     call = asgi(peer, "http", *target(generation, "polling", more), headers)
     await settle()
@@ -79,11 +79,11 @@ async def test_a_polling_handshake_over_max_head_is_refused(
 
 @pytest.mark.parametrize("generation", [3, 4])
 @pytest.mark.parametrize(("more", "headers"), TOO_LARGE.values(), ids=TOO_LARGE)
-async def test_a_websocket_over_max_head_is_refused(peer: Peer, generation: Any, more: str, headers: Headers) -> None:
+async def test_a_websocket_over_max_head_is_refused(peer: Client, generation: Any, more: str, headers: Headers) -> None:
     path, query = target(generation, "websocket", more)
     call = asgi(peer, "websocket", path, query, headers)
-    lane = LanePeer(clocked(peer.app, peer.clock))
-    await lane.ask(request(f"{path}?{query}", *headers))
+    lane = MemoryConnection(clocked(peer.app, peer.clock))
+    await lane.ask(upgrade_request(f"{path}?{query}", *headers))
     assert lane.frames() == []
     assert lane.head.startswith(b"HTTP/1.1 431 ")
     assert lane.gone
@@ -92,7 +92,7 @@ async def test_a_websocket_over_max_head_is_refused(peer: Peer, generation: Any,
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-async def test_so_is_one_that_joins_a_session(peer: Peer, generation: Any) -> None:
+async def test_so_is_one_that_joins_a_session(peer: Client, generation: Any) -> None:
     """It is kept as long."""
     path, query = target(generation, "polling")
     call = asgi(peer, "http", path, query, [])
@@ -102,8 +102,8 @@ async def test_so_is_one_that_joins_a_session(peer: Peer, generation: Any) -> No
     query = "" if generation == "0.9" else f"EIO={generation}&transport=websocket&sid={sid}"
     for _, headers in list(TOO_LARGE.values())[:3]:
         websocket = asgi(peer, "websocket", path, query, headers)
-        lane = LanePeer(clocked(peer.app, peer.clock))
-        await lane.ask(request(f"{path}?{query}", *headers))
+        lane = MemoryConnection(clocked(peer.app, peer.clock))
+        await lane.ask(upgrade_request(f"{path}?{query}", *headers))
         lane.frames()
         assert lane.head.startswith(b"HTTP/1.1 431 ")
         assert websocket.status == 431
@@ -113,7 +113,7 @@ async def test_so_is_one_that_joins_a_session(peer: Peer, generation: Any) -> No
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_what_browsers_send_is_within_the_default(generation: Any) -> None:
     """Node takes 16 kB of heads."""
-    peer = Peer(BaseNamespace)
+    peer = client_of(BaseNamespace)
     headers = [(f"sec-ch-ua-{number}", "x" * 60) for number in range(18)]
     call = asgi(peer, "http", *target(generation, "polling"), [*headers, ("cookie", "x" * 15_000)])
     await settle()
@@ -125,18 +125,18 @@ SIZE = 12_000
 COUNT = 20
 
 
-def polling(peer: Peer, more: str, headers: Headers) -> Call:
+def polling(peer: Client, more: str, headers: Headers) -> Call:
     return asgi(peer, "http", *target(4, "polling", more), headers)
 
 
-def websocket(peer: Peer, more: str, headers: Headers) -> Call:
+def websocket(peer: Client, more: str, headers: Headers) -> Call:
     return asgi(peer, "websocket", *target(4, "websocket", more), headers)
 
 
-def lane(peer: Peer, more: str, headers: Headers) -> LanePeer:
+def lane(peer: Client, more: str, headers: Headers) -> MemoryConnection:
     path, query = target(4, "websocket", more)
-    client = LanePeer(clocked(peer.app, peer.clock))
-    client.comes(request(f"{path}?{query}", *headers))
+    client = MemoryConnection(clocked(peer.app, peer.clock))
+    client.comes(upgrade_request(f"{path}?{query}", *headers))
     return client
 
 
@@ -146,7 +146,7 @@ async def test_a_head_is_kept_once(carrier: Callable[..., Any], where: str) -> N
     """As the program sees it, and not in other forms besides."""
     held = []
     for size in (0, SIZE):
-        peer = Peer(BaseNamespace)
+        peer = client_of(BaseNamespace)
         clients = []
         await settle()
         gc.collect()
@@ -163,7 +163,7 @@ async def test_a_head_is_kept_once(carrier: Callable[..., Any], where: str) -> N
             if isinstance(clients[-1], Call):
                 clients[-1].task = None  # type: ignore[assignment]
         for client in clients:
-            if isinstance(client, LanePeer):
+            if isinstance(client, MemoryConnection):
                 client.transport.writes.clear()
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0] / COUNT)
@@ -191,8 +191,8 @@ async def test_a_websocket_of_another_application_may_have_a_long_head(headers: 
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": (await receive())["text"]})
 
-    client = LanePeer(SocketIOApp(other, namespaces={"/": BaseNamespace}))
-    await client.ask(request("/other" + query, *headers))
+    client = MemoryConnection(SocketIOApp(other, namespaces={"/": BaseNamespace}))
+    await client.ask(upgrade_request("/other" + query, *headers))
     await client.say("hello")
     assert client.heard()[0] == "hello"
     assert [(name.encode(), value.encode()) for name, value in headers] == seen[0]["headers"][5:]
@@ -207,17 +207,17 @@ async def test_a_view_refuses_a_long_head_in_its_own_words(headers: Headers, que
         await send({"type": "http.response.start", "status": 401, "headers": []})
         await send({"type": "http.response.body", "body": b"who?"})
 
-    client = LanePeer(SocketIOApp(view, max_head=100_000))
+    client = MemoryConnection(SocketIOApp(view, max_head=100_000))
     target = "/socket.io/?EIO=4&transport=websocket" + query.replace("?", "&a=")
-    await client.ask(request(target, *headers))
+    await client.ask(upgrade_request(target, *headers))
     client.frames()
     assert client.head.startswith(b"HTTP/1.1 401 ")
     assert client.gone
 
 
 async def test_a_long_head_that_cannot_be_read_is_answered() -> None:
-    client = LanePeer(SocketIOApp(namespaces={"/": BaseNamespace}))
-    await client.ask(request("/x", ("cookie", "x" * 30_000), leave="sec-websocket-key"))
+    client = MemoryConnection(SocketIOApp(namespaces={"/": BaseNamespace}))
+    await client.ask(upgrade_request("/x", ("cookie", "x" * 30_000), leave="sec-websocket-key"))
     client.frames()
     assert client.head.startswith(b"HTTP/1.1 400 ")
     assert client.gone
@@ -236,7 +236,7 @@ async def test_a_real_server_refuses_heads_over_the_limit(server: str, start_ser
 
 async def status(port: int, transport: str, size: int) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = request(f"/socket.io/?EIO=4&transport={transport}", ("cookie", "x" * size))
+    head = upgrade_request(f"/socket.io/?EIO=4&transport={transport}", ("cookie", "x" * size))
     if transport == "polling":
         head = head.replace(b"upgrade: websocket\r\nconnection: Upgrade\r\n", b"")
     writer.write(head)

@@ -24,7 +24,7 @@ from asocketio import (
     event,
 )
 from asocketio.protocol.engineio4 import EngineIO4
-from asocketio.testing import ClientRefused, TestClient, settle
+from asocketio.testing import ClientRefused, TestClient, TestClock, settle
 from tests.clients.asgi import Call, Client
 from tests.clients.http import upgrade_request
 from tests.clients.memory_connection import MemoryConnection, clocked
@@ -51,7 +51,7 @@ async def test_a_request_with_two_hosts_or_origins_is_refused(name: str, generat
         call.inbox.put_nowait({"type": "websocket.connect"})
         await settle()
         assert call.status == 400
-    lane = LanePeer(clocked(app, clock))
+    lane = MemoryConnection(clocked(app, clock))
     await lane.ask(upgrade_request(f"{path}?{query}websocket", *more, leave=name))
     lane.frames()
     assert lane.head.startswith(b"HTTP/1.1 400 ")

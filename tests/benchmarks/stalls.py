@@ -20,9 +20,9 @@ from typing import Any
 
 from asocketio import BaseNamespace, RoomsMixin, SocketIOApp
 from tests.benchmarks.usage import raise_limit, resident_bytes
+from tests.clients.http import upgrade_request
 from tests.support.servers import Server
 from tests.unit.servers.oracle import TEXT, spell
-from tests.unit.servers.peers import request
 
 __all__ = ["app", "main"]
 
@@ -99,7 +99,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def websocket(port: int) -> Connection:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request())
+    writer.write(upgrade_request())
     await reader.readuntil(b"\r\n\r\n")
     writer.write(spell(TEXT, "40"))
     await reader.readuntil(b"40{")

@@ -320,7 +320,7 @@ async def test_limits_are_told_by_their_setting(way: Way, monkeypatch: pytest.Mo
     async with TestClient(app, **way) as client:
         await client.connect()
         [socket] = app.server.sockets.values()
-        monkeypatch.setattr(type(socket.writer), "_catches_up", lambda writer: False)
+        monkeypatch.setattr(type(socket.writer), "_catches_up", lambda *_: False)
         for _ in range(20):
             socket[""].emit("x", "y" * 100) if socket.connected else None
         assert told.of("limited", "closed") == [

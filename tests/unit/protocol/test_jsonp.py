@@ -276,7 +276,7 @@ NO_NUMBERS = [
 
 
 def scope(query: str) -> dict[str, Any]:
-    return {"type": "http", "method": "GET", "query_string": query.encode()}
+    return {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": query.encode()}
 
 
 @pytest.mark.parametrize("index", NO_NUMBERS)

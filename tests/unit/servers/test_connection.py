@@ -780,13 +780,13 @@ async def test_a_websocket_over_limit_concurrency_is_refused(
     app: SocketIOApp, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As uvicorn counts: the connections, with the one that asks; a websocket on the lane is one."""
-    first = Peer(app, limit_concurrency=3)
+    first = MemoryConnection(app, limit_concurrency=3)
     await first.join()
-    second = Peer(app, state=first.state, limit_concurrency=3)
+    second = MemoryConnection(app, state=first.state, limit_concurrency=3)
     await second.join()
     targets = {"socket": OPENING, "upgrade": OPENING + "&sid=x", "another application's": "/other", "broken": OPENING}
-    third = Peer(app, state=first.state, limit_concurrency=3)
-    await third.ask(request(targets[what], leave="sec-websocket-key" if what == "broken" else ""))
+    third = MemoryConnection(app, state=first.state, limit_concurrency=3)
+    await third.ask(upgrade_request(targets[what], leave="sec-websocket-key" if what == "broken" else ""))
     assert third.frames() == []
     assert third.head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nconnection: close\r\n" in third.head
@@ -795,7 +795,7 @@ async def test_a_websocket_over_limit_concurrency_is_refused(
     third.lane.shutdown()
     await second.bye()
     assert len(first.state.connections) == 1
-    fourth = Peer(app, state=first.state, limit_concurrency=3)
+    fourth = MemoryConnection(app, state=first.state, limit_concurrency=3)
     await fourth.join()
     await fourth.bye()
     await first.bye()

@@ -18,7 +18,8 @@ from asocketio import BaseNamespace, SocketIOApp
 from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.servers.uvicorn_http import HEAD, PIPELINE, http_protocol
 from asocketio.testing import settle
-from tests.unit.servers.peers import Fake, request
+from tests.clients.http import upgrade_request
+from tests.clients.memory_connection import MemoryTransport
 
 CHUNK = 65_536
 SENT = 4_000_000
@@ -55,7 +56,7 @@ class Connection:
         config.load()
         self.state = ServerState()
         self.http: Any = http_protocol(base)(config=config, server_state=self.state, app_state={})
-        self.transport = Fake()
+        self.transport = MemoryTransport()
         self.transport.protocol = self.http
         self.http.connection_made(self.transport)
 
@@ -203,7 +204,7 @@ def without_dates(data: bytes) -> bytes:
 
 async def test_a_websocket_that_is_asked_for_too_early_waits_for_the_answer_before(base: Any) -> None:
     connection = Connection(base)
-    connection.comes(get("/slow") + request())
+    connection.comes(get("/slow") + upgrade_request())
     assert connection.transport.protocol is connection.http
     async with asyncio.timeout(3):
         while b"101 Switching" not in connection.written:  # noqa: ASYNC110
@@ -217,7 +218,7 @@ async def test_a_websocket_that_is_asked_for_too_early_waits_for_the_answer_befo
 async def test_a_websocket_behind_a_body_never_gets_its_answer(base: Any) -> None:
     """What cannot be told apart in time ends the connection; no answer is written into a websocket."""
     connection = Connection(base)
-    connection.comes(post("/slow", b"x" * 10) + request())
+    connection.comes(post("/slow", b"x" * 10) + upgrade_request())
     async with asyncio.timeout(3):
         while not (connection.transport.closing or b"101 Switching" in connection.written):  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from asocketio import BaseNamespace, SocketIOApp, socketio_manage
 from asocketio.servers.uvicorn import WebSocketProtocol
 from asocketio.servers.uvicorn_http import http_protocol
-from tests.unit.servers.oracle import BINARY, CLOSE, TEXT, spell
-from tests.unit.servers.peers import request
+from tests.clients.frames import BINARY, CLOSE, TEXT, encode_frame
+from tests.clients.http import upgrade_request
 
 LIMIT = 5.0
 SETTINGS: dict[str, Any] = {"max_payload": 1000, "ping_interval": 3600.0}
@@ -98,17 +98,17 @@ class Client:
         return data
 
     async def websocket(self, target: str, *texts: str, mark: bytes = b"\r\n\r\n") -> None:
-        await self.open(request(target))
+        await self.open(upgrade_request(target))
         await self.until(b"\r\n\r\n")
         if texts:
-            await self.send(*(spell(TEXT, text) for text in texts))
+            await self.send(*(encode_frame(TEXT, text) for text in texts))
             await self.until(mark)
 
     async def join(self, *texts: str, mark: bytes = b"40{") -> None:
         await self.websocket("/socket.io/?EIO=4&transport=websocket", "40", *texts, mark=mark)
 
     async def say_goodbye(self) -> None:
-        await self.send(spell(CLOSE, b"\x03\xe8"))
+        await self.send(encode_frame(CLOSE, b"\x03\xe8"))
         await self.until()
 
     async def poll(self) -> str:
@@ -170,7 +170,7 @@ CLOSED: dict[str, Step] = {
     "the server closes": lambda client: then(client, client.join('42["leave"]', mark=b"\x88"), client.say_goodbye()),
     "a message that is too large": lambda client: client.join("42" + "x" * 2000, mark=b"too"),
     "broken frames": lambda client: then(client, client.join(), client.send(b"\xff\xff\xff")),
-    "binary where none is due": lambda client: then(client, client.join(), client.send(spell(BINARY, b"x"))),
+    "binary where none is due": lambda client: then(client, client.join(), client.send(encode_frame(BINARY, b"x"))),
     "no such transport": lambda client: refused(client, "/socket.io/?EIO=4&transport=x"),
     "no such session": lambda client: refused(client, "/socket.io/?EIO=4&transport=websocket&sid=x"),
     "no such session of 0.9": lambda client: then(
@@ -180,8 +180,10 @@ CLOSED: dict[str, Step] = {
     "another application refuses": lambda client: refused(client, "/no"),
     "the view refuses": lambda client: refused(client, "/view/socket.io/?EIO=4&transport=websocket&refuse"),
     "the view raises": lambda client: refused(client, "/view/socket.io/?EIO=4&transport=websocket&raise"),
-    "a websocket without a key": lambda client: over(client, request(leave="sec-websocket-key")),
-    "one with a long line": lambda client: over(client, request("/", ("a", "x" * 9000), leave="sec-websocket-key")),
+    "a websocket without a key": lambda client: over(client, upgrade_request(leave="sec-websocket-key")),
+    "one with a long line": lambda client: over(
+        client, upgrade_request("/", ("a", "x" * 9000), leave="sec-websocket-key")
+    ),
     "no HTTP": lambda client: over(client, b"\x00\x01\r\n\r\n"),
     "a head without an end": lambda client: over(client, b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000),
     "connection: close": lambda client: over(client, get("/", "Connection: close")),
@@ -192,7 +194,7 @@ CLOSED: dict[str, Step] = {
     "the view raises in a poll": lambda client: over(
         client, get("/view/socket.io/?EIO=4&transport=polling&raise", "Connection: close")
     ),
-    "a websocket behind a request that waits": lambda client: over(client, post("/", "abc") + request("/no")),
+    "a websocket behind a request that waits": lambda client: over(client, post("/", "abc") + upgrade_request("/no")),
 }
 
 
@@ -212,7 +214,7 @@ async def over(client: Client, data: bytes) -> None:
 
 
 async def refused(client: Client, target: str, cookie: str = "") -> None:
-    await over(client, request(target, *([("cookie", cookie)] if cookie else [])))
+    await over(client, upgrade_request(target, *([("cookie", cookie)] if cookie else [])))
 
 
 async def half_post(client: Client) -> None:
@@ -223,12 +225,12 @@ async def half_post(client: Client) -> None:
 
 async def half_frame(client: Client) -> None:
     await client.join()
-    await client.send(spell(TEXT, '42["x"]')[:-2])
+    await client.send(encode_frame(TEXT, '42["x"]')[:-2])
 
 
 async def after_request(client: Client) -> None:
     await answered(client, get("/"))
-    await client.send(request())
+    await client.send(upgrade_request())
     await client.until(b"\r\n\r\n")
 
 

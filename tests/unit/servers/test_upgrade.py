@@ -340,13 +340,13 @@ async def test_a_session_of_0_9_that_is_unknown(session09: Client) -> None:
     await end(peer)
 
 
-async def busy09(session: Peer) -> Any:
+async def busy09(session: MemoryConnection) -> Any:
     """A polling session of 0.9, and a POST that is not in yet."""
     await session.get(path=f"/socket.io/1/xhr-polling/{session.sid}", query_string=b"")
     return await session.post(b"5:::", end=False, path=f"/socket.io/1/xhr-polling/{session.sid}", query_string=b"")
 
 
-async def test_of_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(session09: Peer) -> None:
+async def test_of_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(session09: MemoryConnection) -> None:
     """As where none has to wait. However many come: one is held, and no task for it."""
     post = await busy09(session09)
     tasks = len(asyncio.all_tasks())
@@ -360,7 +360,7 @@ async def test_of_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(s
     await end(peers[19])
 
 
-async def test_of_asgi_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_over(session09: Peer) -> None:
+async def test_of_asgi_websockets_that_wait_for_a_post_the_newest_takes_over(session09: MemoryConnection) -> None:
     post = await busy09(session09)
     path = f"/socket.io/1/websocket/{session09.sid}"
     calls = [await session09.websocket(path=path, query_string=b"") for _ in range(20)]
@@ -371,7 +371,7 @@ async def test_of_asgi_websockets_of_0_9_that_wait_for_a_post_the_newest_takes_o
     assert [call.frames for call in calls[:19]] == [[]] * 19
 
 
-async def test_a_websocket_of_0_9_that_is_lost_while_it_waits_for_a_post(session09: Peer) -> None:
+async def test_a_websocket_of_0_9_that_is_lost_while_it_waits_for_a_post(session09: MemoryConnection) -> None:
     post = await busy09(session09)
     peer = await websocket09(session09)
     peer.transport.lose()
