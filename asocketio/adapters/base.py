@@ -259,7 +259,7 @@ class EncodedPerProtocol:
             packet = self._packet
             self._host.throttled_log.warning(
                 "cannot carry", "%s: %s %r did not go to the clients of generation %s: %s",
-                packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
+                packet.endpoint or "/", packet.type.value, packet.name[:100], protocol.generation, error,
                 about=f"{packet.endpoint} {packet.name}",
             )  # fmt: skip
         except (UsageError, Overflow) as error:

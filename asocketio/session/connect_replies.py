@@ -7,7 +7,6 @@ from typing import Any
 
 from asocketio.errors import Overflow, StrayPacket, UsageError
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
 
 __all__ = ["ack_duplicate_connect", "send_connect_error", "send_unknown_namespace"]
@@ -42,11 +41,9 @@ def send_connect_error(socket: Socket, namespace: str, data: dict[str, Any]) -> 
     try:
         socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data)))
     except (UsageError, Overflow) as unsendable:
-        log.error(
-            "%s: the data of a refusal %s",
-            socket.sid_in(namespace),
-            unsendable,
-            extra=socket.fields(namespace, "connect"),
-        )
+        socket.server.throttled_log.error(
+            "refusal", "%s: the data of a refusal %s", socket.sid_in(namespace), unsendable,
+            about=namespace, fields=socket.fields(namespace, "connect"),
+        )  # fmt: skip
         told = {"message": data["message"][:1000]}
         socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=told)))

@@ -10,7 +10,6 @@ from typing import Any
 
 from asocketio.errors import ConnectionRefused, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.runtime.log import log
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
 from asocketio.session.handlers import initialize
@@ -107,9 +106,11 @@ class MemberLifecycle:
         initialize(member.instance)
         admitted: Any = member.instance.process_packet(packet)
         if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
-            log.error(
-                "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)", member
-            )
+            socket.server.throttled_log.error(
+                "returned False",
+                "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
+                member, about=member.namespace,
+            )  # fmt: skip
             raise ConnectionRefused
 
     def _wrapped(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
@@ -123,7 +124,8 @@ class MemberLifecycle:
         socket = self.socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
         if isinstance(error, ConnectionRefused):
-            log.info("%s: refused: %r", member, error.message)
+            about = f"{member.namespace} {error.message}"
+            socket.server.throttled_log.info("refused", "%s: refused: %.100r", member, error.message, about=about)
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
@@ -175,7 +177,9 @@ class MemberLifecycle:
             with socket.server.clock.deadline(socket.config.close_grace, shield=True):
                 await asyncio.wait([done])
             if not done.done():
-                log.error("%s: recv_disconnect was cancelled after close_grace", member)
+                socket.server.throttled_log.error(
+                    "endless", "%s: recv_disconnect was cancelled after close_grace", member, about=member.namespace
+                )
                 task.cancel()
                 return
         error = done.result()

@@ -12,7 +12,6 @@ from asocketio.adapters.base import Post
 from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import is_sid
-from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
 from asocketio.session.interfaces import NamespaceObject
@@ -201,9 +200,10 @@ class Member:
                 await asyncio.wait(jobs)
         for job in jobs:
             if not job.done():
-                log.error(
-                    "%s: job %s swallows its cancellation; the process cannot end while it runs", self, job.get_name()
-                )
+                self.socket.server.throttled_log.error(
+                    "endless", "%s: job %s swallows its cancellation; the process cannot end while it runs",
+                    self, job.get_name(), about=job.get_name(),
+                )  # fmt: skip
 
     def break_cycles(self) -> None:
         """It is out: only the program may hold on to the namespace object, which holds on to this."""
