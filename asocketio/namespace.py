@@ -53,7 +53,7 @@ class BaseNamespace:
         super().__init__()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.ns_name or '/'} {self._member.shown_sid}>"
+        return f"<{type(self).__name__} {self.ns_name or '/'} {self._member.sid}>"
 
     @property
     def session(self) -> dict[str, Any]:
@@ -62,7 +62,11 @@ class BaseNamespace:
 
     @property
     def sid(self) -> str:
-        """What this client calls ``socket.id``. ``app.of(ns).to(sid)`` reaches it."""
+        """A random name for others to know this client by, no secret; ``app.of(ns).to(sid)`` reaches it.
+
+        From generation 4 on it is what the client calls ``socket.id``; older clients call something else so, which is
+        made of the session's secret (`Socket.sessid`).
+        """
         return self._member.sid
 
     @property

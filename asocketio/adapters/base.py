@@ -34,7 +34,7 @@ class Recipient(typing.Protocol):
     namespace: str
     """The namespace."""
     sid: str
-    """What the client calls ``socket.id``: the name of its private room."""
+    """What others know it by: the name of its private room."""
     rooms: set[str] | None
     """The rooms that it is in, without its private one. Written by `LocalRooms` only."""
     post: Post
@@ -55,10 +55,6 @@ class Recipient(typing.Protocol):
     @property
     def gone(self) -> bool:
         """Nothing reaches it any more."""
-        ...
-
-    def names_another(self, room: str) -> bool:
-        """Whether ``room`` is the sid of another client, in this process or another."""
         ...
 
     def expect_ack(self, number: int, answered: Callable[[list[Any] | None, BaseException | None], None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Generic, TypeVar
 
 from asocketio.errors import UsageError
+from asocketio.protocol.sids import is_sid
 
 __all__ = ["LocalRooms"]
 
@@ -22,10 +23,6 @@ class Occupant(typing.Protocol):
     """The rooms that it is in, without its private one."""
 
     def __hash__(self) -> int: ...
-
-    def names_another(self, room: str) -> bool:
-        """Whether ``room`` is the sid of another client."""
-        ...
 
 
 T = TypeVar("T", bound=Occupant)
@@ -68,7 +65,7 @@ class LocalRooms(Generic[T]):
         """
         if room == client.sid:
             return
-        if client.names_another(room) or room in self.namespaces.get(client.namespace, ()):
+        if is_sid(room) or room in self.namespaces.get(client.namespace, ()):
             raise UsageError(
                 "this room's name is another client's sid, or has the form of one: private rooms are for their client"
             )

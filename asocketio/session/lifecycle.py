@@ -10,6 +10,7 @@ from typing import Any
 
 from asocketio.errors import ConnectionRefused, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.sids import new_sid
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
 from asocketio.session.handlers import initialize
@@ -74,7 +75,7 @@ class MemberLifecycle:
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
-        member = Member(socket, namespace, socket.protocol.namespace_sid(socket.sessid, namespace), params)
+        member = Member(socket, namespace, new_sid(), params)
         await self._connect(member, cls, packet)
 
     async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:

@@ -53,7 +53,8 @@ class Socket:
     """One client. ``socket["/chat"]`` is its namespace object; ``session`` is a dict for the program's use.
 
     ``sessid`` is a bearer secret: whoever knows it can speak for this client. Never log or show
-    it; ``self.sid`` of a namespace is the name for others to use.
+    it; ``self.sid`` of a namespace is the name for others to use. Clients before generation 4 call it ``socket.id``,
+    or ``<namespace>#<sessid>`` (2.x, outside of the global namespace).
     """
 
     __slots__ = (
@@ -168,7 +169,7 @@ class Socket:
     def sid_in(self, namespace: str) -> str:
         """A name for log lines: the sid in ``namespace``, or the beginning of the session's id."""
         member = self.members.get(namespace)
-        return self.sessid[:6] + "…" if member is None else member.shown_sid
+        return self.sessid[:6] + "…" if member is None else member.sid
 
     def fields(self, namespace: str = "", event: str = "") -> dict[str, str]:
         """For log records: ``sid``, ``namespace`` and ``event``."""
