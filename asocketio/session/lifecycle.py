@@ -13,7 +13,7 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import new_sid
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
-from asocketio.session.handlers import initialize
+from asocketio.session.handlers import Handlers, initialize
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
@@ -39,9 +39,14 @@ class MemberLifecycle:
         """The global namespace refused a client to whom that is the connection."""
         self._context = context
 
-    def serves(self, namespace: str) -> bool:
-        """Whether there is such a namespace for this client."""
-        return namespace in self.socket.members or self.namespaces.resolve(namespace) is not None
+    def handlers_of(self, namespace: str) -> Handlers | None:
+        """The handlers of a namespace; None where there is no such namespace for this client."""
+        member = self.socket.members.get(namespace)
+        instance: NamespaceObject | None = getattr(member, "instance", None)  # none yet while it connects
+        if instance is not None:
+            return type(instance)._handlers  # pyright: ignore[reportPrivateUsage]
+        found = self.namespaces.resolve(namespace)
+        return None if found is None else found[0]._handlers  # pyright: ignore[reportPrivateUsage]
 
     def recipient(self, packet: Packet) -> Member | None:
         """The member that handles ``packet``; None if it comes too late: the client has left, or was refused.

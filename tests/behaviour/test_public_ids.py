@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, Disconnected, RoomsMixin, SocketIOApp
-from asocketio.protocol.base import Frame
+from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, Disconnected, Packet, RoomsMixin, SocketIOApp
+from asocketio.protocol.base import Decoder, Frame
 from asocketio.testing import TestClient, settle
 from examples import ack, echo
 from examples.chat import app as chat
@@ -142,3 +142,64 @@ async def test_what_is_told_of_a_client_opens_nothing(generation: Generation) ->
                 answers = (await thief.gets(word), await thief.posts(word))
                 assert answers in (((400, UNKNOWN), (400, UNKNOWN)), ((200, "7:::1+0"), (200, "1"))), word
         assert app.server.sockets[victim.handshake["sid"]].connected
+
+
+# ---- acks ---------------------------------------------------------------------------------------------------------
+
+
+class Asking(BaseNamespace, BroadcastMixin):
+    async def on_ask_me(self, times: int) -> None:
+        for _ in range(times):
+            await self.call("question")
+
+    async def on_ask_me_later(self) -> None:
+        self.emit("question", callback=lambda *args: None)
+
+    async def on_ask_all(self) -> Any:
+        return await self.environ["asocketio"].of("/").call("question", timeout=5)
+
+
+class Noting:
+    """A decoder that keeps the numbers of the acks that are asked for."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.split = decoder.split
+        self.asked: list[int] = []
+        self._decoder = decoder
+
+    def feed(self, frame: Frame) -> Packet | None:
+        packet = self._decoder.feed(frame)
+        if packet is not None and packet.name == "question" and packet.id is not None:
+            self.asked.append(packet.id)
+        return packet
+
+
+def noting(client: TestClient) -> list[int]:
+    """The numbers of the acks that ``client`` is asked for, from now on."""
+    decoder: Any = Noting(client.decoder)
+    client.decoder = decoder
+    asked: list[int] = decoder.asked
+    return asked
+
+
+async def test_the_numbers_of_acks_tell_nothing_of_others(way: Way) -> None:
+    app = SocketIOApp(namespaces={"/": Asking})
+    async with TestClient(app, **way) as quiet, TestClient(app, **way) as busy:
+        asked, much_asked = noting(quiet), noting(busy)
+        one, other = [await client.connect(on={"question": lambda: "yes"}) for client in (quiet, busy)]
+        await one.call("ask_me", 2)
+        await other.call("ask_me", 40)
+        await one.call("ask_me", 1)
+        await one.emit("ask_me_later")
+        await settle()
+        assert asked == [1, 2, 3, 4]  # as if nobody else were there
+        assert much_asked == list(range(1, 41))
+        for _ in range(20):
+            assert await other.call("ask_all") == ["yes", "yes"]
+        shared = asked[4:]
+        assert much_asked[40:] == shared  # one packet for both
+        assert len(set(shared)) == 20
+        assert shared != sorted(shared)
+        assert all(10**14 <= number < 10**15 for number in shared)
+        await one.call("ask_me", 1)
+        assert asked[-1] == 5
