@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
-from asocketio.adapters.local_rooms import LocalRooms
+from asocketio.adapters.local_rooms import LocalRooms, RoomNames
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
 from asocketio.protocol.base import Encoded, Protocol, check_size
@@ -35,7 +35,7 @@ class Recipient(typing.Protocol):
     """The namespace."""
     sid: str
     """What others know it by: the name of its private room."""
-    rooms: set[str] | None
+    rooms: RoomNames | None
     """The rooms that it is in, without its private one. Written by `LocalRooms` only."""
     post: Post
     """Queues a packet for it."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
+from asocketio.adapters.local_rooms import RoomNames
 from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
@@ -70,7 +71,7 @@ class Member:
         """
         self.reason = ""
         """Why it left."""
-        self.rooms: set[str] | None = None
+        self.rooms: RoomNames | None = None
         self.jobs: set[asyncio.Task[None]] | None = None
         self.connector: asyncio.Task[None] | None = None
         """The task in which ``recv_connect`` runs."""

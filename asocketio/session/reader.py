@@ -141,7 +141,7 @@ class Reader:
 
     def _resolve(self, packet: Packet) -> None:
         socket = self._socket
-        if packet.endpoint not in socket.members and packet.endpoint not in socket.former_namespaces:
+        if packet.endpoint not in socket.members and not socket.dispatcher.lifecycle.knows(packet.endpoint):
             raise StrayPacket(f"an ack for the namespace {packet.endpoint[:100]!r}, which was never joined")
         socket.acks.resolve(packet.id, packet.endpoint, packet.args)
 

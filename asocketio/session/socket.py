@@ -113,7 +113,7 @@ class Socket:
         self.error_handler: ErrorHandler = default_error_handler
         self.members: dict[str, Member] = {}
         self.former_namespaces: frozenset[str] = frozenset()  # shared while empty: a set is 216 bytes
-        """Namespaces that the client was in, or was refused by, on this connection."""
+        """Declared namespaces that the client was in, or was refused by, on this connection."""
         self.acks = Acks(server.config.max_pending_acks)
         self.reader = self.make_reader()
         self.writer = self.make_writer()
