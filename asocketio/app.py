@@ -25,7 +25,7 @@ from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
-from asocketio.runtime.log import log
+from asocketio.runtime.log import hide_sessions, log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import Server
@@ -346,10 +346,13 @@ class SocketIOApp:
             raise Unavailable("a new socket while the server is closing")
         if not in_time:
             raise Unavailable(
-                f"the view at {view.scope['path']!r} neither awaited socketio_manage nor answered "
+                f"the view at {view.scope['path'][:200]!r} neither awaited socketio_manage nor answered "
                 f"within connect_timeout ({self.config.connect_timeout} s)"
             )
-        log.error("the view at %r returned without awaiting socketio_manage and without a response", view.scope["path"])
+        self.server.throttled_log.error(
+            "view", "the view at %r returned without awaiting socketio_manage and without a response",
+            view.scope["path"][:200],
+        )  # fmt: skip
         await opening.reject({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
         await opening.reject({"type": "http.response.body", "body": b""})
 
@@ -358,7 +361,7 @@ class SocketIOApp:
         served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
         self.server.throttled_log.warning(
             "path", "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
-            scope["path"][:200], served, served, self.path.strip("/"),
+            hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
         )  # fmt: skip
         if scope["type"] == "websocket":
             await receive()

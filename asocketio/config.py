@@ -72,6 +72,11 @@ class Limits(Timing):
     """Answers awaited from one client at a time."""
     max_rooms: int = 10_000
     """Rooms that one client may be in, in one namespace."""
+    max_room_bytes: int = 6_000_000
+    """Bytes of memory that the rooms of one client may take, in all its namespaces: each counts 450, and one for each
+    character of its name, or four where not all of them are ASCII."""
+    max_namespaces: int = 100
+    """Namespaces that one client may be in at a time. A dict of namespaces bounds them by itself."""
     max_sessions: int = 100_000
     """Sessions of this process; beyond, handshakes are answered 503 with ``Retry-After``."""
     max_sessions_per_address: int | None = None
@@ -153,6 +158,8 @@ class _LimitSettings(_TimingSettings, total=False):
     max_outbox: int
     max_pending_acks: int
     max_rooms: int
+    max_room_bytes: int
+    max_namespaces: int
     max_sessions: int
     max_sessions_per_address: int | None
     rate_limits: Mapping[str, tuple[int, float]] | None
@@ -186,6 +193,8 @@ _COUNTS = (
     "max_attachment_bytes",
     "max_pending_acks",
     "max_rooms",
+    "max_room_bytes",
+    "max_namespaces",
     "max_sessions",
     "concurrency",
 )

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar
 
+from asocketio.adapters.local_rooms import size_of
 from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
 from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, names
@@ -53,7 +54,7 @@ class BaseNamespace:
         super().__init__()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.ns_name or '/'} {self._member.shown_sid}>"
+        return f"<{type(self).__name__} {self.ns_name or '/'} {self._member.sid}>"
 
     @property
     def session(self) -> dict[str, Any]:
@@ -62,7 +63,11 @@ class BaseNamespace:
 
     @property
     def sid(self) -> str:
-        """What this client calls ``socket.id``. ``app.of(ns).to(sid)`` reaches it."""
+        """A random name for others to know this client by, no secret; ``app.of(ns).to(sid)`` reaches it.
+
+        From generation 4 on it is what the client calls ``socket.id``; older clients call something else so, which is
+        made of the session's secret (`Socket.sessid`).
+        """
         return self._member.sid
 
     @property
@@ -429,7 +434,7 @@ class RoomsMixin:
 
         Raises:
             Disconnected: the client has left the namespace.
-            Overflow: it is in ``max_rooms`` already.
+            Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
             UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
         """
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -437,10 +442,8 @@ class RoomsMixin:
         member = _member_of(self)
         if member.rule.left:
             raise Disconnected(member.reason)
-        most = member.socket.config.max_rooms
-        if member.rooms is not None and len(member.rooms) >= most and room not in member.rooms and room != member.sid:
-            member.socket.count_limit("max_rooms")
-            raise Overflow(f"a client is in {most} rooms of {member.namespace or '/'!r} already (max_rooms)", "in")
+        if room != member.sid and room not in (member.rooms or ()):
+            _check_rooms(member, room)
         member.socket.server.adapter.join(member, room)
 
     def leave(self, room: str) -> None:
@@ -472,6 +475,19 @@ class BroadcastMixin:
     def broadcast_event_not_me(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody else in this namespace."""
         return _others(self).emit(event, *args)
+
+
+def _check_rooms(member: Member, room: str) -> None:
+    """Raise `Overflow` where one room more would be too much."""
+    config, rooms = member.socket.config, member.rooms
+    where = f"of a client in {member.namespace[:100] or '/'!r}"
+    if rooms is not None and len(rooms) >= config.max_rooms:
+        member.socket.count_limit("max_rooms")
+        raise Overflow(f"one room more than the {config.max_rooms} {where} (max_rooms)", "in")
+    taken = sum(each.rooms.size for each in member.socket.members.values() if each.rooms is not None)
+    if taken + size_of(room) > config.max_room_bytes:
+        member.socket.count_limit("max_room_bytes")
+        raise Overflow(f"the rooms {where} would take over {config.max_room_bytes} bytes (max_room_bytes)", "in")
 
 
 def _member_of(mixin: object) -> Member:

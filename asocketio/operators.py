@@ -12,7 +12,7 @@ from asocketio.adapters.base import Target
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.runtime.awaitables import COMPLETED
-from asocketio.session.acks import unpack
+from asocketio.session.acks import shared_number, unpack
 from asocketio.session.interfaces import SessionServer
 from asocketio.session.member import Member
 
@@ -129,7 +129,7 @@ class BroadcastOperator:
 
     async def _ask(self, event: str, args: tuple[Any, ...], seconds: float) -> list[Any]:
         """Send one event under one number to all; their acks are collected by the adapter."""
-        acks = AckCollector(next(self.server.ack_numbers))
+        acks = AckCollector(shared_number())
         packet = Packet(EVENT, self.namespace, name=event, args=list(args), id=acks.number, ack="data")
         if self._is_nobody:
             self.server.check(packet)

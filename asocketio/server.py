@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 from asocketio.adapters.base import Adapter
 from asocketio.asgi.admission import Admission
@@ -69,8 +67,6 @@ class Server:
         self.thread = 0
         self.clock = Clock()
         self.sessions = SessionTable()
-        self.ack_numbers: Iterator[int] = itertools.count(1)
-        """Each is given once."""
         self._idle: asyncio.Future[None] | None = None
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
-from asocketio.adapters.local_rooms import LocalRooms
+from asocketio.adapters.local_rooms import LocalRooms, RoomNames
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
 from asocketio.protocol.base import Encoded, Protocol, check_size
@@ -34,8 +34,8 @@ class Recipient(typing.Protocol):
     namespace: str
     """The namespace."""
     sid: str
-    """What the client calls ``socket.id``: the name of its private room."""
-    rooms: set[str] | None
+    """What others know it by: the name of its private room."""
+    rooms: RoomNames | None
     """The rooms that it is in, without its private one. Written by `LocalRooms` only."""
     post: Post
     """Queues a packet for it."""
@@ -55,10 +55,6 @@ class Recipient(typing.Protocol):
     @property
     def gone(self) -> bool:
         """Nothing reaches it any more."""
-        ...
-
-    def names_another(self, room: str) -> bool:
-        """Whether ``room`` is the sid of another client, in this process or another."""
         ...
 
     def expect_ack(self, number: int, answered: Callable[[list[Any] | None, BaseException | None], None]) -> None:
@@ -259,7 +255,7 @@ class EncodedPerProtocol:
             packet = self._packet
             self._host.throttled_log.warning(
                 "cannot carry", "%s: %s %r did not go to the clients of generation %s: %s",
-                packet.endpoint or "/", packet.type.value, packet.name, protocol.generation, error,
+                packet.endpoint or "/", packet.type.value, packet.name[:100], protocol.generation, error,
                 about=f"{packet.endpoint} {packet.name}",
             )  # fmt: skip
         except (UsageError, Overflow) as error:

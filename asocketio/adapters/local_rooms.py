@@ -7,8 +7,31 @@ from collections.abc import Collection
 from typing import Generic, TypeVar
 
 from asocketio.errors import UsageError
+from asocketio.protocol.sids import is_sid
 
-__all__ = ["LocalRooms"]
+__all__ = ["LocalRooms", "RoomNames", "size_of"]
+
+
+class RoomNames(set[str]):
+    """The rooms of a client, and the bytes of memory that they take. `LocalRooms` keeps the two in step."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+
+ROOM_OVERHEAD = 450
+"""Bytes that a room takes besides the characters of its name: the places of one client in the tables."""
+
+
+def size_of(name: str) -> int:
+    """The bytes that a room counts: about what it takes in memory, and the same whenever it is asked for.
+
+    Not what `sys.getsizeof` says, which changes: a text may keep its UTF-8.
+    """
+    return ROOM_OVERHEAD + (len(name) if name.isascii() else 4 * len(name))
 
 
 class Occupant(typing.Protocol):
@@ -18,14 +41,10 @@ class Occupant(typing.Protocol):
     """The namespace that the client is in."""
     sid: str
     """The name of its private room."""
-    rooms: set[str] | None
+    rooms: RoomNames | None
     """The rooms that it is in, without its private one."""
 
     def __hash__(self) -> int: ...
-
-    def names_another(self, room: str) -> bool:
-        """Whether ``room`` is the sid of another client."""
-        ...
 
 
 T = TypeVar("T", bound=Occupant)
@@ -68,13 +87,15 @@ class LocalRooms(Generic[T]):
         """
         if room == client.sid:
             return
-        if client.names_another(room) or room in self.namespaces.get(client.namespace, ()):
+        if is_sid(room) or room in self.namespaces.get(client.namespace, ()):
             raise UsageError(
                 "this room's name is another client's sid, or has the form of one: private rooms are for their client"
             )
         if client.rooms is None:
-            client.rooms = set()
-        client.rooms.add(room)
+            client.rooms = RoomNames()
+        if room not in client.rooms:
+            client.rooms.add(room)
+            client.rooms.size += size_of(room)
         self.rooms.setdefault((client.namespace, room), {})[client] = None
 
     def leave(self, client: T, room: str) -> None:
@@ -82,6 +103,7 @@ class LocalRooms(Generic[T]):
         if not client.rooms or room not in client.rooms:
             return
         client.rooms.discard(room)
+        client.rooms.size -= size_of(room)
         key = client.namespace, room
         clients = self.rooms[key]
         del clients[client]

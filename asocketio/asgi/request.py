@@ -38,6 +38,9 @@ _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
     "xhr-polling": "polling",
     "jsonp-polling": "polling",
 }
+SHOWN = 13
+"""Characters of a field that are told of a request: all of any transport, and not those of a session's id."""
+
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -120,9 +123,9 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
     elif request.transport == "websocket" and not request.closes_session:
         raise BadRequest("transport=websocket without an upgrade to websocket; a proxy may have dropped the header")
     elif request.sid and scope["method"] not in ("GET", "POST"):
-        raise BadRequest(f"{scope['method']!r} on a session, expected GET or POST")
+        raise BadRequest(f"{scope['method'][:SHOWN]!r} on a session, expected GET or POST")
     elif not request.sid and scope["method"] != "GET":
-        raise BadMethod(f"a handshake by {scope['method']!r}, expected GET")
+        raise BadMethod(f"a handshake by {scope['method'][:SHOWN]!r}, expected GET")
     if not request.sid or scope["type"] == "websocket":
         _check_head(scope, config)
     return request
@@ -145,10 +148,10 @@ def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> En
     protocol = _served(_GENERATION_OF.get(version, ""), version, protocols)
     transport = query.get("transport", "")
     if transport not in ("polling", "websocket"):
-        raise UnknownTransport(f"transport={transport[:20]!r}, expected polling or websocket")
+        raise UnknownTransport(f"transport={transport[:SHOWN]!r}, expected polling or websocket")
     script = query.get("j")
     if script is not None and _index(script) is None:
-        raise BadRequest(f"j={script[:20]!r}, expected the number of a JSONP callback")
+        raise BadRequest(f"j={script[:SHOWN]!r}, expected the number of a JSONP callback")
     body_format = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
     sid = query.get("sid", "")
     return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, body_format)
@@ -165,7 +168,7 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerP
     closes_session = query.get("disconnect") == "1"
     transport = _TRANSPORTS_09.get(name)
     if not sid or (transport is None and not closes_session):
-        raise UnknownTransport(f"transport {name[:20]!r}, served are {', '.join(_TRANSPORTS_09)}")
+        raise UnknownTransport(f"transport {name[:SHOWN]!r}, served are {', '.join(_TRANSPORTS_09)}")
     body_format = BodyFormat(jsonp_index=_index(query.get("i", "")) or 0) if name == "jsonp-polling" else BodyFormat()
     return EngineRequest(protocol, transport or "polling", sid, body_format, closes_session)
 
@@ -178,7 +181,7 @@ def _served(generation: str, version: str, protocols: Mapping[str, ServerProtoco
     if generation:
         met = f"generation {generation}, socket.io-client {_CLIENTS[generation]}, is switched off (generations=...)"
     elif version:
-        met = f"EIO={version[:20]!r}"
+        met = f"EIO={version[:SHOWN]!r}"
     else:
         met = "no EIO in the URL, so it is no Socket.IO client (a browser's tab, curl, a health check?)"
     raise UnsupportedVersion(f"{met}; served are {served}")

@@ -88,7 +88,7 @@ class ViewCall:
         hint = _HINTS.get(status) or _HINTS.get(status // 100)
         if hint is not None:
             self._socket.server.throttled_log.warning(
-                "answer", "%d from the application for a new socket at %r: %s", status, self.scope["path"], hint
+                "answer", "%d from the application for a new socket at %r: %s", status, self.scope["path"][:200], hint
             )
 
     async def send(self, message: Message) -> None:

@@ -157,7 +157,3 @@ class Protocol(ABC):
     @abstractmethod
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         """The polling body that carries ``frames``, at least one."""
-
-    @abstractmethod
-    def namespace_sid(self, sessid: str, namespace: str) -> str:
-        """The client's ``socket.id`` in a namespace: computed by both sides; from generation 4 on a random one."""

@@ -65,9 +65,6 @@ class EngineIO3(EngineIO):
         text = "".join(map(_as_text, frames))
         return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
 
-    def namespace_sid(self, sessid: str, namespace: str) -> str:
-        return f"{namespace}#{sessid}" if namespace else sessid
-
 
 class _Decoder(EngineDecoder):
     __slots__ = ("_single",)

@@ -12,7 +12,6 @@ from asocketio.protocol import jsonp
 from asocketio.protocol.base import Body, BodyFormat, Decoder, Encoded, Frame
 from asocketio.protocol.engineio import MESSAGE, EngineDecoder, EngineIO
 from asocketio.protocol.packet import EVENT, Packet
-from asocketio.protocol.sids import new_sid
 
 __all__ = ["EngineIO4"]
 
@@ -43,9 +42,6 @@ class EngineIO4(EngineIO):
         text = SEPARATOR.join(frame if isinstance(frame, str) else "b" + b64encode(frame).decode() for frame in frames)
         index = body_format.jsonp_index
         return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
-
-    def namespace_sid(self, sessid: str, namespace: str) -> str:
-        return new_sid()  # never the session's id: that one is a secret
 
 
 class _Decoder(EngineDecoder):

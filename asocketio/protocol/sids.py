@@ -1,4 +1,8 @@
-"""The sids that the server makes, and their form, by which the name of a room is told from a sid."""
+"""The sids that the server gives to clients in namespaces, and their form, by which a room's name is told from one.
+
+They are public, in every generation: no part of them is in the id of a session, which is a secret. Before generation 4
+clients make a ``socket.id`` of their own from that id; the server uses it nowhere.
+"""
 
 from __future__ import annotations
 

@@ -77,9 +77,6 @@ class SocketIO09(Protocol):
         index = body_format.jsonp_index
         return Body(text.encode()) if index is None else jsonp.script(f"io.j[{index}]", text)
 
-    def namespace_sid(self, sessid: str, namespace: str) -> str:
-        return sessid
-
     def dumps(self, value: Any) -> str:
         """``value`` as JSON text.
 

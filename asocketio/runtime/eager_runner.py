@@ -24,10 +24,10 @@ from types import CoroutineType
 from typing import Any, NoReturn
 
 from asocketio.runtime.awaitables import Completed
-from asocketio.runtime.log import log
+from asocketio.runtime.log import ThrottledLog
 from asocketio.runtime.states import moved
 
-__all__ = ["BLOCKED", "TASK_MOVES", "EagerRunner", "Finished", "PooledTask", "TaskState", "warn_if_blocked"]
+__all__ = ["BLOCKED", "TASK_MOVES", "EagerRunner", "Finished", "PooledTask", "TaskState"]
 
 Finished = Callable[[Any, BaseException | None], None]
 """Called once with the result, or with None and the exception. It must not raise."""
@@ -41,11 +41,12 @@ _PARKED = 64  # idle tasks kept for the next handlers that suspend; each is abou
 class EagerRunner:
     """Runs functions and coroutines for one event loop; owns the parked tasks."""
 
-    __slots__ = ("_loop", "_parked", "closed")
+    __slots__ = ("_lines", "_loop", "_parked", "closed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parked: list[PooledTask] = []
+        self._lines = ThrottledLog()
         self.closed = False
 
     def start(
@@ -62,10 +63,10 @@ class EagerRunner:
         except (KeyboardInterrupt, SystemExit):  # what ends the process
             raise
         except BaseException as error:
-            warn_if_blocked(finished, began)
+            self.warn_if_blocked(finished, began)
             finished(None, error)
             return None
-        warn_if_blocked(finished, began)
+        self.warn_if_blocked(finished, began)
         if type(result) is PooledTask:
             return result.then(finished)
         finished(result, None)
@@ -154,13 +155,18 @@ class EagerRunner:
             pooled.stop()
         self._parked.clear()
 
+    def warn_if_blocked(self, finished: Finished, began: float) -> None:
+        """Name what has kept the event loop to itself.
 
-def warn_if_blocked(finished: Finished, began: float) -> None:
-    """Name what has kept the event loop to itself. ``str(finished)``, or the name of a function, says what it is."""
-    took = perf_counter() - began
-    if took > BLOCKED:
-        what = getattr(finished, "__qualname__", "") or str(finished)
-        log.warning("%s blocked the event loop for %.2f s: all clients waited", what, took)
+        ``str(finished)``, or the name of a function, says what it is; its ``event``, if it has one, what is the same.
+        """
+        took = perf_counter() - began
+        if took > BLOCKED:
+            what = getattr(finished, "__qualname__", "") or str(finished)
+            about = getattr(finished, "event", what)
+            self._lines.warning(
+                "blocked", "%s blocked the event loop for %.2f s: all clients waited", what, took, about=about
+            )
 
 
 class TaskState(Enum):
@@ -303,7 +309,7 @@ class PooledTask(Coroutine[Any, Any, None]):
         except BaseException as error:
             self._outcome = None, error  # not in a local name: its traceback leads to this frame
         finally:
-            warn_if_blocked(finished, started)
+            self._runner.warn_if_blocked(finished, started)
             del finished, step, value  # the traceback of an error leads to this frame: nothing here leads to the error
         if self._runner.park(self):
             wake = self._park()  # parked before `_report`, which may start the next handler

@@ -4,75 +4,169 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from time import monotonic
+from urllib.parse import unquote
 
-__all__ = ["HideSessions", "ThrottledLog", "log", "shown"]
+from asocketio.runtime.safe_text import one_line, safe_error, shown
 
-log = logging.getLogger("asocketio")
+__all__ = ["HideSessions", "ThrottledLog", "hide_sessions", "log", "place_of", "shown"]
 
 WINDOW = 10.0
 """Seconds in which one kind of complaint is written once."""
 
+TRACEBACKS = 3
+"""How often, within that time, an exception of one place is written."""
+
 MOST = 100
-"""Complaints that are told apart within that time."""
+"""Complaints of one kind that are told apart within that time."""
 
 
-_SESSION = re.compile(r"(\bsid=[^&\s\"]{0,6}|/1/[a-z-]*/[^/?\s\"]{0,6})[^&/?\s\"]*")
+class _OneLine(logging.Filter):
+    """Quotes and cuts what is about to be logged: whatever got into it, it is one line, and no long one.
 
-
-class HideSessions(logging.Filter):
-    """Cuts session ids in the lines of a server down to their beginning: they are secrets, and part of every URL."""
+    The exception of a record is replaced by one that looks like it, where its text is not fit for a log.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_hide(arg) if isinstance(arg, str) else arg for arg in record.args)
-        record.msg = _hide(str(record.msg))
+        _tidy(record, one_line)
         return True
 
 
-def _hide(text: str) -> str:
-    return _SESSION.sub(r"\1…", text) if "sid=" in text or "/1/" in text else text
+log = logging.getLogger("asocketio")
+log.addFilter(_OneLine())
 
 
-def shown(text: str) -> str:
-    """Text of a client as a field of a log record: short, and unable to look like a line of its own."""
-    text = text[:100]
-    return text if text.isprintable() else repr(text)[1:-1]
+def _tidy(record: logging.LogRecord, clean: Callable[[str], str]) -> None:
+    try:
+        message = record.getMessage()
+    except Exception as failure:  # a repr of the program's, or a message that does not fit its arguments
+        message = f"{record.msg!r}, whose arguments cannot be shown: {type(failure).__name__}"
+        record.msg, record.args = message, None
+    cleaned = clean(message)
+    if cleaned != message:
+        record.msg, record.args = cleaned, None
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        kind, error, _ = record.exc_info
+        safe = safe_error(error)
+        if safe is not error:
+            record.exc_info = kind, safe, safe.__traceback__
+            record.exc_text = None
+
+
+_ID = re.compile(r"(?<!~)(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9_-]){20,}")
+"""What may be the id of a session: 20 characters of base64url, some of them spelled as URLs may spell them."""
+_SIGNS = ("sid", "eio=", "/1/", "cookie")
+"""What is in a text with such an id: a query, a message, the path of 0.9, a header. In lower case."""
+
+
+def hide_sessions(text: str) -> str:
+    """``text`` of a server with the ids of sessions cut down to their beginning: they are secrets.
+
+    However they are spelled in a URL. A public sid (``~...``) is left alone.
+    """
+    plain = (unquote(text) if "%" in text else text).lower()
+    if not any(sign in plain for sign in _SIGNS):
+        return text
+    return _ID.sub(lambda found: found[0][:6] + "…", text)
+
+
+class HideSessions(logging.Filter):
+    """For the lines of a server: cuts ids of sessions, which are part of every URL, and long lines, and quotes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == log.name:
+            return True  # has been seen to
+        if record.name == "uvicorn.access" and isinstance(record.args, tuple):  # its formatter wants all five
+            record.args = tuple(arg if isinstance(arg, int) else _hidden(str(arg)) for arg in record.args)
+        else:
+            _tidy(record, _hidden)
+        return True
+
+
+def _hidden(text: str) -> str:
+    return one_line(hide_sessions(text))  # in this order: of an id at the end not all is cut off
+
+
+def place_of(error: BaseException) -> str:
+    """What tells an exception from others, but is the same each time that it is raised there."""
+    frames = traceback.walk_tb(error.__traceback__)
+    places = dict.fromkeys((frame.f_code.co_filename, line) for frame, line in frames)
+    return f"{type(error).__qualname__} {hash(tuple(places))}"
 
 
 class ThrottledLog:
-    """Writes the first line of a kind at once, then at most one each `WINDOW` seconds, with the number left out.
+    """Writes the first line of a kind, then one each `WINDOW` seconds at most, with the number of those left out.
 
     ``kind`` is one of the package's own words. ``about`` may come from a client: what is about
     something else has a line of its own, as long as there are no more than `MOST` of them.
+
+    Each line is ``message % args``. Text that came from a client belongs in ``%r``, cut, so that it can be told from
+    ours. ``fields`` become attributes of the record.
     """
 
     __slots__ = ("_kinds",)
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+        self._kinds: dict[str, dict[str, tuple[float, int]]] = {}
+
+    def info(
+        self, kind: str, message: str, *args: object, about: str = "", fields: Mapping[str, str] | None = None
+    ) -> None:
+        """A line about what clients do, and may do."""
+        self._write(logging.INFO, kind, about, fields, None, message, args)
 
     def warning(
         self, kind: str, message: str, *args: object, about: str = "", fields: Mapping[str, str] | None = None
     ) -> None:
-        """Log ``message % args``. Text that came from a client belongs in ``%r``, so that it cannot forge lines.
+        """A line about what should not be."""
+        self._write(logging.WARNING, kind, about, fields, None, message, args)
 
-        ``fields`` become attributes of the record.
-        """
-        now = monotonic()
-        key = self._key(kind, about[:100], now)
-        since, left_out = self._kinds.get(key, (now - WINDOW, 0))
-        if now - since < WINDOW:
-            self._kinds[key] = since, left_out + 1
+    def error(
+        self,
+        kind: str,
+        message: str,
+        *args: object,
+        error: BaseException | None = None,
+        about: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        """A line about a mistake of the program; with ``error`` its traceback, `TRACEBACKS` times for each place."""
+        if error is not None:
+            about = place_of(error)
+        self._write(logging.ERROR, kind, about, fields, error, message, args)
+
+    def _write(
+        self,
+        level: int,
+        kind: str,
+        about: str,
+        fields: Mapping[str, str] | None,
+        error: BaseException | None,
+        message: str,
+        args: tuple[object, ...],
+    ) -> None:
+        if not log.isEnabledFor(level):
             return
-        self._kinds[key] = now, 0
-        if left_out:
+        now = monotonic()
+        lines = self._kinds.setdefault(kind, {})
+        key = _key(lines, about[:100], now)
+        most = 1 if error is None else TRACEBACKS
+        since, count = lines.get(key, (now - WINDOW, 0))
+        within = now - since < WINDOW
+        lines[key] = (since, count + 1) if within else (now, 1)
+        if within and count >= most:
+            return
+        left_out = 0 if within else count - most
+        if left_out > 0:
             message += f" (and {left_out} more like it in the last {now - since:.0f} s)"
-        log.warning(message, *args, extra=fields)
+        log.log(level, message, *args, extra=fields, exc_info=error)
 
-    def _key(self, kind: str, about: str, now: float) -> tuple[str, str]:
-        if (kind, about) in self._kinds or len(self._kinds) < MOST:
-            return kind, about
-        self._kinds = {key: last for key, last in self._kinds.items() if now - last[0] < WINDOW}
-        return (kind, about) if len(self._kinds) < MOST else (kind, "")
+
+def _key(lines: dict[str, tuple[float, int]], about: str, now: float) -> str:
+    if about in lines or len(lines) < MOST:
+        return about
+    for key in [key for key, (since, _) in lines.items() if now - since >= WINDOW]:
+        del lines[key]
+    return about if len(lines) < MOST else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 from asocketio.errors import Disconnected, Overflow
 
-__all__ = ["Acks", "Answer", "unpack"]
+__all__ = ["Acks", "Answer", "shared_number", "unpack"]
 
 Answer = Callable[[list[Any] | None, BaseException | None], None]
 """Called once: with the arguments of the ack, or with what came instead of it."""
@@ -17,14 +18,17 @@ _NOBODY: dict[int, tuple[str, Answer]] = {}
 
 
 class Acks:
-    """Numbers map to those who wait for the answer. An answer counts only from the namespace that was asked."""
+    """Numbers map to those who wait for the answer. An answer counts only from the namespace that was asked.
 
-    __slots__ = ("_limit", "_numbers", "_reason", "_waiting")
+    They tell a client nothing of others: they are its own, counted from 1, or random where one event asks several
+    (`shared_number`).
+    """
 
-    def __init__(self, limit: int, numbers: Iterator[int]) -> None:
-        """``numbers`` are those of the whole server: one event may ask several clients."""
+    __slots__ = ("_asked", "_limit", "_reason", "_waiting")
+
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._numbers = numbers
+        self._asked = 0
         self._waiting = _NOBODY  # 64 bytes less for each idle client than a table of its own
         self._reason: str | None = None
         """Why no answer will come any more."""
@@ -39,7 +43,7 @@ class Acks:
             Disconnected: the client is gone.
             Overflow: it owes ``max_pending_acks`` answers already.
         """
-        number = next(self._numbers)
+        number = self._asked = self._asked + 1
         self.expect_number(number, namespace, answer)
         return number
 
@@ -80,6 +84,15 @@ class Acks:
             entry = self._waiting.pop(number, None)
             if entry is not None:
                 entry[1](None, Disconnected(reason))
+
+
+_SHARED = 10**14
+"""The least number of an event that asks several clients; no client is ever asked as often by itself."""
+
+
+def shared_number() -> int:
+    """A number for an ack of many clients: random, and below 10 to the 15th, for old clients read 16 digits of it."""
+    return _SHARED + secrets.randbelow(9 * _SHARED)
 
 
 def unpack(args: list[Any]) -> Any:

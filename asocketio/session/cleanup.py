@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import anyio
 
-from asocketio.runtime.log import log
 from asocketio.session.dispatcher import Dispatcher
 
 __all__ = ["clean_up", "start_cleanup"]
@@ -47,5 +46,5 @@ async def _clean_up(dispatcher: Dispatcher) -> None:
         with clock.deadline(2 * grace, shield=True):
             await dispatcher.wait_done()
     for call in dispatcher.suspended:
-        log.error("%s does not end when cancelled", str(call))
+        socket.server.throttled_log.error("endless", "%s does not end when cancelled", str(call), about=call.event)
     await dispatcher.lifecycle.close_members()

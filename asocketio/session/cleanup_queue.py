@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from asocketio.runtime.log import log
 from asocketio.session.cleanup import start_cleanup
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.socket import Socket
@@ -47,5 +46,7 @@ class CleanupQueue:
     def _done(self, socket: Socket, done: asyncio.Future[BaseException | None]) -> None:
         error = done.result()
         if error is not None:
-            log.error("%s: its clean-up raised %r", socket.sid_in(""), error, exc_info=error)
+            socket.server.throttled_log.error(
+                "clean-up", "%s: its clean-up raised %r", socket.sid_in(""), error, error=error
+            )
         self._ended(socket)

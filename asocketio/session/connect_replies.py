@@ -7,10 +7,9 @@ from typing import Any
 
 from asocketio.errors import Overflow, StrayPacket, UsageError
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
 
-__all__ = ["ack_duplicate_connect", "send_connect_error", "send_unknown_namespace"]
+__all__ = ["ack_duplicate_connect", "send_connect_error", "send_too_many_namespaces", "send_unknown_namespace"]
 
 
 def ack_duplicate_connect(socket: Socket, namespace: str) -> None:
@@ -37,16 +36,24 @@ def send_unknown_namespace(socket: Socket, namespace: str, declared: Iterable[st
     socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data)))
 
 
+def send_too_many_namespaces(socket: Socket, namespace: str) -> None:
+    """The client is in enough."""
+    socket.count_limit("max_namespaces")
+    socket.server.throttled_log.warning(
+        "namespaces", "%s: refused the namespace %r: it is in %d already (max_namespaces)",
+        socket.sid_in(""), namespace[:100], len(socket.members), fields=socket.fields(),
+    )  # fmt: skip
+    send_connect_error(socket, namespace, {"message": "Too many namespaces"})
+
+
 def send_connect_error(socket: Socket, namespace: str, data: dict[str, Any]) -> None:
     """The program refused it: ``data`` has a message, and what else the program gave."""
     try:
         socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=data)))
     except (UsageError, Overflow) as unsendable:
-        log.error(
-            "%s: the data of a refusal %s",
-            socket.sid_in(namespace),
-            unsendable,
-            extra=socket.fields(namespace, "connect"),
-        )
+        socket.server.throttled_log.error(
+            "refusal", "%s: the data of a refusal %s", socket.sid_in(namespace), unsendable,
+            about=namespace, fields=socket.fields(namespace, "connect"),
+        )  # fmt: skip
         told = {"message": data["message"][:1000]}
         socket.writer.post(socket.protocol.encode(Packet(PacketType.ERROR, namespace, data=told)))

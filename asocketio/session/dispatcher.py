@@ -17,10 +17,10 @@ from typing import Any
 from asocketio.errors import ProtocolError
 from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import Waiters
-from asocketio.runtime.eager_runner import BLOCKED, PooledTask, warn_if_blocked
+from asocketio.runtime.eager_runner import BLOCKED, PooledTask
 from asocketio.session.backlog import Backlog
 from asocketio.session.connect_replies import send_connect_error
-from asocketio.session.handler_call import HandlerCall, acknowledge
+from asocketio.session.handler_call import HandlerCall, acknowledge, call_back
 from asocketio.session.lifecycle import MemberLifecycle
 from asocketio.session.member import Member
 from asocketio.session.namespaces import Namespaces
@@ -193,11 +193,11 @@ class Dispatcher:
             raise
         except BaseException as error:
             call = HandlerCall(self, packet, slots)
-            warn_if_blocked(call, began)
+            self._eager_runner.warn_if_blocked(call, began)
             self.on_handler_done(call, None, error)
             return
         if perf_counter() - began > BLOCKED:
-            warn_if_blocked(HandlerCall(self, packet, slots), began)
+            self._eager_runner.warn_if_blocked(HandlerCall(self, packet, slots), began)
         if type(result) is PooledTask:
             self._watch(HandlerCall(self, packet, slots), result)
             return
@@ -239,7 +239,7 @@ class Dispatcher:
 
     def run(self, namespace: str, name: str, function: Callable[..., Any], *args: Any) -> None:
         """Run a callback of the program past the queue; its exceptions are logged."""
-        self._start(Packet(ACK, namespace, name=name), lambda _: function(*args), slots=0)
+        self._start(Packet(ACK, namespace, name=name), lambda _: call_back(name, function, args), slots=0)
 
     # The end.
 

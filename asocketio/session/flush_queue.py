@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from asocketio.runtime.log import log
 from asocketio.session.close_reasons import TRANSPORT_ERROR
 from asocketio.session.socket import Socket
 
@@ -43,8 +42,10 @@ class FlushQueue:
         for done, socket in enumerate(sockets, 1):
             try:
                 socket.writer.flush()
-            except Exception:  # nobody's but this client's affair
-                log.exception("%s: could not be sent to", socket.sid_in(""), extra=socket.fields())
+            except Exception as error:  # nobody's but this client's affair
+                socket.server.throttled_log.error(
+                    "sending", "%s: could not be sent to", socket.sid_in(""), error=error, fields=socket.fields()
+                )
                 socket.close(TRANSPORT_ERROR)
             if done % FLUSHES == 0 and monotonic() > until:
                 if not self._sockets:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from asocketio.errors import Overflow, ProtocolError, UsageError
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import log
 from asocketio.session.namespaces import Namespaces
-from asocketio.session.reporting import is_late, raised, tell_failure
+from asocketio.session.reporting import is_late, raised, report, tell_failure
 from asocketio.session.socket import Socket
 
-__all__ = ["CallOwner", "HandlerCall", "acknowledge"]
+__all__ = ["CallOwner", "HandlerCall", "UnfitAnswer", "acknowledge", "call_back"]
+
+
+class UnfitAnswer(Exception):
+    """The arguments of a client's ack do not fit the callback that waits for them: its mistake, or the program's."""
 
 
 class CallOwner(typing.Protocol):
@@ -57,21 +63,28 @@ class HandlerCall:
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"
 
     @property
+    def event(self) -> str:
+        """The namespace, and what came: complaints about the same event of other clients are the same."""
+        return f"{self.packet.endpoint} {self.packet.type.value} {self.packet.name}"
+
+    @property
     def fields(self) -> dict[str, str]:
         """For log records."""
         return self.owner.socket.fields(self.packet.endpoint, self.packet.name)
 
     def warn_slow(self) -> None:
         """Log that it has been running for long."""
-        log.warning(
+        self.owner.socket.server.throttled_log.warning(
+            "slow",
             "%s is still running; this client's other events wait, unless SocketIOApp(concurrency=...) lets them",
-            str(self),
-            extra=self.fields,
-        )
+            str(self), about=self.event, fields=self.fields,
+        )  # fmt: skip
 
     def cancel(self) -> None:
         """Cancel it, because its client is gone."""
-        log.warning("%s was still running after close_grace: cancelled", str(self))
+        self.owner.socket.server.throttled_log.warning(
+            "cancelled", "%s was still running after close_grace: cancelled", str(self), about=self.event
+        )
         self.cancelled = True
         if self.task is not None:
             self.task.cancel()
@@ -88,8 +101,13 @@ class HandlerCall:
         if self.cancelled or is_late(socket, error, packet.endpoint):
             log.debug("%s ended with its client: %r", str(self), error)
             return
+        if isinstance(error, UnfitAnswer):
+            report(socket, packet.endpoint, "invalid_arguments", str(error), None, quiet=True)
+            return
         if isinstance(error, Overflow):
-            socket.server.throttled_log.warning("overflow", "%s: %s", str(self), error, fields=self.fields)
+            socket.server.throttled_log.warning(
+                "overflow", "%s: %s", str(self), error, about=self.event, fields=self.fields
+            )
         else:
             raised(error, str(self), socket, packet.endpoint, packet.name or packet.type.value)
         tell_failure(socket, packet)
@@ -105,7 +123,32 @@ def acknowledge(owner: CallOwner, packet: Packet, result: Any) -> None:
     try:
         member.post(socket.protocol.encode_ack(namespace, packet.id, args))
     except UsageError as error:
-        log.error("%s returned what %s", str(HandlerCall(owner, packet)), error)
+        call = HandlerCall(owner, packet)
+        socket.server.throttled_log.error("returned", "%s returned what %s", str(call), error, about=call.event)
         tell_failure(socket, packet)
     except Exception as error:  # the value is the user's: its own methods may raise
         HandlerCall(owner, packet).on_error(error)
+
+
+def call_back(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call a callback of the program with the arguments of an ack.
+
+    Raises:
+        UnfitAnswer: it does not take as many.
+    """
+    try:
+        return function(*args)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None or _fits(function, args):
+            raise  # from within
+    raise UnfitAnswer(f"The {name} does not take {len(args)} argument{'' if len(args) == 1 else 's'}")
+
+
+def _fits(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    try:
+        inspect.signature(function).bind(*args)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it does not say what it takes
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from asocketio.adapters.base import Adapter
@@ -60,8 +60,6 @@ class SessionServer(typing.Protocol):
     thread: int
     """The thread of that loop."""
     closing: bool
-    ack_numbers: Iterator[int]
-    """Numbers for acks; each is given once."""
 
     flush_soon: SocketAction
     """Flushes a socket at the end of this turn of the event loop."""

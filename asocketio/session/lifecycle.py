@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
 
 from asocketio.errors import ConnectionRefused, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.runtime.log import log
+from asocketio.protocol.sids import new_sid
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
-from asocketio.session.connect_replies import ack_duplicate_connect, send_connect_error, send_unknown_namespace
-from asocketio.session.handlers import initialize
+from asocketio.session.connect_replies import (
+    ack_duplicate_connect,
+    send_connect_error,
+    send_too_many_namespaces,
+    send_unknown_namespace,
+)
+from asocketio.session.handlers import Handlers, initialize
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
@@ -25,6 +30,9 @@ from asocketio.session.states import OPEN
 __all__ = ["MemberLifecycle"]
 
 INTERNAL_ERROR = "Internal server error"
+
+MOST_CHARACTERS = 200
+"""Of the name of a namespace that is not declared as it is, but resolved by the program."""
 
 
 class MemberLifecycle:
@@ -39,9 +47,29 @@ class MemberLifecycle:
         """The global namespace refused a client to whom that is the connection."""
         self._context = context
 
-    def serves(self, namespace: str) -> bool:
-        """Whether there is such a namespace for this client."""
-        return namespace in self.socket.members or self.namespaces.resolve(namespace) is not None
+    def handlers_of(self, namespace: str) -> Handlers | None:
+        """The handlers of a namespace; None where there is no such namespace for this client."""
+        member = self.socket.members.get(namespace)
+        instance: NamespaceObject | None = getattr(member, "instance", None)  # none yet while it connects
+        if instance is not None:
+            return type(instance)._handlers  # pyright: ignore[reportPrivateUsage]
+        found = self._resolve(namespace)
+        return None if found is None else found[0]._handlers  # pyright: ignore[reportPrivateUsage]
+
+    def knows(self, namespace: str) -> bool:
+        """Whether the client is in ``namespace``, or may have been on this connection: what it sends there is late.
+
+        Of names that the program resolves by itself none is remembered: they have no end.
+        """
+        socket = self.socket
+        if namespace in socket.members or namespace in socket.former_namespaces:
+            return True
+        return namespace not in self.namespaces.names and self._resolve(namespace) is not None
+
+    def _resolve(self, namespace: str) -> tuple[type[NamespaceObject], Mapping[str, Any]] | None:
+        if len(namespace) > MOST_CHARACTERS and namespace not in self.namespaces.names:
+            return None
+        return self.namespaces.resolve(namespace)
 
     def recipient(self, packet: Packet) -> Member | None:
         """The member that handles ``packet``; None if it comes too late: the client has left, or was refused.
@@ -52,7 +80,7 @@ class MemberLifecycle:
         member = self.socket.members.get(packet.endpoint)
         if member is not None and member.rule.handles_events:
             return member
-        if member is None and packet.endpoint not in self.socket.former_namespaces:
+        if member is None and not self.knows(packet.endpoint):
             raise StrayPacket(
                 f"an {packet.type.value} for the namespace {packet.endpoint[:100] or '/'!r}, which it never joined"
             )
@@ -65,17 +93,20 @@ class MemberLifecycle:
         socket, namespace = self.socket, packet.endpoint
         if socket.state is not OPEN:
             return
-        found = self.namespaces.resolve(namespace)
+        found = self._resolve(namespace)
         if found is None:
             send_unknown_namespace(socket, namespace, self.namespaces.names)
             return
         if namespace in socket.members:
             ack_duplicate_connect(socket, namespace)
             return
+        if len(socket.members) >= socket.config.max_namespaces:
+            send_too_many_namespaces(socket, namespace)
+            return
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
-        member = Member(socket, namespace, socket.protocol.namespace_sid(socket.sessid, namespace), params)
+        member = Member(socket, namespace, new_sid(), params)
         await self._connect(member, cls, packet)
 
     async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
@@ -107,9 +138,11 @@ class MemberLifecycle:
         initialize(member.instance)
         admitted: Any = member.instance.process_packet(packet)
         if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
-            log.error(
-                "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)", member
-            )
+            socket.server.throttled_log.error(
+                "returned False",
+                "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
+                member, about=member.namespace,
+            )  # fmt: skip
             raise ConnectionRefused
 
     def _wrapped(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
@@ -123,7 +156,8 @@ class MemberLifecycle:
         socket = self.socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
         if isinstance(error, ConnectionRefused):
-            log.info("%s: refused: %r", member, error.message)
+            about = f"{member.namespace} {error.message}"
+            socket.server.throttled_log.info("refused", "%s: refused: %.100r", member, error.message, about=about)
             data["message"] = error.message
             if error.data is not None:
                 data["data"] = error.data
@@ -175,7 +209,9 @@ class MemberLifecycle:
             with socket.server.clock.deadline(socket.config.close_grace, shield=True):
                 await asyncio.wait([done])
             if not done.done():
-                log.error("%s: recv_disconnect was cancelled after close_grace", member)
+                socket.server.throttled_log.error(
+                    "endless", "%s: recv_disconnect was cancelled after close_grace", member, about=member.namespace
+                )
                 task.cancel()
                 return
         error = done.result()
@@ -197,7 +233,8 @@ class MemberLifecycle:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
-            socket.former_namespaces |= {member.namespace}
+            if member.namespace in self.namespaces.names and member.namespace not in socket.former_namespaces:
+                socket.former_namespaces |= {member.namespace}
             socket.members.pop(member.namespace, None)
             member.break_cycles()
 

@@ -9,10 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
+from asocketio.adapters.local_rooms import RoomNames
 from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.sids import is_sid
-from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
 from asocketio.session.interfaces import NamespaceObject
@@ -31,7 +30,7 @@ NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 class Member:
     """Made when a client asks for a namespace; gone when it has left it.
 
-    ``sid`` is what that client calls ``socket.id``; ``rooms`` belongs to the adapter. What is allowed when is in
+    ``sid`` is what others may know it by; ``rooms`` belongs to the adapter. What is allowed when is in
     `asocketio.session.states`.
     """
 
@@ -72,7 +71,7 @@ class Member:
         """
         self.reason = ""
         """Why it left."""
-        self.rooms: set[str] | None = None
+        self.rooms: RoomNames | None = None
         self.jobs: set[asyncio.Task[None]] | None = None
         self.connector: asyncio.Task[None] | None = None
         """The task in which ``recv_connect`` runs."""
@@ -81,21 +80,7 @@ class Member:
 
     def __str__(self) -> str:
         """For log lines: who, and where."""
-        return f"{self.shown_sid} {self.namespace or '/'}"
-
-    @property
-    def shown_sid(self) -> str:
-        """The sid for log lines: before generation 4 the session's secret id is in it, so that is cut down."""
-        sessid = self.socket.sessid
-        return self.sid.replace(sessid, sessid[:6] + "…")
-
-    def names_another(self, room: str) -> bool:
-        """Whether ``room`` is the name of the private room of another client, here or in another process.
-
-        Before generation 4 a sid has the id of its session in it: ``<id>`` or ``/namespace#<id>``.
-        """
-        other = self.socket.server.sockets.get(room.rpartition("#")[2])
-        return is_sid(room) or (other is not None and other is not self.socket)
+        return f"{self.sid} {self.namespace or '/'}"
 
     # Where it is in its life.
 
@@ -201,9 +186,10 @@ class Member:
                 await asyncio.wait(jobs)
         for job in jobs:
             if not job.done():
-                log.error(
-                    "%s: job %s swallows its cancellation; the process cannot end while it runs", self, job.get_name()
-                )
+                self.socket.server.throttled_log.error(
+                    "endless", "%s: job %s swallows its cancellation; the process cannot end while it runs",
+                    self, job.get_name(), about=job.get_name(),
+                )  # fmt: skip
 
     def break_cycles(self) -> None:
         """It is out: only the program may hold on to the namespace object, which holds on to this."""

@@ -18,11 +18,11 @@ class Namespaces(typing.Protocol):
     def resolve(self, name: str) -> tuple[type[NamespaceObject], Mapping[str, Any]] | None:
         """The class of the namespace ``name`` and its ``params``; None where there is no such namespace.
 
-        ``name`` is any text that a client sends, up to ``max_payload``.
+        ``name`` is any text that a client sends, up to 200 characters, or longer if it is in `names`.
         """
         ...
 
     @property
     def names(self) -> Collection[str]:
-        """What the program declared, for log lines and errors."""
+        """What the program declared: names, and what log lines and errors show of others."""
         ...

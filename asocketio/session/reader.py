@@ -99,7 +99,7 @@ class Reader:
     def _route(self, packet: Packet) -> None:
         kind, socket = packet.type, self._socket
         if kind is EVENT:
-            self._submit(packet, packet.name)
+            self._submit(packet)
         elif kind is ACK:
             self._resolve(packet)
         elif kind in _BEATS:
@@ -111,23 +111,25 @@ class Reader:
         elif kind is PacketType.ERROR and not socket.protocol.clients_send_errors:
             raise UnexpectedPacket("an error packet; only servers send them")
         elif kind not in _SILENT:
-            self._submit(packet, "connect" if kind is PacketType.CONNECT else "message")
+            self._submit(packet)
 
-    def _submit(self, packet: Packet, event: str) -> None:
+    def _submit(self, packet: Packet) -> None:
         """Hand a packet to the dispatcher, unless there are too many (``rate_limits``)."""
         if packet.ack is True:
             self._confirm(packet)
-        if self._is_allowed(packet, event):
+        if self._is_allowed(packet):
             self._socket.dispatcher.submit(packet)
 
-    def _is_allowed(self, packet: Packet, event: str) -> bool:
+    def _is_allowed(self, packet: Packet) -> bool:
         """What is for no namespace of the program is refused elsewhere."""
         socket = self._socket
-        if self._rates is None or not socket.dispatcher.lifecycle.serves(packet.endpoint):
+        if self._rates is None:
             return True
-        if self._rates.allow(event, socket.server.clock.now()):
+        handlers = socket.dispatcher.lifecycle.handlers_of(packet.endpoint)
+        if handlers is None or self._rates.allow(packet, handlers, socket.server.clock.now()):
             return True
         socket.count_limit("rate_limits")
+        event = packet.name or ("connect" if packet.type is PacketType.CONNECT else "message")
         socket.dispatcher.reject(packet, "rate_limited", f"The event {event[:100]!r} comes too often")
         return False
 
@@ -139,7 +141,7 @@ class Reader:
 
     def _resolve(self, packet: Packet) -> None:
         socket = self._socket
-        if packet.endpoint not in socket.members and packet.endpoint not in socket.former_namespaces:
+        if packet.endpoint not in socket.members and not socket.dispatcher.lifecycle.knows(packet.endpoint):
             raise StrayPacket(f"an ack for the namespace {packet.endpoint[:100]!r}, which was never joined")
         socket.acks.resolve(packet.id, packet.endpoint, packet.args)
 

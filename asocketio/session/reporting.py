@@ -6,23 +6,26 @@ from typing import Any
 
 from asocketio.errors import Disconnected
 from asocketio.protocol.packet import ACK, Packet
-from asocketio.runtime.log import log
 from asocketio.session.socket import Socket
 
 __all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]
 
 
 def raised(error: BaseException, what: str, socket: Socket, namespace: str, event: str) -> None:
-    """Log an exception of a handler, a hook, a job or a callback, with its traceback; tell ``on_exception``."""
+    """Log an exception of a handler, a hook, a job or a callback, with its traceback; tell ``on_exception``.
+
+    A client may have it raised as often as it likes: the log counts those of one place, ``on_exception`` hears of each.
+    """
     about = socket.fields(namespace, event)
-    log.error("%s raised %r", what, error, exc_info=error, extra=about)
+    lines = socket.server.throttled_log
+    lines.error("raised", "%s raised %r", what, error, error=error, fields=about)
     hook = socket.config.on_exception
     if hook is None:
         return
     try:
         hook(error, about)
-    except Exception:  # the program's function
-        log.exception("on_exception itself failed on %r", error, extra=about)
+    except Exception as failure:  # the program's function
+        lines.error("on_exception", "on_exception itself failed on %r", error, error=failure, fields=about)
 
 
 def is_late(socket: Socket, error: BaseException, namespace: str) -> bool:
@@ -44,8 +47,10 @@ def report(socket: Socket, namespace: str, name: str, message: str, msg_id: int 
     """Tell the program's error handler; if that fails too, log it."""
     try:
         socket.error(name, message, namespace, msg_id, quiet)
-    except Exception:  # the user's function
-        log.exception("%s: the error_handler itself failed on %s", socket.sid_in(namespace), name)
+    except Exception as failure:  # the user's function
+        socket.server.throttled_log.error(
+            "error_handler", "%s: the error_handler itself failed on %s", socket.sid_in(namespace), name, error=failure
+        )
 
 
 def tell_failure(socket: Socket, packet: Packet) -> None:

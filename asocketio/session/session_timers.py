@@ -5,7 +5,6 @@ from __future__ import annotations
 from asocketio.config import Config
 from asocketio.metrics import Metrics
 from asocketio.runtime.clock import Clock
-from asocketio.runtime.log import log
 from asocketio.runtime.loop_lag import LoopLagMonitor
 from asocketio.runtime.timers import Deadlines, TimerQueue
 from asocketio.session.close_reasons import FORCED_CLOSE
@@ -66,7 +65,9 @@ class SessionTimers:
             if socket.pending is not None and socket.pending.view is not None:
                 socket.pending.view.time_out()
             return
-        log.info("%s: closed, no namespace joined within connect_timeout", socket.sid_in(""))
+        socket.server.throttled_log.info(
+            "idle", "%s: closed, no namespace joined within connect_timeout", socket.sid_in("")
+        )
         socket.close(FORCED_CLOSE)
 
     def _handler_slow(self, handler: Watched, due: float) -> None:

@@ -53,7 +53,8 @@ class Socket:
     """One client. ``socket["/chat"]`` is its namespace object; ``session`` is a dict for the program's use.
 
     ``sessid`` is a bearer secret: whoever knows it can speak for this client. Never log or show
-    it; ``self.sid`` of a namespace is the name for others to use.
+    it; ``self.sid`` of a namespace is the name for others to use. Clients before generation 4 call it ``socket.id``,
+    or ``<namespace>#<sessid>`` (2.x, outside of the global namespace).
     """
 
     __slots__ = (
@@ -112,8 +113,8 @@ class Socket:
         self.error_handler: ErrorHandler = default_error_handler
         self.members: dict[str, Member] = {}
         self.former_namespaces: frozenset[str] = frozenset()  # shared while empty: a set is 216 bytes
-        """Namespaces that the client was in, or was refused by, on this connection."""
-        self.acks = Acks(server.config.max_pending_acks, server.ack_numbers)
+        """Declared namespaces that the client was in, or was refused by, on this connection."""
+        self.acks = Acks(server.config.max_pending_acks)
         self.reader = self.make_reader()
         self.writer = self.make_writer()
         self.on_closed: Callable[[Socket], None] | None = None
@@ -168,7 +169,7 @@ class Socket:
     def sid_in(self, namespace: str) -> str:
         """A name for log lines: the sid in ``namespace``, or the beginning of the session's id."""
         member = self.members.get(namespace)
-        return self.sessid[:6] + "…" if member is None else member.shown_sid
+        return self.sessid[:6] + "…" if member is None else member.sid
 
     def fields(self, namespace: str = "", event: str = "") -> dict[str, str]:
         """For log records: ``sid``, ``namespace`` and ``event``."""

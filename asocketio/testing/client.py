@@ -276,7 +276,7 @@ class ClientNamespace:
         self.client = client
         self.endpoint = endpoint
         self.sid = ""
-        """What the server calls ``self.sid`` there."""
+        """What a client calls ``socket.id`` there. From generation 4 on it is ``self.sid`` of the server."""
         self.asked = False
         """The test has called `TestClient.connect` for it."""
         self.reason: str | None = None
@@ -379,7 +379,7 @@ class ClientNamespace:
 
     def _sid(self, data: Any) -> str:
         if self.client.protocol.opens_global:
-            return self.client.protocol.namespace_sid(self.client.handshake["sid"], self.endpoint)
+            return self.client.client_protocol.socket_id(self.client.handshake["sid"], self.endpoint)
         return str(data.get("sid", ""))
 
     async def _handle(self, packet: Packet) -> None:

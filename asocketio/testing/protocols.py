@@ -54,6 +54,10 @@ class ClientProtocol:
         """What asks for a namespace; None where the server brings the client in by itself."""
         return Packet(PacketType.CONNECT, endpoint, data=auth)
 
+    def socket_id(self, sessid: str, endpoint: str) -> str:
+        """What a client calls ``socket.id`` that makes it up itself, of the session's id; from generation 4 on none."""
+        return ""
+
     def answer(self, packet: Packet) -> Packet | None:
         """What a packet of the connection itself must be answered."""
         return Packet(PacketType.PONG, data=packet.data) if packet.type is PacketType.PING else None
@@ -77,12 +81,18 @@ class _Elder(ClientProtocol):
             return None
         return Packet(PacketType.CONNECT, endpoint + (self.separator + query_of(auth) if auth else ""))
 
+    def socket_id(self, sessid: str, endpoint: str) -> str:
+        return sessid
+
 
 class _EngineIO3(_Elder):
     pings_itself = True
 
     def answer(self, packet: Packet) -> Packet | None:
         return None
+
+    def socket_id(self, sessid: str, endpoint: str) -> str:
+        return f"{endpoint}#{sessid}" if endpoint else sessid
 
 
 class _SocketIO09(_Elder):

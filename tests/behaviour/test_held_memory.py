@@ -7,7 +7,6 @@ import gc
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import count
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -190,7 +189,7 @@ def coalescer(size: int) -> Load:
 
 
 def acks() -> Load:
-    waiting = Acks(1000, count())
+    waiting = Acks(1000)
     waiting.expect_number(0, "", lambda args, error: None)
 
     def step(number: int) -> None:
@@ -219,7 +218,11 @@ def throttled() -> Load:
 
 def rates() -> Load:
     limits = Rates({"*": (1000, 1.0), "x": (1000, 1.0)})
-    return Load(lambda number: limits.allow(text(number), float(number)), lambda: 0)
+
+    def step(number: int) -> None:
+        limits.allow(Packet(PacketType.EVENT, name=text(number)), BaseNamespace._handlers, float(number))
+
+    return Load(step, lambda: 0)
 
 
 class Greedy(BaseNamespace):

@@ -10,9 +10,19 @@ from urllib.parse import urlencode
 
 import pytest
 
-from asocketio import BaseNamespace, Disconnected, Overflow, Packet, PacketType, RoomsMixin, SocketIOApp
+from asocketio import (
+    BaseNamespace,
+    ConnectionRefused,
+    Disconnected,
+    Overflow,
+    Packet,
+    PacketType,
+    RoomsMixin,
+    SocketIOApp,
+)
 from asocketio.protocol.base import BodyFormat, Frame
 from asocketio.testing import ClientRefused, TestClient, settle
+from tests.support.namespaces import PatternNamespaces
 from tests.support.worlds import Recorder, Way, serve, until
 
 Log = pytest.LogCaptureFixture
@@ -132,6 +142,45 @@ class Joining(Recorder, RoomsMixin):
         except Overflow as error:
             return error.side
         return "joined"
+
+
+async def test_the_rooms_of_a_client_are_joined_up_to_their_bytes_and_not_beyond(way: Way, caplog: Log) -> None:
+    long, wide = 550 * "x", 138 * "x" + "é"  # which count 1000 and 1006
+    async with serve(Joining, also={"/b": Joining}, max_room_bytes=2000, **way) as client:
+        namespace, other = await client.connect(), await client.connect("/b")
+        assert await namespace.call("try", 1551 * "x") == "in"  # it alone is too much
+        assert await namespace.call("try", 1550 * "x") == "joined"
+        await namespace.call("leave", 1550 * "x")
+        assert [await namespace.call("join", room) for room in (long, long[1:] + "y", long)] == [1, 2, 2]
+        for _ in range(3):
+            assert (await namespace.call("join", "green"))["error"]["name"] == "handler_error"
+        assert await other.call("try", "green") == "in"  # all namespaces of the client together
+        await namespace.call("leave", "not in there" * 1000)
+        for _ in range(3):
+            await namespace.call("leave", long)
+        assert await namespace.call("try", wide) == "in"
+        assert await other.call("join", long) == 1
+        assert await namespace.call("try", "") == "in"
+        await other.disconnect()
+        assert await namespace.call("try", "green") == "joined"
+    assert len(lines(caplog, "(max_room_bytes)")) == 1
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_client_is_in_only_so_many_namespaces(way: Way, caplog: Log) -> None:
+    served = PatternNamespaces({"": Recorder, r"/n\d+": Recorder})
+    app = SocketIOApp(namespaces=served, max_namespaces=3)
+    async with TestClient(app, **way) as client, TestClient(app, **way) as other:
+        home = await client.connect()
+        first, _ = [await client.connect(f"/n{number}") for number in range(2)]
+        for number in range(2, 30):
+            with pytest.raises(ConnectionRefused):
+                await client.connect(f"/n{number}")
+        await first.disconnect()
+        assert await (await client.connect("/n7")).call("echo", 7) == 7
+        assert await home.call("echo", 1) == 1
+        assert await (await other.connect("/n8")).call("echo", 8) == 8
+    assert len(lines(caplog, "(max_namespaces)")) == 1
 
 
 async def test_rooms_up_to_the_limit_are_joined_and_one_more_is_not(way: Way, caplog: Log) -> None:

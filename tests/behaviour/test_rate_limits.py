@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from asocketio import BaseNamespace, ConnectionRefused, Packet, PacketType, SocketIOApp
+from asocketio import BaseNamespace, ConnectionRefused, Packet, PacketType, SocketIOApp, event
 from asocketio.session.rate_limit import Rates
 from asocketio.testing import TestClient, settle
 from tests.support.worlds import Way, binary, serve
@@ -196,23 +196,108 @@ async def test_what_is_dropped_changes_no_order(way: Way) -> None:
     assert Counted.heard[:10] == [(number,) for number in range(5) for _ in range(2)]
 
 
+class Named(Counted):
+    """Has handlers of more than one name."""
+
+    @event("a", "b:c", "say it")
+    def several(self, *args: Any) -> None:
+        self.heard.append("several")
+
+    def on_own_name(self, *args: Any) -> None:
+        self.heard.append("own name")
+
+    @event("another")
+    def on_said(self, *args: Any) -> None:
+        self.heard.append("said")
+
+
+class Catching(Counted):
+    @event("*")
+    def rest(self, name: str, *args: Any) -> None:
+        self.heard.append(name)
+
+
+class Heard(Counted):
+    def on_message(self, *args: Any) -> None:
+        self.heard.append("on_message")
+
+
+SPELLINGS: list[tuple[type[Counted], str, list[str], str]] = [
+    *((Named, name, ["a", "b:c", "say it"], "other") for name in ("a", "b:c", "say it")),
+    *((Named, name, ["own name", "own_name"], "a") for name in ("own name", "own_name")),
+    *((Named, name, ["said", "another"], "own name") for name in ("said", "another")),
+    (Catching, "any", ["any", "Any", "any ", "", "anything else"], "say"),
+    (Counted, "message", ["message"], "say"),
+    (Heard, "message", ["message"], "say"),
+]
+
+
+@pytest.mark.parametrize(("cls", "limited", "names", "free"), SPELLINGS)
+async def test_a_rate_is_of_the_handler_whatever_the_name(
+    cls: type[Counted], limited: str, names: list[str], free: str, way: Way
+) -> None:
+    async with serve(cls, rate_limits={limited: (2, 10.0)}, **way) as client:
+        namespace = await client.connect()
+        for name in names * 2:
+            await namespace.emit(name, 1)
+        if limited == "message":
+            await namespace.send("text")
+            if way["generation"] == "0.9":
+                await namespace.send({"json": 1})
+        await settle()
+        assert len(Counted.heard) == 2
+        for name in names:
+            assert is_limited(await namespace.call(name, 1))
+        assert not is_limited(await namespace.call(free, 1))
+
+
+async def test_two_limits_of_one_handler_both_count(way: Way) -> None:
+    async with serve(Named, rate_limits={"a": (3, 10.0), "b:c": (1, 10.0), "*": (1000, 1.0)}, **way) as client:
+        namespace = await client.connect()
+        assert [is_limited(await namespace.call(name)) for name in ("a", "a", "b:c")] == [False, True, True]
+
+
+async def test_an_event_that_nothing_handles_is_counted_by_its_name(way: Way) -> None:
+    async with serve(Counted, rate_limits={"no such": (1, 10.0)}, **way) as client:
+        namespace = await client.connect()
+        answers = [(await namespace.call(name))["error"]["name"] for name in ("no such", "no_such", "other one")]
+        assert answers == ["no_such_method", "rate_limited", "no_such_method"]
+
+
+async def test_a_rate_is_of_the_handler_in_each_namespace(way: Way) -> None:
+    """One bucket for a limit; which handlers fill it is told by the class of each namespace."""
+    async with serve(Named, also={"/c": Catching}, rate_limits={"a": (2, 10.0)}, **way) as client:
+        namespace, other = await client.connect(), await client.connect("/c")
+        assert not is_limited(await namespace.call("b:c"))
+        assert not is_limited(await other.call("whatever"))
+        assert is_limited(await other.call("a"))
+        assert is_limited(await namespace.call("say it"))
+
+
+HANDLERS = Counted._handlers
+
+
+def said(name: str) -> Packet:
+    return Packet(PacketType.EVENT, name=name)
+
+
 def test_names_that_have_no_limit_take_no_memory() -> None:
     rates = Rates({"say": (1, 1.0), "*": (1000, 1.0)})
     for number in range(500):
-        assert rates.allow(f"made up {number}", 0.0)
+        assert rates.allow(said(f"made up {number}"), HANDLERS, 0.0)
     assert set(rates._left) == {"*"}
 
 
 def test_a_bucket_that_is_refilled_in_part_lets_in_part() -> None:
     rates = Rates({"say": (10, 1.0)})
-    assert [rates.allow("say", 0.0) for _ in range(11)] == [True] * 10 + [False]
-    assert [rates.allow("say", 0.35) for _ in range(4)] == [True] * 3 + [False]
-    assert rates.allow("say", 0.41)
-    assert not rates.allow("say", 0.41)
+    assert [rates.allow(said("say"), HANDLERS, 0.0) for _ in range(11)] == [True] * 10 + [False]
+    assert [rates.allow(said("say"), HANDLERS, 0.35) for _ in range(4)] == [True] * 3 + [False]
+    assert rates.allow(said("say"), HANDLERS, 0.41)
+    assert not rates.allow(said("say"), HANDLERS, 0.41)
 
 
 def test_time_that_goes_back_takes_nothing_for_good() -> None:
     rates = Rates({"say": (1, 1.0)})
-    assert rates.allow("say", 100.0)
-    assert not rates.allow("say", 99.0)
-    assert rates.allow("say", 101.1)
+    assert rates.allow(said("say"), HANDLERS, 100.0)
+    assert not rates.allow(said("say"), HANDLERS, 99.0)
+    assert rates.allow(said("say"), HANDLERS, 101.1)

@@ -23,7 +23,7 @@ from asocketio import (
     UsageError,
     event,
 )
-from asocketio.protocol.engineio4 import EngineIO4
+from asocketio.protocol.sids import new_sid
 from asocketio.testing import ClientRefused, TestClient, TestClock, settle
 from tests.clients.asgi import Call, Client
 from tests.clients.http import upgrade_request
@@ -84,54 +84,66 @@ async def victim_and_spy(victims: Generation, **way: Any) -> AsyncGenerator[tupl
         yield app, victim, spy
 
 
+def sid_of(app: SocketIOApp, client: TestClient, name: str = "/") -> str:
+    """The public sid of a client, as the server has it."""
+    sid: str = app.server.sockets[client.handshake["sid"]][name].sid
+    return sid
+
+
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_nobody_gets_into_the_private_room_of_another(generation: Generation, way: Way, caplog: Log) -> None:
     async with victim_and_spy(generation, **way) as (app, victim, spy):
         victims = {name: await victim.connect(name) for name in ("/", "/b")}
         for where in [await spy.connect(name) for name in ("/", "/b")]:
-            for each in (*victims.values(), victim):
-                name = each.handshake["sid"] if each is victim else each.sid
-                assert await where.call("join", name) == REFUSED
+            for name in victims:
+                assert await where.call("join", sid_of(app, victim, name)) == REFUSED
         for name, namespace in victims.items():
-            await app.of(name).to(namespace.sid).emit("secret", name)
+            await app.of(name).to(sid_of(app, victim, name)).emit("secret", name)
             assert await namespace.receive() == ("secret", name)
         for where in spy.namespaces.values():
             await where.nothing()
     assert {record.exc_info[0] for record in caplog.records if record.exc_info} == {UsageError}
-    assert victim.handshake["sid"] not in caplog.text  # before generation 4 the name of the room has it in it
+    assert victim.handshake["sid"] not in caplog.text
 
 
-async def test_the_sid_of_a_client_that_is_not_there_is_no_room_either(way: Way) -> None:
-    async with victim_and_spy(4, **way) as (app, victim, spy):
-        late = await victim.connect()
-        await late.disconnect()
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_the_sid_of_a_client_that_is_not_there_is_no_room_either(generation: Generation, way: Way) -> None:
+    async with victim_and_spy(generation, **way) as (app, victim, spy):
+        await victim.connect()
+        sids = [sid_of(app, victim), new_sid()]  # the other one may come to another process
+        await victim.disconnect()
+        await until(lambda: victim.handshake["sid"] not in app.server.sockets)
         chat = await spy.connect()
-        assert await chat.call("join", late.sid) == REFUSED
-        assert await chat.call("join", EngineIO4().namespace_sid("", "")) == REFUSED  # it may come to another process
-        await app.of("/").to(late.sid).emit("secret")
+        for sid in sids:
+            assert await chat.call("join", sid) == REFUSED
+            await app.of("/").to(sid).emit("secret")
         await chat.nothing()
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-async def test_a_namespace_that_is_joined_later_has_its_private_room_for_itself(generation: Generation) -> None:
-    async with victim_and_spy(generation) as (app, victim, spy):
-        await victim.connect()
-        sid = victim.protocol.namespace_sid(victim.handshake["sid"], "/b")
+async def test_a_session_id_is_the_name_of_nothing(generation: Generation, way: Way) -> None:
+    """What old clients call ``socket.id`` is made of it. It is a room like any other, whether or not there is one."""
+    async with victim_and_spy(generation, **way) as (app, victim, spy):
+        victims = [await victim.connect(name) for name in ("/", "/b")]
+        sessid = victim.handshake["sid"]
         there = await spy.connect("/b")
-        assert await there.call("join", sid) == REFUSED
-        joined = await victim.connect("/b")
-        await app.of("/b").to(joined.sid).emit("secret")
-        assert await joined.receive() == ("secret",)
-        await there.nothing()
+        for name in (sessid, f"/b#{sessid}", f"#{sessid}", new_sid()[1:]):
+            assert await there.call("join", name) == [name]
+            await there.call("leave", name)
+            await app.of("/b").to(name).emit("to nobody")
+            assert app.server.find(sid_of(app, victim)) is None
+        for namespace in (*victims, there):
+            await namespace.nothing()
 
 
 async def test_a_client_may_join_its_own_private_room_and_is_in_it_anyway(way: Way) -> None:
     app = SocketIOApp(namespaces={"/": Doors}, max_rooms=1)
     async with TestClient(app, **way) as client:
         chat = await client.connect()
-        assert [await chat.call("join", room) for room in (chat.sid, "red", chat.sid)] == [[], ["red"], ["red"]]
-        await chat.call("leave", chat.sid)
-        await app.of("/").to(chat.sid).emit("once")
+        sid = sid_of(app, client)
+        assert [await chat.call("join", room) for room in (sid, "red", sid)] == [[], ["red"], ["red"]]
+        await chat.call("leave", sid)
+        await app.of("/").to(sid).emit("once")
         assert await chat.receive() == ("once",)
         await chat.nothing()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
@@ -378,9 +379,13 @@ async def test_another_namespace_of_the_same_client(way: Way) -> None:
         await talk.call("allow")
         assert await admin.call("kick") == "kicked"
         sessid = client.handshake["sid"]
+        app: Any = client.app
+        public = [app.server.sockets[sessid][name].sid for name in ("/", "/admin")]
+        assert all(re.fullmatch("~[A-Za-z0-9_-]{20}", sid) for sid in public)
+        assert len({*public, "~" + sessid}) == 3
         if way["generation"] == 4:
-            assert len({sessid, talk.sid, admin.sid}) == 3
-        else:  # clients compute it
+            assert [talk.sid, admin.sid] == public
+        else:  # what these clients call socket.id they make of the session's id
             assert (talk.sid, admin.sid) == (sessid, sessid if way["generation"] == "0.9" else f"/admin#{sessid}")
 
 

@@ -40,6 +40,14 @@ class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
     def on_who(self) -> str:
         return self.sid
 
+    @event("socket.id")
+    def socket_id(self) -> str:
+        """What this client calls itself: before generation 4 it is made of the session's secret."""
+        generation, sessid = self.socket.protocol.generation, self.socket.sessid
+        if generation == "4":
+            return self.sid
+        return f"{self.ns_name}#{sessid}" if generation == "3" and self.ns_name else sessid
+
     def on_where(self) -> str:
         return self.ns_name or "/"
 

@@ -24,7 +24,7 @@ async function connect_carries_the_auth_payload(t) {
   await t.connected(socket);
   same(await got, [auth]);
   ok(typeof t.kind.sid(socket) === "string" && t.kind.sid(socket).length > 0);
-  same(await t.ask(socket, "who"), [t.kind.sid(socket)]);
+  same(await t.ask(socket, "socket.id"), [t.kind.sid(socket)]);
 }
 
 async function the_auth_payload_is_any_json(t) {
@@ -62,7 +62,7 @@ async function several_namespaces_share_one_connection(t) {
   same(t.kind.connection(chat), t.kind.connection(root));
   const ids = [t.kind.sid(root), t.kind.sid(chat)];
   same(new Set([...ids, t.kind.connectionId(root)]).size, t.kind.ids);
-  same([await t.ask(root, "who"), await t.ask(chat, "who")].flat(), ids);
+  same([await t.ask(root, "socket.id"), await t.ask(chat, "socket.id")].flat(), ids);
   same(await t.ask(chat, "where"), ["/chat"]);
   same(await t.ask(root, "where"), ["/"]);
   const heard = [];
@@ -510,7 +510,7 @@ async function the_network_breaks(t) {
   if (!reasons.includes(reason)) same(reason, reasons[0]);
   proxy.mend();
   await t.until("another connection", () => socket.connected && t.kind.sid(socket) !== before);
-  same(await t.ask(socket, "who"), [t.kind.sid(socket)]);
+  same(await t.ask(socket, "socket.id"), [t.kind.sid(socket)]);
   same(socket.log.length, 1);
 }
 
@@ -570,7 +570,7 @@ async function the_client_returns_after_the_server_cut_it_off(t) {
   // By polling two answers race: the poll says that it is over, the POST that it was wrong.
   const told = t.kind.polls ? ["transport close", "transport error"] : ["transport close"];
   ok(socket.log.length === 1 && told.includes(socket.log[0]), socket.log);
-  same(await t.ask(socket, "who"), [t.kind.sid(socket)]);
+  same(await t.ask(socket, "socket.id"), [t.kind.sid(socket)]);
 }
 // To it the server forgives everything.
 the_client_returns_after_the_server_cut_it_off.without = ["0.9"];
@@ -691,7 +691,7 @@ async function broadcasts_can_leave_out_a_room(t) {
 async function one_client_is_reached_by_its_id(t) {
   for (const namespace of ["/", "/chat"]) {
     const [a, b, c] = await three(t, namespace);
-    await t.ask(a, "from the app", [t.kind.sid(b)], `said ${t.unique}`, "you");
+    await t.ask(a, "from the app", await t.ask(b, "who"), `said ${t.unique}`, "you");
     same(await heard(t, [a, b, c]), [[], ["you"], []]);
   }
 }

@@ -47,6 +47,8 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "max_outbox": 4_000_000,
         "max_pending_acks": 1000,
         "max_rooms": 10_000,
+        "max_room_bytes": 6_000_000,
+        "max_namespaces": 100,
         "max_sessions": 100_000,
         "max_sessions_per_address": None,
         "rate_limits": None,

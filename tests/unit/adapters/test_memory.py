@@ -46,9 +46,6 @@ class Client:
         self.posted: list[Encoded] = []
         self.post: Post = self.posted.append
 
-    def names_another(self, room: str) -> bool:
-        return False
-
     def expect_ack(self, number: int, answered: Any) -> None:
         raise NotImplementedError
 

@@ -558,11 +558,6 @@ def test_a_long_body_of_anything_is_split_or_refused_in_linear_time(body: bytes,
 # ---- what the generation is -----------------------------------------------------------------
 
 
-def test_ids_are_those_that_clients_compute() -> None:
-    sids = [PROTOCOL.namespace_sid("QhucT1EfBJRs9q5xAAVy", endpoint) for endpoint in ("", "/chat")]
-    assert sids == ["QhucT1EfBJRs9q5xAAVy", "/chat#QhucT1EfBJRs9q5xAAVy"]
-
-
 def test_the_client_pings_and_the_root_opens_by_itself() -> None:
     assert (
         EngineIO3.generation, EngineIO3.pings, EngineIO3.opens_global, EngineIO3.global_is_connection,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from time import perf_counter
@@ -248,12 +247,6 @@ def test_a_megabyte_of_anything_is_split_or_refused_in_linear_time(body: bytes) 
 
 
 # ---- what the generation is -----------------------------------------------------------------
-
-
-def test_each_namespace_gets_an_unguessable_id_that_is_not_the_sessions() -> None:
-    sids = [PROTOCOL.namespace_sid("secret", endpoint) for endpoint in ("", "", "/chat") for _ in range(100)]
-    assert len({*sids, "secret"}) == 301
-    assert all(re.fullmatch(r"~[A-Za-z0-9_-]{20}", sid) for sid in sids)
 
 
 def test_the_server_pings_and_namespaces_connect_by_request() -> None:

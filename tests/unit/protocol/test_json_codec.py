@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from asocketio.errors import MalformedPacket, UsageError
 from asocketio.protocol.fast_json import FastJson
-from asocketio.protocol.json_codec import MAX_DEPTH, CustomJson, Json, StdJson, restore
+from asocketio.protocol.json_codec import MAX_DEPTH, AsciiJson, CustomJson, Json, StdJson, restore
 from tests.support.properties import short
 
 
@@ -464,3 +465,85 @@ def test_any_text_is_read_or_refused(codec: Json, text: str) -> None:
     except MalformedPacket:
         return
     assert value == json.loads(text)
+
+
+# ---- all ASCII, for old clients ---------------------------------------------------------------------------------
+
+INDENTED = CustomJson(json.loads, lambda value: json.dumps(value, ensure_ascii=False, indent="\t", allow_nan=False))
+RAW = CustomJson(json.loads, lambda value: json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+PIECES = [
+    "a",
+    "é",
+    "\x80",
+    "\xff",
+    "世",
+    "\u2028",
+    "😀",
+    '"',
+    "\\",
+    "\\u00e9",
+    "\\\\",
+    "\n",
+    "\t",
+    "\x00",
+    "\x1f",
+    "\x7f",
+    "/",
+]
+ascii_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.lists(st.sampled_from([*PIECES, "\ud800"])).map("".join),
+    lambda inner: st.lists(inner) | st.dictionaries(st.lists(st.sampled_from(PIECES)).map("".join), inner),
+    max_leaves=10,
+)
+
+
+@short
+@given(value=ascii_values)
+@example(value=['é\\u00e9\\\\u00e9"é\\', "\x7fé", {'é"': ['\\"é\\\\']}])
+@example(value="\ud83d\ude00é")
+def test_ascii_json_is_the_same_value_in_every_form(value: Any) -> None:
+    texts = [AsciiJson(codec).dumps(value)[0] for codec in (STD, FAST)]
+    assert texts[0] == texts[1]
+    for codec in (STD, FAST, CUSTOM, HALF_LOADS):
+        text, attachments = AsciiJson(codec).dumps(value)
+        assert text.isascii()
+        assert (json.loads(text), attachments) == (json.loads(codec.dumps(value)[0]), [])
+        assert "\x7f" not in codec.dumps(value)[0] or "\x7f" in text  # that one is ASCII already
+    for codec in (INDENTED, RAW):
+        try:
+            plain = codec.dumps(value)[0]
+        except UsageError:  # a lone surrogate has no UTF-8
+            continue
+        text = AsciiJson(codec).dumps(value)[0]
+        assert text.isascii()
+        assert json.loads(text) == json.loads(plain)
+        assert text.count("\n\t") == plain.count("\n\t")
+
+
+@pytest.mark.parametrize("piece", ["éa", "é", "世a", "😀a", 'é"', "é\\", "\u2028a", "\né", "\x7fé"])
+@pytest.mark.parametrize(
+    "codec", [STD, FAST, CUSTOM, HALF_LOADS, INDENTED, RAW], ids=lambda codec: type(codec).__name__
+)
+def test_a_long_text_becomes_ascii_in_a_few_passes(piece: str, codec: Json) -> None:
+    """In C: a call for each run of characters would be half a million calls for a megabyte."""
+    value = {"key": piece * 200_000}
+    calls = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        text, _ = AsciiJson(codec).dumps(value)
+    finally:
+        sys.setprofile(None)
+    assert json.loads(text) == value
+    assert calls < 500
+
+
+def test_binary_is_taken_out_of_what_becomes_ascii() -> None:
+    for codec in (STD, FAST, CUSTOM, HALF_LOADS):
+        assert AsciiJson(codec).dumps(["é", b"1", {"ü": b"2"}]) == (
+            '["\\u00e9",' + PLACEHOLDER_0 + ',{"\\u00fc":' + PLACEHOLDER_1 + "}]", [b"1", b"2"],
+        )  # fmt: skip

@@ -384,12 +384,6 @@ def test_a_long_packet_of_anything_is_read_or_refused_in_linear_time(frame: str)
 # ---- what the generation is -----------------------------------------------------------------
 
 
-def test_all_namespaces_have_the_sessions_id() -> None:
-    assert [PROTOCOL.namespace_sid("v3QKlUCfd0AZs5-LSFTE", name) for name in ("", "/chat")] == [
-        "v3QKlUCfd0AZs5-LSFTE"
-    ] * 2  # fmt: skip
-
-
 def test_the_transport_decides_who_beats_and_the_root_is_the_connection() -> None:
     assert (
         SocketIO09.generation, SocketIO09.pings, SocketIO09.opens_global, SocketIO09.global_is_connection,

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asocketio.errors import MalformedPayload
-from asocketio.protocol.utf16 import count_units, read_length, take_units
+from asocketio.protocol.utf16 import count_units, read_length, take_units, well_formed
 from tests.support.properties import short
 
 SECONDS = 5.0
@@ -132,3 +132,16 @@ def test_the_end_of_a_length_is_not_looked_for_far_away(text: str) -> None:
         with suppress(MalformedPayload):
             read_length(text, 0, ":")
     assert perf_counter() - started < SECONDS
+
+
+@short
+@given(
+    text=st.text() | st.lists(st.sampled_from(["a", "é", "😀", "\ud83d", "\ude00", "\ud800", "\udfff"])).map("".join)
+)
+@example(text="\ud83d\ude00")
+@example(text="\ude00\ud83d")
+@example(text='"\\\ud800\n')
+def test_text_is_well_formed_by_what_stands_for_half_a_character(text: str) -> None:
+    by_utf_16 = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert well_formed(text) == by_utf_16
+    assert well_formed(by_utf_16) == by_utf_16

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from uvicorn.logging import AccessFormatter
 
 from asocketio.runtime import log as module
 from asocketio.runtime.log import HideSessions, ThrottledLog, log
@@ -110,3 +113,134 @@ def test_lines_about_different_things_are_told_apart_but_not_without_end(
     time.now += 10
     throttle.warning("error", "about %d", 2000, about="2000")
     assert lines(caplog) == [warning("about 2000")]
+
+
+SID = "_GUMEB99a9LsoDkuitpn"
+HEXED = "".join(f"%{ord(each):02x}" for each in SID)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"/socket.io/?EIO=4&sid={SID}",
+        f"/socket.io/?EIO=4&%73id={SID}&transport=polling",
+        f"/socket.io/?EIO=4&s%69%64={SID}",
+        f"/socket.io/?%73%69%64={HEXED}",
+        f"/socket.io/?sid={HEXED.upper()}",
+        f"/socket.io/?sid={HEXED[:3]}{SID[1:]}",
+        f"/socket.io/?sid={SID[:-1]}{HEXED[-3:]}",
+        f"/socket.io/1/{SID}",
+        f"/socket.io/1/{SID}?disconnect",
+        f"/socket.io/1/websocket/{SID}",
+        f"/socket.io/%31/xhr-polling/{SID}/",
+        f"/socket.io%2f1%2Fxhr-polling%2F{SID}/",
+        f"'query_string': b'transport=websocket&sid={SID}'",
+        f"'path': '/socket.io/1/websocket/{SID}', 'raw_path': b'/socket.io/%31/websocket/{HEXED}'",
+        f'< TEXT \'0{{"sid":"{SID}","upgrades":[]}}\' [90 bytes]',
+        f"< TEXT '{SID}:15:25:websocket,xhr-polling' and GET /socket.io/1/ HTTP/1.1",
+        f"> Cookie: io={SID}; other=x",
+        f"< set-cookie: io={SID}; Path=/",
+    ],
+)
+@pytest.mark.parametrize("name", ["uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets.server", "hypercorn"])
+def test_a_session_id_is_hidden_however_it_is_spelled(text: str, name: str) -> None:
+    arguments: list[tuple[str, Any]] = [
+        (text, None), ("%s", (text,)), ('%s - "%s %s HTTP/%s" %d', ("1.2.3.4:5", "GET", text, "1.1", 200)),
+        ("%s [%d] Started scope=%s", ("1.2.3.4:5 - ASGI", 7, {"type": "http", "asked": text, "text": [text.encode()]})),
+        ("%(asked)s", ({"asked": text},)),
+    ]  # fmt: skip
+    for message, args in arguments:
+        record = logging.LogRecord(name, logging.INFO, "", 0, message, args, None)
+        HideSessions().filter(record)
+        for id_ in (SID, HEXED, HEXED.upper()):
+            assert id_ not in unquote(record.getMessage())
+            assert id_ not in record.getMessage()
+
+
+def test_a_long_line_of_a_server_is_cut_after_its_ids_are() -> None:
+    for size in range(1850, 1950):
+        record = logging.LogRecord("uvicorn.error", 20, "", 0, "GET %s", ("/" + size * "." + f"?sid={SID}",), None)
+        HideSessions().filter(record)
+        assert SID[:7] not in record.getMessage()
+        assert len(record.getMessage().encode()) < 2000
+
+
+def test_the_formatter_of_uvicorns_access_log_gets_what_it_wants() -> None:
+    args = ("1.2.3.4:5", "GET", f"/socket.io/?sid={SID}&x=" + "y" * 60_000, "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", 20, "", 0, '%s - "%s %s HTTP/%s" %d', args, None)
+    HideSessions().filter(record)
+    line = AccessFormatter('%(client_addr)s - "%(request_line)s" %(status_code)s', use_colors=False).format(record)
+    assert line.startswith('1.2.3.4:5 - "GET /socket.io/?sid=_GUMEB…&x=yyyy')
+    assert line.endswith('y… HTTP/1.1" 200 OK')
+    assert len(line) < 2000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/a-long-name-of-a-file-that-is-nobodys-secret.js",
+        "Will watch for changes in these directories: ['/home/me/a-project-with-a-long-name']",
+        "~_GUMEB99a9LsoDkuitpn /: an event of the public sid",
+        "/socket.io/1/websocket/short",
+        "/socket.io/1/websocket/?ordinary=words-of-a-url",
+    ],
+)
+def test_what_is_no_session_id_is_left(text: str) -> None:
+    record = logging.LogRecord("uvicorn.error", 20, "", 0, "%s", (text,), None)
+    HideSessions().filter(record)
+    assert record.getMessage() == text
+
+
+def test_the_exceptions_of_a_servers_line_are_quoted_too() -> None:
+    try:
+        raise ValueError("x\nERROR forged")
+    except ValueError as error:
+        record = logging.LogRecord("uvicorn.error", 40, "", 0, "Exception in ASGI application", None, (
+            type(error), error, error.__traceback__,
+        ))  # fmt: skip
+    HideSessions().filter(record)
+    assert "\nValueError: x\\nERROR forged" in logging.Formatter().format(record)
+
+
+def test_each_kind_tells_its_own_hundred_apart(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that fills one kind hides nothing of another."""
+    throttle = ThrottledLog()
+    for number in range(200):
+        throttle.warning("client", "about %d", number, about=str(number))
+    caplog.clear()
+    for number in range(3):
+        throttle.warning("program", "about %d", number, about=str(number))
+    assert lines(caplog) == [warning(f"about {number}") for number in range(3)]
+
+
+def test_an_exception_is_written_a_few_times_for_each_place(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    throttle = ThrottledLog()
+
+    def fail(depth: int, text: str) -> None:
+        if depth:
+            return fail(depth - 1, text)
+        raise ValueError(text) if text else LookupError
+
+    def tell(depth: int, text: str) -> None:
+        try:
+            fail(depth, text)
+        except (ValueError, LookupError) as error:
+            throttle.error("raised", "%r", error, error=error, fields={"sid": "x"})
+
+    for number in range(10):
+        tell(0, f"direct {number}")
+        tell(number + 1, f"deep {number}")  # the same lines, more often
+        tell(0, "")
+    seen = [f"ValueError('{what} {number}')" for number in range(3) for what in ("direct", "deep")]
+    assert sorted(caplog.messages) == sorted([*seen, *["LookupError()"] * 3])
+    assert {(record.levelno, getattr(record, "sid", "")) for record in caplog.records} == {(logging.ERROR, "x")}
+    assert all(record.exc_info for record in caplog.records)
+    caplog.clear()
+    time.now += 10
+    tell(0, "")
+    tell(0, "")
+    throttle.error("returned", "without an exception")
+    throttle.info("refused", "not seen at WARNING")
+    assert caplog.messages == [
+        "LookupError() (and 7 more like it in the last 10 s)", "LookupError()", "without an exception",
+    ]  # fmt: skip

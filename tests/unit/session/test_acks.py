@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 import pytest
 
 from asocketio.errors import Disconnected, Overflow
-from asocketio.session.acks import Acks, Answer, unpack
+from asocketio.session.acks import Acks, Answer, shared_number, unpack
 
 Answers = list[tuple[str, list[Any] | None, BaseException | None]]
 
@@ -31,7 +30,7 @@ def into(answers: Answers, who: str) -> Answer:
 
 
 def test_an_answer_reaches_who_asked(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "", into(answers, "first"))
     acks.expect_number(2, "/chat", into(answers, "second"))
     assert (acks.resolve(2, "/chat", ["b", 2]), acks.resolve(1, "", [])) == (True, True)
@@ -39,7 +38,7 @@ def test_an_answer_reaches_who_asked(answers: Answers) -> None:
 
 
 def test_an_answer_counts_once(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "", into(answers, "a"))
     assert [acks.resolve(1, "", [number]) for number in range(3)] == [True, False, False]
     assert answers == [("a", [0], None)]
@@ -47,7 +46,7 @@ def test_an_answer_counts_once(answers: Answers) -> None:
 
 @pytest.mark.parametrize(("number", "endpoint"), [(2, "/chat"), (None, "/chat"), (-1, "/chat"), (1, ""), (1, "/other")])
 def test_an_answer_that_nobody_asked_for_is_dropped(answers: Answers, number: int | None, endpoint: str) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "/chat", into(answers, "a"))
     assert acks.resolve(number, endpoint, []) is False
     assert (answers, len(acks)) == ([], 1)
@@ -56,7 +55,7 @@ def test_an_answer_that_nobody_asked_for_is_dropped(answers: Answers, number: in
 
 
 def test_who_does_not_wait_any_more_hears_nothing(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "", into(answers, "a"))
     acks.forget(1)
     acks.forget(1)
@@ -66,7 +65,7 @@ def test_who_does_not_wait_any_more_hears_nothing(answers: Answers) -> None:
 
 
 def test_a_client_owes_only_so_many_answers(answers: Answers) -> None:
-    acks = Acks(2, count())
+    acks = Acks(2)
     for number in (1, 2):
         acks.expect_number(number, "", into(answers, "a"))
     with pytest.raises(Overflow) as caught:
@@ -82,7 +81,7 @@ def test_a_client_owes_only_so_many_answers(answers: Answers) -> None:
 
 
 def test_all_who_wait_hear_of_the_end(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "", into(answers, "a"))
     acks.expect_number(2, "/chat", into(answers, "b"))
     acks.close("gone")
@@ -92,7 +91,7 @@ def test_all_who_wait_hear_of_the_end(answers: Answers) -> None:
 
 
 def test_only_those_of_a_namespace_hear_of_its_end(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
     acks.expect_number(1, "", into(answers, "a"))
     acks.expect_number(2, "/chat", into(answers, "b"))
     acks.fail("gone", "")
@@ -100,7 +99,7 @@ def test_only_those_of_a_namespace_hear_of_its_end(answers: Answers) -> None:
 
 
 def test_who_hears_of_the_end_may_forget_others_and_cannot_ask_again(answers: Answers) -> None:
-    acks = Acks(10, count())
+    acks = Acks(10)
 
     def heard(args: list[Any] | None, error: BaseException | None) -> None:
         answers.append(("a", args, error))
@@ -119,3 +118,17 @@ def test_who_hears_of_the_end_may_forget_others_and_cannot_ask_again(answers: An
 )
 def test_an_answer_is_none_or_itself_or_a_tuple(args: list[Any], value: Any) -> None:
     assert unpack(args) == value
+
+
+def test_numbers_of_one_client_are_its_own() -> None:
+    acks, others = Acks(10), Acks(10)
+    numbers = [each.expect(name, lambda args, error: None) for each in (acks, others) for name in ("", "/a", "")]
+    assert numbers == [1, 2, 3] * 2
+
+
+def test_a_number_for_many_clients_tells_nothing_and_is_nobodys_own() -> None:
+    numbers = [shared_number() for _ in range(1000)]
+    assert len(set(numbers)) == 1000
+    assert all(10**14 <= number < 10**15 for number in numbers)  # old clients read 16 digits
+    assert numbers != sorted(numbers)
+    assert sum(number % 2 for number in numbers) in range(350, 650)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asocketio.runtime.log import ThrottledLog
 from asocketio.session.cleanup_queue import CleanupQueue
 
 Log = pytest.LogCaptureFixture
@@ -20,7 +21,8 @@ class Client:
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
-        self.dispatcher = self.lifecycle = self
+        self.dispatcher = self.lifecycle = self.server = self
+        self.throttled_log = ThrottledLog()
         self.done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
     def run_apart(self, *args: Any) -> tuple[None, asyncio.Future[BaseException | None]]:

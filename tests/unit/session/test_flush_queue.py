@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from asocketio.runtime.log import ThrottledLog
 from asocketio.session.flush_queue import FLUSHES, MAX_SLICE_SECONDS, FlushQueue
 
 Log = pytest.LogCaptureFixture
@@ -24,7 +25,8 @@ class Client:
         self.number = number
         self.then = then
         self.reason = ""
-        self.writer = self
+        self.writer = self.server = self
+        self.throttled_log = ThrottledLog()
 
     def flush(self) -> None:
         Client.spent += 0.0002

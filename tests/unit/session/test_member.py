@@ -20,8 +20,6 @@ class Client:
     def __init__(self) -> None:
         self.protocol = EngineIO4()
         self.config = SimpleNamespace(max_outbox=1000)
-        self.server = SimpleNamespace(sockets={"mine": self, "theirs": object()})
-        self.sessid = "mine"
         self.connected = self.writable = True
         self.sent: list[Any] = []
         self.writer = self.acks = self
@@ -77,14 +75,3 @@ def test_who_is_refused_hears_nothing_of_what_was_held_back(member: Member, clie
     member.leave("refused")
     member.post(NEWS)
     assert client.sent == []
-
-
-@pytest.mark.parametrize(
-    ("room", "another"),
-    [
-        *((room, False) for room in ("red", "", "mine", "/b#mine", "x#y", "~", "~red")),
-        *((room, True) for room in ("theirs", "/b#theirs", "#theirs", "~" + 20 * "x")),
-    ],
-)
-def test_rooms_that_are_the_private_ones_of_others_are_known(member: Member, room: str, another: bool) -> None:
-    assert member.names_another(room) == another

@@ -8,6 +8,7 @@ import pytest
 
 from asocketio.config import Config
 from asocketio.metrics import Metrics
+from asocketio.runtime.log import ThrottledLog
 from asocketio.session.session_timers import SLOW, SessionTimers
 from asocketio.session.states import SocketState
 from asocketio.testing.clock import TestClock
@@ -20,7 +21,8 @@ class Client:
 
     def __init__(self) -> None:
         self.state = SocketState.OPEN
-        self.pending = self
+        self.pending = self.server = self
+        self.throttled_log = ThrottledLog()
         self.view: Client | None = None
         self.ends: list[str] = []
 

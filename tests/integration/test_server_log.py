@@ -1,0 +1,57 @@
+"""What the ``asocketio`` command writes at its most talkative: no session's id, and no line of any length."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from urllib.parse import unquote
+
+import pytest
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from tests.behaviour.test_log_lines import spelled
+from tests.conftest import StartServer
+from tests.support.servers import Server
+
+
+def get(server: Server, target: str, *, method: str = "GET") -> str:
+    """The answer to a request whose target is sent as it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.putrequest(method, target, skip_accept_encoding=True)
+        connection.putheader("content-length", "0")
+        connection.endheaders()
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def joined(target: tuple[str, str]) -> str:
+    return "?".join(part for part in target if part)
+
+
+@pytest.mark.parametrize("ws", ["asocketio.servers.uvicorn:WebSocketProtocol", "websockets", "websockets-sansio"])
+@pytest.mark.parametrize("level", ["info", "trace"])
+async def test_no_line_has_a_session_id_written_whole(ws: str, level: str, start_server: StartServer) -> None:
+    server = start_server("tests.integration.app:app", "asocketio", args=("--log-level", level, "--ws", ws))
+    secrets: list[str] = []
+    for number in range(len(spelled(""))):
+        opened = get(server, "/socket.io/?EIO=4&transport=polling")
+        secrets.append(json.loads(opened[1:])["sid"])
+        get(server, joined(spelled(secrets[-1])[number]), method="POST")
+    secrets.append(get(server, "/socket.io/1/").split(":")[0])
+    hexed = "".join(f"%{ord(each):02x}" for each in secrets[-1])
+    get(server, f"/socket.io/%31/xhr-polling/{hexed}", method="POST")
+    for query in (f"EIO=4&transport=websocket&%73id={secrets[0]}", f"EIO=4&transport=websocket&{'x' * 20_000}=1"):
+        with contextlib.suppress(WebSocketException, OSError), connect(f"{server.ws_url}/socket.io/?{query}") as peer:
+            secrets.append(json.loads(str(peer.recv(10))[1:])["sid"])
+    get(server, "/last")
+    await server.logs("/last")
+    log = server.log()
+    for secret in secrets:
+        assert secret not in log
+        assert secret not in unquote(log)
+    assert log.count("/socket.io/") > len(secrets)
+    assert max(map(len, log.splitlines())) < 2100
