@@ -164,6 +164,7 @@ SELDOM: Any = {"ping_interval": 1000, "heartbeat_interval": 500, "polling_durati
 """So that clients have little to do while time passes."""
 
 
+@pytest.mark.no_cover  # the tracer keeps frames, and the lines are those of other tests
 @pytest.mark.usefixtures("collected_by_none")
 @pytest.mark.parametrize("end", ENDS, ids=[end.__name__ for end in ENDS])
 async def test_whatever_a_handler_does_its_socket_is_freed(
