@@ -184,9 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--step", type=int, default=1, help="measure only each so-manieth")
     parser.add_argument("--worst", type=int, default=15, help="how many to print")
     options = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)
     found: list[Found] = []
-    asyncio.run(measure(options.size, found.append, options.step))
+    logging.disable(logging.CRITICAL)
+    try:
+        asyncio.run(measure(options.size, found.append, options.step))
+    finally:
+        logging.disable(logging.NOTSET)
     over = [each for each in found if each.ratio > each.most]
     for kind in ("held", "sent"):
         worst = sorted((each for each in found if each.what.startswith(kind)), reverse=True)
