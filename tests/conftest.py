@@ -43,10 +43,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out, by another parser, the tests about the frames of the JSON parser.
 
     Tests of properties do not count for coverage: they take thousands of inputs along lines that others cover, and
-    three times as long when each line is counted.
+    three times as long when each line is counted. So it is with most ways of a behaviour.
     """
     for item in items:
-        if is_hypothesis_test(getattr(item, "obj", None)):
+        spec = getattr(item, "callspec", None)
+        way = None if spec is None else spec.params.get("way")
+        if is_hypothesis_test(getattr(item, "obj", None)) or (way is not None and way not in COUNTED):
             item.add_marker("no_cover")
     everywhere = config.getoption("--parser") != "json"
 
@@ -166,6 +168,8 @@ WAYS: dict[str, Way] = {
 
 
 TAKEN_OVER = {f"{generation}-taken-over": generation for generation in GENERATIONS}
+COUNTED = ("0.9-taken-over", "3-jsonp", "4-polling", "4-websocket")
+"""Ways that count for coverage: each generation and each transport is in one."""
 SECOND: dict[str, Way] = {f"{name}-second": WAYS[name] for name in ("3-polling", "4-websocket")}
 
 
