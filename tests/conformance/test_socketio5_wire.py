@@ -230,7 +230,7 @@ async def test_the_server_ends_a_polling_client(peer: Peer) -> None:
             ['462-789[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', b"\x01\x02\x03", b"\x04\x05\x06"],
         ),
         (
-            ['452-["message",{"_placeholder":true,"num":1},{"a":[{"_placeholder":true,"num":0}]}]', b"\x00", b"\x01"],
+            ['452-["message",{"_placeholder":true,"num":0},{"a":[{"_placeholder":true,"num":1}]}]', b"\x01", b"\x00"],
             [
                 '452-["message-back",{"_placeholder":true,"num":0},{"a":[{"_placeholder":true,"num":1}]}]',
                 b"\x01",
