@@ -61,7 +61,7 @@ class Encoded:
 
     def framed(self) -> tuple[bytes, ...]:
         """Make ``wire_bytes``. They are kept in place of the messages: one of the two is what ``size`` counts."""
-        framed = self.wire_bytes = frames_of(self.frames)
+        framed = self.wire_bytes = frames_of(self.frames if self._frames is None else self._frames)
         if self.size > _TINY:
             self._frames = None
         return framed

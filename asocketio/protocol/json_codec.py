@@ -10,7 +10,6 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -288,30 +287,35 @@ def restore(value: Any, attachments: list[bytes]) -> Any:
     Raises:
         MalformedPacket: a placeholder is not the next one, or an attachment has none.
     """
-    due = deque(enumerate(attachments))
-    if isinstance(value, list | dict):
-        value = _restored(value, due)  # pyright: ignore[reportUnknownArgumentType]
-    if due:
-        raise MalformedPacket(f"{len(attachments)} attachments, of which number {due[0][0]} has no placeholder")
+    taken = [0]
+    if isinstance(value, _CONTAINERS):
+        value = _restored(value, attachments, taken)
+    if taken[0] < len(attachments):
+        raise MalformedPacket(f"{len(attachments)} attachments, of which number {taken[0]} has no placeholder")
     return value
 
 
-def _restored(value: list[Any] | dict[str, Any], due: deque[tuple[int, bytes]]) -> Any:
+_CONTAINERS = (list, dict)
+
+
+def _restored(value: list[Any] | dict[str, Any], attachments: list[bytes], taken: list[int]) -> Any:
+    """`restore`, of a part. ``taken`` holds how many attachments have found their places."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            if isinstance(item, list | dict):
-                value[index] = _restored(item, due)
+            if isinstance(item, _CONTAINERS):
+                value[index] = _restored(item, attachments, taken)
         return value
     if value.get(PLACEHOLDER) is not True:
         for key, item in value.items():
-            if isinstance(item, list | dict):
-                value[key] = _restored(item, due)
+            if isinstance(item, _CONTAINERS):
+                value[key] = _restored(item, attachments, taken)
         return value
-    number = value.get("num")
-    if type(number) is not int or not due or number != due[0][0]:
-        expected = f"expected {due[0][0]}" if due else "expected no more"
+    number, next_one = value.get("num"), taken[0]
+    if type(number) is not int or number != next_one or number == len(attachments):
+        expected = f"expected {next_one}" if next_one < len(attachments) else "expected no more"
         raise MalformedPacket(f"placeholder {number!r:.40}, {expected}: each attachment has one, in their order")
-    return due.popleft()[1]
+    taken[0] = number + 1
+    return attachments[number]
 
 
 def refuse_depth(text: str) -> None:
