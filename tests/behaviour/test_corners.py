@@ -846,7 +846,7 @@ async def test_a_client_that_breaks_the_rules_loses_its_connection_and_nobody_el
 
 async def test_ten_thousand_connects_cost_one_log_line_and_nothing_is_kept(caplog: Log) -> None:
     app = SocketIOApp(namespaces={"/": Recorder})
-    async with TestClient(app) as client:
+    async with TestClient(app, deadline=60) as client:
         namespace = await client.connect()
         for number in range(10_000):
             await client.post_frames(f"40/nope{number},")
@@ -854,7 +854,8 @@ async def test_ten_thousand_connects_cost_one_log_line_and_nothing_is_kept(caplo
         (socket,) = app.server.sockets.values()
         assert list(socket.members) == [""]
         assert len(socket.former_namespaces) == 0
-    assert len([r for r in caplog.records if "refused the namespace" in r.getMessage()]) == 1
+    said = len([r for r in caplog.records if "refused the namespace" in r.getMessage()])
+    assert 1 <= said <= 6  # one in ten seconds: a slow machine takes longer than that
 
 
 async def test_a_refused_origin_logs_both_values_and_what_to_write(caplog: Log, way: Way) -> None:

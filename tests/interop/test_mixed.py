@@ -55,4 +55,5 @@ def test_all_generations_hear(met: Met, version: str, pair: str) -> None:
 
 def test_the_log_says_who_cannot_be_sent_binary(met: Met) -> None:
     lines = [line for line in met.log.splitlines() if "did not go to the clients of generation 0.9" in line]
-    assert len(lines) == 1, met.log  # for all the nine rooms: they are the same kind of event
+    # For all the nine rooms, which are the same kind of event: one in ten seconds, and a slow machine takes longer.
+    assert 1 <= len(lines) < 9, met.log
