@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import is_hypothesis_test
@@ -45,18 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Tests of properties do not count for coverage: they take thousands of inputs along lines that others cover, and
     three times as long when each line is counted. So it is with most ways of a behaviour.
     """
-    for item in items:
+
+    def way_of(item: pytest.Item) -> Any:
         spec = getattr(item, "callspec", None)
-        way = None if spec is None else spec.params.get("way")
+        return None if spec is None else spec.params.get("way")
+
+    for item in items:
+        way = way_of(item)
         if is_hypothesis_test(getattr(item, "obj", None)) or (way is not None and way not in COUNTED):
             item.add_marker("no_cover")
     everywhere = config.getoption("--parser") != "json"
 
-    def by_bytes(item: pytest.Item) -> bool:
-        spec = getattr(item, "callspec", None)
-        return everywhere or (spec is not None and spec.params.get("way") in SECOND)
-
-    left_out = [item for item in items if item.get_closest_marker("json_wire") and by_bytes(item)]
+    left_out = [
+        item for item in items if item.get_closest_marker("json_wire") and (everywhere or way_of(item) in SECOND)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]

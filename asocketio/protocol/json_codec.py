@@ -202,12 +202,11 @@ class CustomJson(Json):
         if self._dumps is None:
             return self._std.dumps(value)
         attachments: list[bytes] = []
-        false = _names_placeholder(value)
-        value = _take_out(value, attachments, 0)
-        if attachments and false:
+        taken_out = _take_out(value, attachments, 0)
+        if attachments and _names_placeholder(value):
             raise UsageError(_FALSE_PLACEHOLDER)
         try:
-            text = self._dumps(value)
+            text = self._dumps(taken_out)
             text = text.decode() if isinstance(text, bytes) else text
             text.encode()
         except Exception as error:  # the user's function
@@ -368,13 +367,11 @@ def _take_out(value: Any, attachments: list[bytes], depth: int) -> Any:
     return value
 
 
-def _names_placeholder(value: Any, depth: int = 0) -> bool:
-    """Whether a dict in ``value`` looks like the place of an attachment."""
-    if depth > MAX_DEPTH:
-        return False  # refused elsewhere
+def _names_placeholder(value: Any) -> bool:
+    """Whether a dict in ``value``, whose depth is known to be fine, looks like the place of an attachment."""
     if isinstance(value, dict):
-        return value.get(PLACEHOLDER) is True or any(_names_placeholder(item, depth + 1) for item in value.values())
-    return isinstance(value, list | tuple) and any(_names_placeholder(item, depth + 1) for item in value)
+        return value.get(PLACEHOLDER) is True or any(map(_names_placeholder, value.values()))
+    return isinstance(value, list | tuple) and any(map(_names_placeholder, value))
 
 
 def _is_unicode(text: str) -> bool:
