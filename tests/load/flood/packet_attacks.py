@@ -10,7 +10,7 @@ from tests.clients.http import OPENING, request, upgrade_request
 from tests.clients.protocols import CLIENT_PROTOCOLS
 from tests.clients.tcp import Connection
 from tests.load.flood.runner import MB, Outcome, Scenario, Target
-from tests.load.flood.volume_attacks import LASTS, OF_ONE_CLIENT, ONE_CLIENT
+from tests.load.flood.volume_attacks import LASTS, OF_ONE_CLIENT, ONE_CLIENT, messages_that_are_allowed
 
 __all__ = ["PACKET_ATTACKS"]
 
@@ -106,14 +106,8 @@ async def attachments_missing(target: Target) -> Outcome:
 
 async def swollen_json(target: Target) -> Outcome:
     """JSON that is much larger in memory than on the wire."""
-    message = masked('42["slow"' + ",[]" * (PAYLOAD // 3 - 10) + "]")
-    wanted = target.count(50)
-    with await Connection.websocket(target.port) as attacker:
-        sent = await attacker.flood(message, wanted, LASTS)
-        ended = await attacker.ended(0.1)
-    outcome = Outcome(f"{sent} messages of 333 000 empty lists", ended)
-    outcome.expect(ended, "open")
-    return outcome
+    text = '42["slow"' + ",[]" * (PAYLOAD // 3 - 10) + "]"
+    return await messages_that_are_allowed(target, text, target.count(50), "333 000 empty lists")
 
 
 async def deep_json(target: Target) -> Outcome:

@@ -60,16 +60,19 @@ async def events_by_polling(target: Target) -> Outcome:
     return outcome
 
 
-async def large_messages(target: Target) -> Outcome:
-    """100 MB in messages that are just allowed."""
-    message = masked('42["slow","' + "x" * 999_900 + '"]')
-    wanted = target.count(100)
+async def messages_that_are_allowed(target: Target, text: str, wanted: int, what: str) -> Outcome:
+    """One message, over and over: it is read slowly, and the connection stays."""
     with await Connection.websocket(target.port) as attacker:
-        sent = await attacker.flood(message, wanted, LASTS)
+        sent = await attacker.flood(masked(text), wanted, LASTS)
         ended = await attacker.ended(0.1)
-    outcome = Outcome(f"{sent} of {wanted} messages of 1 MB", ended)
+    outcome = Outcome(f"{sent} of {wanted} messages of {what}", ended)
     outcome.expect(ended, "open")
     return outcome
+
+
+async def large_messages(target: Target) -> Outcome:
+    """100 MB in messages that are just allowed."""
+    return await messages_that_are_allowed(target, '42["slow","' + "x" * 999_900 + '"]', target.count(100), "1 MB")
 
 
 async def giant_frame(target: Target) -> Outcome:
