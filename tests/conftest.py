@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -67,6 +68,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _use_second_implementations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
     monkeypatch.setattr("asocketio.manage.NamespaceTable", PatternNamespaces.of)
+
+
+@pytest.fixture(autouse=True)
+def uvicorn_logs() -> Iterator[None]:
+    """A ``uvicorn.Config`` made in a test sets levels and handlers of the process; the next test finds them unset."""
+    yield
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @pytest.fixture(autouse=True)
