@@ -14,21 +14,18 @@ import json
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from asocketio import BaseNamespace, RoomsMixin, SocketIOApp
+from tests.benchmarks.connections import CONNECTORS, Connector, Opened, storm
 from tests.benchmarks.usage import raise_limit, resident_bytes
-from tests.clients.http import upgrade_request
+from tests.clients.frames import masked
 from tests.support.servers import Server
-from tests.unit.servers.oracle import TEXT, spell
 
 __all__ = ["app", "main"]
 
 TICK = 0.001
-PARALLEL = 50
-"""Handshakes at a time."""
 ROOMS = 100
 """Rooms that each client joins in the storm of joins."""
 
@@ -94,46 +91,6 @@ async def site(scope: Any, receive: Any, send: Any) -> None:
 
 app = SocketIOApp(site, namespaces={"/": Crowd}, max_sessions_per_address=None)
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def websocket(port: int) -> Connection:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(upgrade_request())
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(spell(TEXT, "40"))
-    await reader.readuntil(b"40{")
-    return reader, writer
-
-
-async def polling(port: int) -> Connection:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    target = "/socket.io/?EIO=4&transport=polling"
-    writer.write(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    await reader.readuntil(b'"sid":"')
-    target += "&sid=" + (await reader.readuntil(b'"'))[:-1].decode()
-    await reader.readuntil(b"}")
-    writer.write(f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n40".encode())
-    await reader.readuntil(b"\r\n\r\nok")
-    writer.write(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    await reader.readuntil(b"40{")
-    await reader.readuntil(b"}")
-    writer.write(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    return reader, writer
-
-
-async def storm(step: Callable[[int], Awaitable[Any]], count: int, parallel: int = PARALLEL) -> list[Any]:
-    """``step`` for each number, some at a time."""
-    numbers = iter(range(count))
-    made: list[Any] = []
-
-    async def work() -> None:
-        for number in numbers:
-            made.append(await step(number))
-
-    await asyncio.gather(*(work() for _ in range(parallel)))
-    return made
-
 
 async def ask(server: Server) -> dict[str, Any]:
     with await asyncio.to_thread(urllib.request.urlopen, f"{server.url}/probe") as answer:
@@ -141,24 +98,24 @@ async def ask(server: Server) -> dict[str, Any]:
     return found
 
 
-async def measure(server: Server, count: int, opener: Callable[[int], Awaitable[Connection]], joins: bool) -> None:
-    clients: list[Connection] = []
+async def measure(server: Server, count: int, carrier: str, connector: Connector, joins: bool) -> None:
+    clients: list[Opened] = []
 
     async def connect() -> None:
-        clients.extend(await storm(lambda _: opener(server.port), count))
+        clients.extend(await storm(lambda _: connector(server.port), count))
 
     async def join() -> None:
-        events = b"".join(spell(TEXT, f'42["join",{number}]') for number in range(ROOMS)) + spell(TEXT, '420["none"]')
+        events = b"".join(masked(f'42["join",{number}]') for number in range(ROOMS)) + masked('420["none"]')
 
         async def one(number: int) -> None:
-            clients[number][1].write(events)
-            await clients[number][0].readuntil(b"430")
+            clients[number].writer.write(events)
+            await clients[number].reader.readuntil(b"430")
 
         await storm(one, count, 5)  # all at once they keep the loop busy by themselves: 6 s on one core
 
     async def leave() -> None:
-        for _, writer in clients:
-            writer.transport.abort()
+        for client in clients:
+            client.writer.transport.abort()
         await asyncio.sleep(1)
 
     for name, step in {"connect": connect, **({"join": join} if joins else {}), "leave": leave}.items():
@@ -166,7 +123,7 @@ async def measure(server: Server, count: int, opener: Callable[[int], Awaitable[
         await step()
         found = await ask(server)
         print(
-            f"{opener.__name__:9} {name:7} wall {found['wall_ms']:6.0f} ms, cpu {found['cpu_ms']:6.1f} ms, "
+            f"{carrier:9} {name:7} wall {found['wall_ms']:6.0f} ms, cpu {found['cpu_ms']:6.1f} ms, "
             f"collection {found['collection_ms']:6.1f} ms of {found['collections']}, "
             f"all {found['cpu_seconds'] - before['cpu_seconds']:5.2f} s, {resident_bytes(server.process.pid) >> 20} MB",
             flush=True,
@@ -179,12 +136,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=10_000)
     given = parser.parse_args()
     raise_limit()
-    for opener in (websocket, polling):
+    for carrier, connector in CONNECTORS.items():
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
             arguments = ("--backlog", "8192", "--log-level", "warning", "--timeout-keep-alive", "60")
             with Server("tests.benchmarks.stalls:app", "asocketio", log, args=arguments) as server:
-                asyncio.run(measure(server, given.clients, opener, joins=opener is websocket))
+                asyncio.run(measure(server, given.clients, carrier, connector, joins=carrier == "websocket"))
 
 
 if __name__ == "__main__":
