@@ -193,8 +193,9 @@ class ClientTransport:
         for seconds in (0.0, 60.0, 600.0):
             await self.client.advance(seconds)
             running = [task for task in self.calls if not task.done()]
-            if running:
-                await asyncio.wait(running, timeout=self.client.deadline if seconds else 0.2)
+            if not running:
+                break
+            await asyncio.wait(running, timeout=self.client.deadline if seconds else 0.2)
         running = [task for task in self.calls if not task.done()]
         for task in running:
             task.cancel()
