@@ -166,7 +166,7 @@ class TestClient:
             await self._transport.leave()
 
     async def lose(self) -> None:
-        """Lose the connection without a word."""
+        """Lose the connection without a word. By polling a minute passes, in which the server notices."""
         if self._transport is not None:
             await self._transport.lose()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from asocketio.runtime.clock import Clock, Timer
@@ -43,6 +43,20 @@ class TestClock(Clock):
                 await settle()
         self._now = end
         await settle()
+
+    async def wait(self, futures: Iterable[asyncio.Future[Any]], deadline: float) -> list[asyncio.Future[Any]]:
+        """Wait for them all, and let time pass where only that ends one: a minute, then ten.
+
+        ``deadline``: seconds, of real time, after each. Returns those that have not ended.
+        """
+        running = list(futures)
+        for seconds in (0.0, 60.0, 600.0):
+            await self.advance(seconds)
+            running = [future for future in running if not future.done()]
+            if not running:
+                break
+            await asyncio.wait(running, timeout=deadline if seconds else 0.2)
+        return [future for future in running if not future.done()]
 
 
 class _Timer:

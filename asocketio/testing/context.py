@@ -59,7 +59,10 @@ class AppContext:
         assert self._task is not None
         self._inbox.put_nowait({"type": f"lifespan.{what}"})
         answer = asyncio.ensure_future(self._outbox.get())
-        await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)
+        either = asyncio.ensure_future(asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED))
+        if what == "shutdown":
+            await self.clock.wait([either], 0.2)
+        await either
         if not answer.done():
             answer.cancel()
             if self._task.exception() is not None and what == "shutdown":

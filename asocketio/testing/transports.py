@@ -14,6 +14,7 @@ from asocketio.asgi.types import ASGIApp, Message, Scope
 from asocketio.errors import ProtocolError, SocketIOError, UsageError
 from asocketio.protocol.base import BodyFormat, Decoder, Frame, Protocol
 from asocketio.protocol.packet import Packet
+from asocketio.testing.clock import TestClock
 from asocketio.testing.protocols import ClientProtocol
 
 __all__ = ["CLIENT_TRANSPORTS", "ClientRefused", "ClientTransport"]
@@ -106,8 +107,9 @@ class TransportOwner(typing.Protocol):
         """The connection is gone."""
         ...
 
-    async def advance(self, seconds: float) -> None:
-        """Let time pass."""
+    @property
+    def clock(self) -> TestClock:
+        """The clock that the app's time-outs follow."""
         ...
 
 
@@ -190,13 +192,7 @@ class ClientTransport:
 
     async def wait(self) -> None:
         """Wait for the app's calls to end; what only time would end gets time."""
-        for seconds in (0.0, 60.0, 600.0):
-            await self.client.advance(seconds)
-            running = [task for task in self.calls if not task.done()]
-            if not running:
-                break
-            await asyncio.wait(running, timeout=self.client.deadline if seconds else 0.2)
-        running = [task for task in self.calls if not task.done()]
+        running = await self.client.clock.wait(self.calls, self.client.deadline)
         for task in running:
             task.cancel()
         errors = await asyncio.gather(*self.calls, return_exceptions=True)
@@ -309,6 +305,7 @@ class _Polling(ClientTransport):
         self.end("transport close")
         if self._poll is not None:
             self._poll.inbox.put_nowait({"type": "http.disconnect"})
+        await self.client.clock.advance(60.0)  # generation 0.9 waits for the next poll: close_timeout
         await self.wait()
 
 
