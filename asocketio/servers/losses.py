@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import typing
 from collections import deque
+from collections.abc import Callable
 from typing import ClassVar
 from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.utils import is_ssl
 
 __all__ = ["AT_ONCE", "Losses", "Lost"]
 
@@ -31,7 +34,7 @@ class Losses:
     def __init__(self) -> None:
         self._count = 0
         """Those of this turn."""
-        self._waiting: deque[Lost] = deque()
+        self._waiting: deque[Callable[[], object]] = deque()
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Losses:
@@ -43,17 +46,33 @@ class Losses:
 
     def add(self, lost: Lost) -> None:
         """Let it end, now or in one of the next turns."""
-        if not self._count:
-            asyncio.get_running_loop().call_soon(self._next)
-        if self._count < AT_ONCE and not self._waiting:
-            self._count += 1
+        if self._is_one_of_the_first():
             lost.end()
         else:
-            self._waiting.append(lost)
+            self._waiting.append(lost.end)
+
+    def close_later(self, transport: asyncio.Transport) -> bool:
+        """Close a transport whose peer has ended its side in one of the next turns; False: it may close itself now.
+
+        It is what `asyncio.Protocol.eof_received` answers. To close a socket takes the system 15 µs.
+        """
+        if is_ssl(transport) or self._is_one_of_the_first():
+            return False
+        self._waiting.append(transport.close)
+        return True
+
+    def _is_one_of_the_first(self) -> bool:
+        """Whether it has its turn now."""
+        if not self._count:
+            asyncio.get_running_loop().call_soon(self._next)
+        if self._count >= AT_ONCE or self._waiting:
+            return False
+        self._count += 1
+        return True
 
     def _next(self) -> None:
         self._count = min(len(self._waiting), AT_ONCE)
         if self._count:
             asyncio.get_running_loop().call_soon(self._next)  # before them: one may raise
         for _ in range(self._count):
-            self._waiting.popleft().end()
+            self._waiting.popleft()()

@@ -26,6 +26,7 @@ from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.servers.connection import Connection
 from asocketio.servers.front import EXTENSION
+from asocketio.servers.losses import Losses
 from asocketio.servers.release import release_error, release_transport
 from asocketio.servers.uvicorn_http import http_protocol
 from asocketio.servers.websocket_request import Upgraded, read_request, short_form, switching
@@ -131,8 +132,9 @@ class WebSocketProtocol(asyncio.Protocol):
             self._disconnected = self.loop.create_future()
         await asyncio.wait([self._disconnected])
 
-    def eof_received(self) -> None:
-        """The transport closes itself."""
+    def eof_received(self) -> bool:
+        """The transport closes itself, where not too many do at once."""
+        return Losses.of(self.loop).close_later(self.transport)
 
     def pause_writing(self) -> None:
         self._decided().pause_writing()

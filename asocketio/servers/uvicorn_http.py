@@ -92,10 +92,11 @@ class _Added:
             self.pipeline.clear()
         release_transport(self.transport.direct)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         """The transport closes itself behind this: what is held goes out before."""
         self.transport.flush()
         super().eof_received()  # type: ignore[misc]
+        return Losses.of(self.loop).close_later(self.transport.direct)
 
     # One request at a time.
 

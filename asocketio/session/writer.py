@@ -22,14 +22,18 @@ __all__ = ["Writer"]
 
 
 class Writer:
-    """Takes what is sent to a client. ``outbox`` holds it until the transport takes it."""
+    """Takes what is sent to a client.
 
-    __slots__ = ("_flush_scheduled", "_socket", "outbox")
+    ``outbox`` holds it until the transport takes it. ``flush_scheduled``: what is queued now goes out in this turn of
+    the event loop, see `FlushQueue`.
+    """
+
+    __slots__ = ("_socket", "flush_scheduled", "outbox")
 
     def __init__(self, socket: Socket) -> None:
         self.outbox = Outbox(socket.server.config.max_outbox)
         self._socket = socket
-        self._flush_scheduled = False
+        self.flush_scheduled = False
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and queue it.
@@ -53,8 +57,8 @@ class Writer:
         outbox.size += encoded.size + PACKET_OVERHEAD  # as `Outbox.put`: in place, 0.1 of 0.4 µs
         if outbox.size > outbox.limit and not self._catches_up(encoded):
             self.close_slow_consumer()
-        elif not self._flush_scheduled:
-            self._flush_scheduled = True
+        elif not self.flush_scheduled:
+            self.flush_scheduled = True
             socket.server.flush_soon(socket)
 
     def _catches_up(self, last: Encoded) -> bool:
@@ -74,13 +78,13 @@ class Writer:
 
     def schedule_flush(self) -> None:
         """Flush at the end of this turn of the event loop, if there is something to send."""
-        if self.outbox and not self._flush_scheduled:
-            self._flush_scheduled = True
+        if self.outbox and not self.flush_scheduled:
+            self.flush_scheduled = True
             self._socket.server.flush_soon(self._socket)
 
     def flush(self) -> None:
         """Let the transport send what is queued."""
-        self._flush_scheduled = False
+        self.flush_scheduled = False
         transport = self._socket.transport
         if transport is not None and self.outbox.size:
             transport.flush()

@@ -8,10 +8,16 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+import uvicorn
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from asocketio import SocketIOApp
 from asocketio.servers.losses import AT_ONCE, Losses
 from asocketio.testing import settle
+from tests.clients.http import upgrade_request
+from tests.support.worlds import Recorder
 from tests.unit.servers.test_pipeline import Connection, get
 
 
@@ -67,6 +73,76 @@ def test_a_loop_is_not_kept() -> None:
     del loop
     gc.collect()
     assert reference() is None
+
+
+class Transport:
+    """Of a peer that has ended its side."""
+
+    def __init__(self, closed: list[Transport], tls: bool = False) -> None:
+        self.closed = closed
+        self.tls = tls
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.tls if name == "sslcontext" else None
+
+    def close(self) -> None:
+        self.closed.append(self)
+
+
+async def test_when_many_peers_end_their_side_some_are_closed_in_each_turn() -> None:
+    losses, closed = Losses(), []
+    transports: Any = [Transport(closed) for _ in range(4 * AT_ONCE)]
+    late = [transport for transport in transports if losses.close_later(transport)]
+    assert late == transports[AT_ONCE:]  # the others close themselves
+    for turn in range(4):
+        assert closed == late[: turn * AT_ONCE]
+        await asyncio.sleep(0)
+    assert closed == late
+    assert not losses.close_later(transports[0])
+
+
+async def test_one_over_tls_closes_itself() -> None:
+    """asyncio's and uvloop's ignore the answer there, with a warning."""
+    losses, closed = Losses(), []
+    transports: Any = [Transport(closed, tls=True) for _ in range(2 * AT_ONCE)]
+    assert not any(losses.close_later(transport) for transport in transports)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "opened", [upgrade_request(), get("/socket.io/?EIO=4&transport=polling")], ids=["websocket", "polling"]
+)
+def test_clients_that_leave_together_are_all_closed(loop: Any, opened: bytes) -> None:
+    """Over real sockets: each connection ends on the client's side too."""
+
+    async def come(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(opened)
+        await reader.readuntil(b"\r\n\r\n")
+        return reader, writer
+
+    async def main() -> None:
+        app = SocketIOApp(namespaces={"/": Recorder}, max_sessions_per_address=None)
+        config = uvicorn.Config(app, port=0, log_config=None, ws="asocketio.servers.uvicorn:WebSocketProtocol")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        clients = [await come(port) for _ in range(3 * AT_ONCE)]
+        for _, writer in clients:
+            writer.write_eof()
+        async with asyncio.timeout(30):
+            for reader, writer in clients:
+                await reader.read()
+                writer.close()
+            while server.server_state.connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        server.should_exit = True
+        await serving
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
 
 
 async def test_a_thousand_polls_that_break_leave_others_their_turns() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asocketio.runtime.log import ThrottledLog
-from asocketio.session.flush_queue import FLUSHES, MAX_SLICE_SECONDS, FlushQueue
+from asocketio.session.flush_queue import FIRST_SLICE, LEAST_SLICE, MAX_SLICE_SECONDS, FlushQueue
 
 Log = pytest.LogCaptureFixture
 
@@ -23,6 +23,7 @@ class Client:
 
     def __init__(self, number: int, then: Any = None) -> None:
         self.number = number
+        self.flush_scheduled = True
         self.then = then
         self.reason = ""
         self.writer = self.server = self
@@ -75,18 +76,95 @@ async def test_who_comes_while_others_are_flushed_is_flushed_in_the_next_turn(qu
     assert Client.flushed == [0, 1, 2]
 
 
-async def test_a_broadcast_to_many_leaves_others_their_turn(queue: Any) -> None:
-    queue.add(Client(0, lambda: queue.add(Client(1000))))
-    for number in range(1, 1000):
-        queue.add(Client(number))
-    turns = [0]
-    while len(Client.flushed) < 1001:
+async def turns_until(flushed: int) -> list[int]:
+    """How many are flushed in each turn of the loop."""
+    turns = [len(Client.flushed)]
+    while len(Client.flushed) < flushed:
+        assert len(turns) < 1000, f"{len(Client.flushed)} of {flushed} were flushed"
         await asyncio.sleep(0)
         turns.append(len(Client.flushed))
-    slices = [after - before for before, after in itertools.pairwise(turns)]
-    assert Client.flushed == list(range(1001))
-    assert max(slices) <= max(FLUSHES, MAX_SLICE_SECONDS / 0.0002 + FLUSHES)
-    assert len(turns) > 10
+    return [after - before for before, after in itertools.pairwise(turns)]
+
+
+async def test_a_broadcast_to_many_leaves_others_their_turn(queue: Any) -> None:
+    for number in range(1000):
+        queue.add(Client(number))
+    slices = await turns_until(1000)
+    assert Client.flushed == list(range(1000))
+    assert max(slices) <= FIRST_SLICE
+    assert min(slices[2:-1]) * 0.0002 > MAX_SLICE_SECONDS / 4
+    assert len(slices) > 10
+
+
+async def test_who_is_answered_meanwhile_comes_first(queue: Any) -> None:
+    for number in range(1000):
+        queue.add(Client(number))
+    await asyncio.sleep(0)
+    for number in range(2000, 2010):
+        queue.add(Client(number))
+        await asyncio.sleep(0)
+        assert number in Client.flushed
+    assert len(Client.flushed) < 1000
+    await turns_until(1010)
+    assert [number for number in Client.flushed if number < 2000] == list(range(1000))
+
+
+async def test_one_of_the_crowd_is_answered_first_too(queue: Any) -> None:
+    crowd = [Client(number) for number in range(1000)]
+    for client in crowd:
+        queue.add(client)
+    await asyncio.sleep(0)
+    assert [client.flush_scheduled for client in (crowd[-1], crowd[FIRST_SLICE])] == [False, False]
+    queue.add(crowd[-1])
+    await asyncio.sleep(0)
+    assert 999 in Client.flushed
+    assert len(Client.flushed) < 500
+    await turns_until(1001)  # 999 waits at its old place, with nothing to send
+    assert Client.flushed[-1] == 999
+
+
+async def test_broadcasts_faster_than_they_are_flushed_let_each_client_wait_once(queue: Any) -> None:
+    crowd = [Client(number) for number in range(1000)]
+    for _ in range(20):
+        for client in crowd:
+            if not client.flush_scheduled or not Client.flushed:
+                client.flush_scheduled = True
+                queue.add(client)
+        await asyncio.sleep(0)
+    so_far = len(Client.flushed)
+    assert max(Client.flushed) > 2 * FIRST_SLICE  # those who wait get on, whoever comes anew
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert len(Client.flushed) <= so_far + 1000
+    assert set(Client.flushed) == set(range(1000))
+
+
+async def test_a_slice_goes_by_what_it_costs_in_the_turn_after(queue: Any) -> None:
+    """As polls do: a flush wakes a task, and the next poll comes at once."""
+
+    def wake() -> None:
+        asyncio.get_running_loop().call_soon(pay)
+
+    def pay() -> None:
+        Client.spent += 0.0005
+
+    for number in range(1000):
+        queue.add(Client(number, wake))
+    slices = await turns_until(1000)
+    assert slices[0] == FIRST_SLICE
+    assert max(slices[4:]) * 0.0007 <= 1.5 * MAX_SLICE_SECONDS
+    assert min(slices[:-1]) >= LEAST_SLICE
+
+
+async def test_everybody_gets_on_however_long_the_turns_are(queue: Any) -> None:
+    def work() -> None:
+        Client.spent += 0.1
+
+    for number in range(1000):
+        queue.add(Client(number, work))
+    slices = await turns_until(1000)
+    assert min(slices[:-1]) == LEAST_SLICE
+    assert Client.flushed == list(range(1000))
 
 
 async def test_one_that_cannot_be_sent_to_is_closed_and_the_others_are_flushed(queue: Any, caplog: Log) -> None:
