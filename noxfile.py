@@ -46,6 +46,7 @@ def flood(session: nox.Session, form: str) -> None:
 def attack(session: nox.Session, form: str) -> None:
     """What a client can make the server hold and send, in every shape, half an hour: ``nox -s attack -- --step 10``."""
     install(session, form, "pytest", "hypothesis")
+    session.run("python", "-m", "tests.attack.promises")
     session.run("python", "-m", "tests.attack.amplification", *session.posargs)
 
 

@@ -20,7 +20,7 @@ from asocketio.testing import settle
 from tests.attack.shapes import ATTACHED, Shape, shapes
 from tests.attack.ways import TAKEN_OVER, WAYS, Counting, Way, client_of
 
-__all__ = ["MOST_HELD", "Found", "held", "main", "most_sent", "sent"]
+__all__ = ["MOST_HELD", "Found", "held", "main", "most_sent", "sent", "stop_reading"]
 
 MOST_HELD = 40.0
 SIZE = 40_000
@@ -76,7 +76,7 @@ async def held(way: Way, shape: Shape, event: str) -> Found:
         if event == "later":
             await namespace.emit("wait")
             await settle()
-        reading_again = _stop_reading(client) if event == "echo" else asyncio.Event()
+        reading_again = stop_reading(client) if event == "echo" else asyncio.Event()
         gc.collect()
         tracemalloc.start()
         try:
@@ -94,7 +94,7 @@ async def held(way: Way, shape: Shape, event: str) -> Found:
     return Found((after - before) / wire(frames), MOST_HELD, f"held, {way}, {event}: {shape}")
 
 
-def _stop_reading(client: Any) -> asyncio.Event:
+def stop_reading(client: Any) -> asyncio.Event:
     """Let the client take nothing until the event is set."""
     again = asyncio.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attack import amplification
+from tests.attack import amplification, promises
 from tests.attack.shapes import shapes
 from tests.attack.ways import Way
 
@@ -15,6 +15,18 @@ def test_there_are_two_hundred_shapes() -> None:
 
 def test_nothing_becomes_more_than_it_may(capsys: pytest.CaptureFixture[str]) -> None:
     assert amplification.main(["--step", "331"]) == 0, capsys.readouterr().out
+
+
+def test_a_client_holds_no_more_than_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert promises.main(["--step", "7"]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "reached"), [("attachments", 0.95), ("backlog", 0.9), ("rooms", 0.9)])
+async def test_the_attempts_come_near(name: str, reached: float) -> None:
+    """They are stopped by the limits, and not by themselves."""
+    promise = promises.PROMISES[name]
+    held = [await promises.measure(attempt, Way(4, "websocket")) for attempt in promise.attempts]
+    assert max(held) > reached * promise.most
 
 
 async def test_what_is_held_is_measured() -> None:
