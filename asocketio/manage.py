@@ -154,6 +154,7 @@ class NamespaceTable:
                 raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
             if name in self._classes:
                 raise UsageError("namespaces '' and '/' are the same: give one of them")
+            cls._read_class()  # pyright: ignore[reportPrivateUsage]  # what was set on it since it was created
             self._classes[name] = cls
 
     def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:

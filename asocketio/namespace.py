@@ -11,7 +11,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import CoroutineType
-from typing import Any, ClassVar
+from typing import Any
 
 from asocketio.adapters.local_rooms import size_of
 from asocketio.asgi.types import Scope
@@ -21,7 +21,7 @@ from asocketio.protocol.packet import EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
-from asocketio.session.handlers import Handlers
+from asocketio.session.handlers import Handler, Handlers, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
@@ -37,11 +37,12 @@ class BaseNamespace:
     is one. A handler whose sole argument is named ``packet`` gets the whole `Packet`.
     """
 
-    _handlers: ClassVar[Handlers]
+    _handlers: Handlers
+    """Those of the class; of the object, where functions were set on it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = Handlers(cls)
+        cls._handlers = Handlers.of_new(cls)
 
     def __init__(self, environ: Scope, ns_name: str, request: Any = None) -> None:
         self.environ = environ
@@ -126,7 +127,11 @@ class BaseNamespace:
 
     @property
     def way_of_events(self) -> Callable[[Packet], Any]:
-        """The function that handles events: `process_packet`, or a short cut where no dispatch hook is overridden."""
+        """The function that handles events: `process_packet`, or a short cut where no dispatch hook is overridden.
+
+        It looks for handlers that were set on the class or the object since.
+        """
+        self._read_handlers()
         return self._handle if self._handlers.plain else self.process_packet
 
     def _handle(self, packet: Packet) -> Any:
@@ -151,6 +156,9 @@ class BaseNamespace:
             return self.call_method_with_acl(method, packet, *packet.args)
         if self._handlers.catch_all is not None:
             return self.call_method_with_acl(self._handlers.catch_all, packet, packet.name, *packet.args)
+        method = self._find_late(packet.name)
+        if method is not None:
+            return self.call_method_with_acl(method, packet, *packet.args)
         return self._complain("no_such_method", f"There is no handler for the event {packet.name[:100]!r}", packet)
 
     def call_method_with_acl(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
@@ -162,9 +170,12 @@ class BaseNamespace:
     def call_method(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
         """Call a handler with ``args``, or with the packet if that is what it asks for."""
         handler = self._handlers.by_name.get(method_name)
+        fitting = None if handler is None else handler.arguments(packet, args)
+        if fitting is None:
+            handler = self._read_late(method_name)
+            fitting = None if handler is None else handler.arguments(packet, args)
         if handler is None:
             return self._complain("no_such_method", f'The method "{method_name}" was not found', packet)
-        fitting = (packet,) if handler.wants_packet else handler.fit(args)
         if fitting is None:
             message = f'The method "{method_name}" takes {handler.takes}, {len(args)} given'
             return self._complain("invalid_arguments", message, packet)
@@ -178,6 +189,41 @@ class BaseNamespace:
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             return result  # type: ignore[no-any-return]
         return Completed(result)
+
+    # Handlers that were set after the class was created.
+
+    def _read_handlers(self) -> None:
+        """Read the handlers of the class, and of this object, as they are now."""
+        handlers = self._read_class()
+        own = handlers.with_own(self)
+        if own is not handlers:
+            self._handlers = own
+        elif self._handlers is not handlers:
+            del self._handlers  # what was set is gone
+
+    @classmethod
+    def _read_class(cls) -> Handlers:
+        handlers = cls._handlers.current(cls)
+        if cls._handlers is not handlers:
+            cls._handlers = handlers
+        return handlers
+
+    def _find_late(self, event: str) -> str | None:
+        """The method of an event that has no handler yet: set since the client came, or made by ``__getattr__``."""
+        self._read_handlers()
+        method = self._handlers.find(event)
+        if method is not None or not event:
+            return method
+        method = "on_" + event.replace(" ", "_")
+        return method if callable(getattr(self, method, None)) else None
+
+    def _read_late(self, method_name: str) -> Handler | None:
+        self._read_handlers()
+        handler = self._handlers.by_name.get(method_name)
+        if handler is not None or not method_name.startswith("on_"):
+            return handler
+        method = getattr(self, method_name, None)
+        return read_handler(type(self), method_name, method) if callable(method) else None
 
     def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
         """Tell the error handler of an event that cannot be handled, and the client by its ack if it wants one."""
