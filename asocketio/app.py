@@ -35,6 +35,7 @@ from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
+from asocketio.session.threads import check_thread
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
@@ -128,7 +129,12 @@ class SocketIOApp:
 
         They end one after the other, within ``close_window``. Clients are not told to stay away: they will reconnect,
         to the process that comes after this one, and should not do so all at once.
+
+        Raises:
+            UsageError: called from another thread than that of the event loop that has the sockets.
         """
+        if self.server.loop is not None and self.server.active_sessions:
+            check_thread(self.server, "close", "asyncio.run_coroutine_threadsafe(app.close(), loop)")
         self.server.closing = True
         sockets = list(self.server.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)

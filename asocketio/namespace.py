@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from threading import get_ident
 from types import CoroutineType
 from typing import Any
 
@@ -17,6 +18,7 @@ from asocketio.adapters.local_rooms import size_of
 from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
 from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, names
+from asocketio.protocol.base import check_size
 from asocketio.protocol.packet import EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
@@ -25,6 +27,7 @@ from asocketio.session.handlers import Handler, Handlers, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
+from asocketio.session.threads import check_thread, is_other_thread, run_in_loop
 
 __all__ = ["BaseNamespace", "BroadcastMixin", "RoomsMixin"]
 
@@ -282,6 +285,7 @@ class BaseNamespace:
     def emit(self, event: str, *args: Any, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
         """Send an event: queued at the call, in order. Awaiting it waits for room in the queue.
 
+        Called from another thread it is queued by the event loop, soon; awaiting it there waits for nothing.
         ``callback`` is called with the arguments of the client's ack. bytes travel as binary.
 
         Raises:
@@ -290,9 +294,9 @@ class BaseNamespace:
             Disconnected: the client is gone; only when awaited, or with ``callback``.
         """
         packet = Packet(EVENT, self.ns_name, event, list(args))
-        if callback is not None:
-            return self._send(packet, callback)
         member = self._member
+        if callback is not None or get_ident() != member.socket.server.thread:
+            return self._send(packet, callback)
         member.post(member.protocol.encode(packet))
         return member.drained()
 
@@ -305,6 +309,11 @@ class BaseNamespace:
 
     def _send(self, packet: Packet, callback: Callable[..., Any] | None) -> Awaitable[None]:
         member = self._member
+        server = member.socket.server
+        if is_other_thread(server):
+            check_size(member.protocol.encode(packet), server.config.max_outbox)
+            run_in_loop(server, self._send, packet, callback)
+            return COMPLETED
         if callback is not None and not member.rule.left and member.socket.connected:
             packet.id = member.socket.acks.expect(self.ns_name, self._answered_by(callback))
             packet.ack = "data"
@@ -331,9 +340,10 @@ class BaseNamespace:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
             Disconnected: the client is gone, or goes before it answers.
-            UsageError: called in ``recv_connect``, where the client cannot answer yet.
+            UsageError: called in ``recv_connect``, where the client cannot answer yet, or from another thread.
         """
         member, socket = self._member, self.socket
+        check_thread(socket.server, "call", "asyncio.run_coroutine_threadsafe(self.call(...), loop).result()")
         if member.rule.left:
             raise Disconnected(member.reason)
         if member.connector is not None and asyncio.current_task() is member.connector:
@@ -387,12 +397,17 @@ class BaseNamespace:
         """Run ``fn`` as a job of this namespace: cancelled when the client leaves it. Returns its task.
 
         ``fn`` may be a coroutine function or a plain one. Its exceptions are logged.
+
+        Raises:
+            Disconnected: the client has left.
+            UsageError: called from another thread, or ``fn`` is no function.
         """
         if not callable(fn):
             if asyncio.iscoroutine(fn):
                 fn.close()
             raise UsageError(f"spawn takes the function and its arguments: spawn(self.tick, 1), not spawn({fn!r})")
         member = self._member
+        check_thread(member.socket.server, "spawn", "loop.call_soon_threadsafe(self.spawn, ...)")
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
         if member.rule.left:
@@ -419,6 +434,10 @@ class BaseNamespace:
 
     def kill_local_jobs(self) -> None:
         """Cancel all jobs of this namespace."""
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, BaseNamespace.kill_local_jobs, self)
+            return
         for job in list(self._member.jobs or ()):
             job.cancel()
 
@@ -428,6 +447,10 @@ class BaseNamespace:
         Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
         ``self.socket.disconnect()`` disconnects it from all namespaces and closes the connection.
         """
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, BaseNamespace.disconnect, self, silent)
+            return COMPLETED
         if self.socket.protocol.global_is_connection and not self.ns_name:
             return self.socket.disconnect()
         if self._member.disconnect("server namespace disconnect", silent=silent):
@@ -490,12 +513,21 @@ class RoomsMixin:
             raise Disconnected(member.reason)
         if room != member.sid and room not in (member.rooms or ()):
             _check_rooms(member, room)
-        member.socket.server.adapter.join(member, room)
+        server = member.socket.server
+        if is_other_thread(server):
+            server.adapter.local.check(member, room)
+            run_in_loop(server, RoomsMixin.join, self, room)
+        else:
+            server.adapter.join(member, room)
 
     def leave(self, room: str) -> None:
         """Leave a room; not an error where the client was not in it."""
         member = _member_of(self)
-        member.socket.server.adapter.leave(member, room)
+        server = member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, server.adapter.leave, member, room)
+        else:
+            server.adapter.leave(member, room)
 
     @property
     def rooms(self) -> frozenset[str]:
