@@ -35,7 +35,7 @@ from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
-from asocketio.session.threads import check_thread
+from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
@@ -131,10 +131,12 @@ class SocketIOApp:
         to the process that comes after this one, and should not do so all at once.
 
         Raises:
-            UsageError: called from another thread than that of the event loop that has the sockets.
+            UsageError: called outside of the event loop that has the sockets.
         """
-        if self.server.loop is not None and self.server.active_sessions:
-            check_thread(self.server, "close", "asyncio.run_coroutine_threadsafe(app.close(), loop)")
+        if self.server.is_busy:
+            check_loop(self.server, "close", "asyncio.run_coroutine_threadsafe(app.close(), loop)")
+        elif self.server.loop is not None:
+            self.server.bind()
         self.server.closing = True
         sockets = list(self.server.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)
@@ -160,8 +162,8 @@ class SocketIOApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the lifespan on to the application; sockets are closed before it shuts down."""
-        self.server.closing, self._closer = False, None
         self.server.bind(_test_clock(scope))
+        self.server.closing, self._closer = False, None
         self.server.start_adapter()
         self._compare_limits(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)

@@ -27,7 +27,7 @@ from asocketio.session.handlers import Handler, Handlers, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
-from asocketio.session.threads import check_thread, is_other_thread, run_in_loop
+from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
 
 __all__ = ["BaseNamespace", "BroadcastMixin", "RoomsMixin"]
 
@@ -340,10 +340,10 @@ class BaseNamespace:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
             Disconnected: the client is gone, or goes before it answers.
-            UsageError: called in ``recv_connect``, where the client cannot answer yet, or from another thread.
+            UsageError: called in ``recv_connect``, where the client cannot answer yet, or outside of the event loop.
         """
         member, socket = self._member, self.socket
-        check_thread(socket.server, "call", "asyncio.run_coroutine_threadsafe(self.call(...), loop).result()")
+        check_loop(socket.server, "call", "asyncio.run_coroutine_threadsafe(self.call(...), loop).result()")
         if member.rule.left:
             raise Disconnected(member.reason)
         if member.connector is not None and asyncio.current_task() is member.connector:
@@ -400,14 +400,14 @@ class BaseNamespace:
 
         Raises:
             Disconnected: the client has left.
-            UsageError: called from another thread, or ``fn`` is no function.
+            UsageError: called outside of the server's event loop, or ``fn`` is no function.
         """
         if not callable(fn):
             if asyncio.iscoroutine(fn):
                 fn.close()
             raise UsageError(f"spawn takes the function and its arguments: spawn(self.tick, 1), not spawn({fn!r})")
         member = self._member
-        check_thread(member.socket.server, "spawn", "loop.call_soon_threadsafe(self.spawn, ...)")
+        check_loop(member.socket.server, "spawn", "loop.call_soon_threadsafe(self.spawn, ...)")
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
         if member.rule.left:

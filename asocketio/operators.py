@@ -15,7 +15,7 @@ from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.acks import shared_number, unpack
 from asocketio.session.interfaces import SessionServer
 from asocketio.session.member import Member
-from asocketio.session.threads import check_thread, run_in_loop
+from asocketio.session.threads import check_loop, run_in_loop
 
 __all__ = ["BroadcastOperator", "names"]
 
@@ -93,12 +93,12 @@ class BroadcastOperator:
 
         Raises:
             AckTimeout: not all answered in time; its ``answers`` are those of the others.
-            UsageError: called from another thread.
+            UsageError: called outside of the server's event loop.
         """
         given = self.seconds if timeout is None else timeout
         seconds = CALL_TIMEOUT if given is None else given
-        if self.server.loop is not None:
-            check_thread(self.server, "call", "asyncio.run_coroutine_threadsafe(....call(...), loop).result()")
+        if self.server.loop is not None:  # else nobody is there to be asked
+            check_loop(self.server, "call", "asyncio.run_coroutine_threadsafe(....call(...), loop).result()")
         if self.member is not None and self.member.rule.left:
             raise Disconnected(self.member.reason)
         if self.member is not None:

@@ -25,7 +25,7 @@ from asocketio.session.interfaces import Environ, NamespaceObject, SessionServer
 from asocketio.session.member import Member
 from asocketio.session.reader import Reader
 from asocketio.session.states import CLOSED, OPEN, SOCKET_MOVES, SocketState
-from asocketio.session.threads import check_thread, is_other_thread, run_in_loop
+from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
 from asocketio.session.writer import Writer
 
 if TYPE_CHECKING:
@@ -298,9 +298,9 @@ class Socket:
         """Wait for the end of the connection. Several may, and a job that does ends with it.
 
         Raises:
-            UsageError: called from another thread.
+            UsageError: called outside of the server's event loop.
         """
-        check_thread(self.server, "wait_closed", "asyncio.run_coroutine_threadsafe(socket.wait_closed(), loop)")
+        check_loop(self.server, "wait_closed", "asyncio.run_coroutine_threadsafe(socket.wait_closed(), loop)")
         while self.state is not CLOSED:
             if self._closed is None:
                 self._closed = Waiters()

@@ -1,7 +1,8 @@
-"""What a verb does when it is called by another thread than that of the event loop, which alone may touch a session."""
+"""What a verb does outside of the server's event loop: in another thread, or in another event loop of the same one."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from asocketio.errors import UsageError
 from asocketio.session.interfaces import SessionServer
 
-__all__ = ["check_thread", "is_other_thread", "run_in_loop"]
+__all__ = ["check_loop", "is_other_thread", "run_in_loop"]
 
 
 def is_other_thread(server: SessionServer) -> bool:
@@ -17,10 +18,14 @@ def is_other_thread(server: SessionServer) -> bool:
     return get_ident() != server.thread
 
 
-def check_thread(server: SessionServer, what: str, instead: str) -> None:
-    """Raise `UsageError` in another thread, before anything has changed. ``instead`` is what to write there."""
-    if get_ident() != server.thread:
-        raise UsageError(f"{what} was called from another thread than the server's: write {instead} there")
+def check_loop(server: SessionServer, what: str, instead: str) -> None:
+    """Raise `UsageError` outside of the server's event loop, before anything has changed. ``instead`` works there."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is not server.loop:
+        raise UsageError(f"{what} was called outside of the server's event loop: write {instead} there")
 
 
 def run_in_loop(server: SessionServer, function: Callable[..., object], *args: Any) -> None:

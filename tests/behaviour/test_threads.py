@@ -127,38 +127,37 @@ RAISES: list[tuple[Callable[[Chat], Any], type[Exception], str]] = [
     (
         in_a_loop(lambda chat: chat.call("x", timeout=0.01)),
         UsageError,
-        "call was called from another thread than the server's: "
+        "call was called outside of the server's event loop: "
         "write asyncio.run_coroutine_threadsafe(self.call(...), loop).result() there",
     ),
     (
         in_a_loop(lambda chat: chat.timeout(0.01).call("x")),
         UsageError,
-        "call was called from another thread than the server's: "
+        "call was called outside of the server's event loop: "
         "write asyncio.run_coroutine_threadsafe(....call(...), loop).result() there",
     ),
     (
         in_a_loop(lambda chat: chat.to("red").call("x", timeout=0.01)),
         UsageError,
-        "call was called from another thread than the server's: "
+        "call was called outside of the server's event loop: "
         "write asyncio.run_coroutine_threadsafe(....call(...), loop).result() there",
     ),
     (
         in_a_loop(lambda chat: chat.socket.wait_closed()),
         UsageError,
-        "wait_closed was called from another thread than the server's: "
+        "wait_closed was called outside of the server's event loop: "
         "write asyncio.run_coroutine_threadsafe(socket.wait_closed(), loop) there",
     ),
     (
         in_a_loop(lambda chat: chat.environ["asocketio"].close()),
         UsageError,
-        "close was called from another thread than the server's: "
+        "close was called outside of the server's event loop: "
         "write asyncio.run_coroutine_threadsafe(app.close(), loop) there",
     ),
     (
         lambda chat: chat.spawn(print),
         UsageError,
-        "spawn was called from another thread than the server's: "
-        "write loop.call_soon_threadsafe(self.spawn, ...) there",
+        "spawn was called outside of the server's event loop: write loop.call_soon_threadsafe(self.spawn, ...) there",
     ),
     (lambda chat: chat.emit("x", object()), UsageError, "no JSON"),
     (lambda chat: chat.emit("x", object(), callback=print), UsageError, "no JSON"),
