@@ -150,6 +150,9 @@ class NamespaceTable:
             raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
         for name, cls in namespaces.items():
             name = namespace_name(name)
+            if isinstance(cls, BaseNamespace):  # pyright: ignore[reportUnnecessaryIsInstance]
+                made = type(cls).__name__
+                raise UsageError(f"namespace {name or '/'!r}: give the class {made}, not an object of it")
             if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
             if name in self._classes:

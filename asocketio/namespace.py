@@ -31,6 +31,8 @@ from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
 
 __all__ = ["BaseNamespace", "BroadcastMixin", "RoomsMixin"]
 
+_NO_ENVIRON: Scope = {}
+
 
 class BaseNamespace:
     """One client in one namespace; subclass it and write ``on_<event>`` methods.
@@ -47,9 +49,16 @@ class BaseNamespace:
         super().__init_subclass__(**kwargs)
         cls._handlers = Handlers.of_new(cls)
 
-    def __init__(self, environ: Scope, ns_name: str, request: Any = None) -> None:
+    def __init__(self, environ: Scope = _NO_ENVIRON, ns_name: str = "", request: Any = None) -> None:
+        try:
+            self.socket: Socket = environ["socketio"]
+        except (KeyError, TypeError):
+            name = type(self).__name__
+            raise UsageError(
+                f"{name}(...): the server makes the objects, one for each client; give it the class: "
+                f"namespaces={{'/': {name}}}"
+            ) from None
         self.environ = environ
-        self.socket: Socket = environ["socketio"]
         self.request = request
         self.ns_name = ns_name
         self.allowed_methods: set[str] | None = None
@@ -391,6 +400,45 @@ class BaseNamespace:
     def _others(self) -> BroadcastOperator:
         return BroadcastOperator(self.socket.server, self.ns_name, sender=self._member)
 
+    # Rooms.
+
+    def join(self, room: str) -> Awaitable[None]:
+        """Enter a room, at the call. A room exists as long as somebody is in it.
+
+        Raises:
+            Disconnected: the client has left the namespace.
+            Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
+            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
+        """
+        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
+        member = self._member
+        if member.rule.left:
+            raise Disconnected(member.reason)
+        if room != member.sid and room not in (member.rooms or ()):
+            _check_rooms(member, room)
+        server = member.socket.server
+        if is_other_thread(server):
+            server.adapter.local.check(member, room)
+            run_in_loop(server, BaseNamespace.join, self, room)
+        else:
+            server.adapter.join(member, room)
+        return COMPLETED
+
+    def leave(self, room: str) -> Awaitable[None]:
+        """Leave a room, at the call; not an error where the client was not in it."""
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, server.adapter.leave, self._member, room)
+        else:
+            server.adapter.leave(self._member, room)
+        return COMPLETED
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that this client is in, in this namespace, without its private one."""
+        return frozenset(self._member.rooms or ())
+
     # Jobs and the end.
 
     def spawn(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Task[None]:
@@ -496,42 +544,19 @@ BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPriva
 
 
 class RoomsMixin:
-    """Rooms of a namespace: ``class Chat(BaseNamespace, RoomsMixin)``."""
+    """gevent-socketio's name for rooms: ``class Chat(BaseNamespace, RoomsMixin)``. It adds `emit_to_room`."""
 
-    def join(self, room: str) -> None:
-        """Enter a room. A room exists as long as somebody is in it.
+    def join(self, room: str) -> Awaitable[None]:
+        """`BaseNamespace.join`."""
+        return BaseNamespace.join(_namespace_of(self), room)
 
-        Raises:
-            Disconnected: the client has left the namespace.
-            Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
-            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
-        """
-        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
-        member = _member_of(self)
-        if member.rule.left:
-            raise Disconnected(member.reason)
-        if room != member.sid and room not in (member.rooms or ()):
-            _check_rooms(member, room)
-        server = member.socket.server
-        if is_other_thread(server):
-            server.adapter.local.check(member, room)
-            run_in_loop(server, RoomsMixin.join, self, room)
-        else:
-            server.adapter.join(member, room)
-
-    def leave(self, room: str) -> None:
-        """Leave a room; not an error where the client was not in it."""
-        member = _member_of(self)
-        server = member.socket.server
-        if is_other_thread(server):
-            run_in_loop(server, server.adapter.leave, member, room)
-        else:
-            server.adapter.leave(member, room)
+    def leave(self, room: str) -> Awaitable[None]:
+        """`BaseNamespace.leave`."""
+        return BaseNamespace.leave(_namespace_of(self), room)
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms that this client is in, in this namespace, without its private one."""
+        """`BaseNamespace.rooms`."""
         return frozenset(_member_of(self).rooms or ())
 
     def emit_to_room(self, room: str, event: str, *args: Any) -> Awaitable[None]:
@@ -569,12 +594,16 @@ def _check_rooms(member: Member, room: str) -> None:
 
 
 def _member_of(mixin: object) -> Member:
-    """The member of the namespace object that a mixin is part of."""
+    return _namespace_of(mixin)._member  # pyright: ignore[reportPrivateUsage]
+
+
+def _namespace_of(mixin: object) -> BaseNamespace:
+    """The namespace object that a mixin is part of."""
     if not isinstance(mixin, BaseNamespace):
         raise UsageError(
             f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)"
         )
-    return mixin._member  # pyright: ignore[reportPrivateUsage]
+    return mixin
 
 
 def _others(mixin: object) -> BroadcastOperator:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from asocketio.errors import UsageError
 from asocketio.protocol.packet import Packet
+from asocketio.runtime.log import log
 from asocketio.session.signatures import accepted, method_of
 
 __all__ = ["Handler", "Handlers", "event", "initialize", "read_handler"]
@@ -159,6 +160,12 @@ class Handlers:
         for name, value in vars(namespace).items():
             if value is None and name.startswith("on_") and not _is_declared(namespace, name):
                 raise UsageError(f"{namespace.__name__}.{name} is None: does its decorator return a function?")
+            handler = handlers.by_name.get(name)
+            if handler is not None and handler.wants_packet and not handler.is_hook:
+                log.info(
+                    "%s.%s has one parameter, packet, and gets the whole packet: packet['args'] are the client's "
+                    "arguments; to get those themselves, name it otherwise", namespace.__name__, name,
+                )  # fmt: skip
         return handlers
 
     # What changes after the class was created.

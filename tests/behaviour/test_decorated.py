@@ -666,3 +666,26 @@ def test_a_mark_that_another_method_serves_is_not_missed() -> None:
 def test_event_marks_what_can_be_marked() -> None:
     with pytest.raises(UsageError, match=r"^event\('x',\) marks methods, not <built-in function len>: write a method"):
         event("x")(len)
+
+
+def test_a_parameter_named_packet_is_noted_once(caplog: Log) -> None:
+    caplog.set_level("INFO", "asocketio")
+
+    class Post(BaseNamespace):
+        def on_parcel(self, packet: Any) -> None: ...
+
+        def on_letter(self, text: Any) -> None: ...
+
+        def recv_error(self, packet: Any) -> None: ...
+
+        @event("a:parcel")
+        def other(self, packet: Any) -> None: ...
+
+    class Office(Post): ...
+
+    assert Office._handlers.by_name["on_parcel"].wants_packet
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Post.{name} has one parameter, packet, and gets the whole packet: packet['args'] are the client's arguments; "
+        "to get those themselves, name it otherwise"
+        for name in ("on_parcel", "other")
+    ]
