@@ -14,7 +14,16 @@ from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
-from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, is_ours, parse_request, path_below
+from asocketio.asgi.request import (
+    GENERATIONS,
+    EngineRequest,
+    guess_responder,
+    is_client,
+    is_client_file,
+    is_ours,
+    parse_request,
+    path_below,
+)
 from asocketio.asgi.responses import connection_close_headers, respond, try_send
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
@@ -365,12 +374,19 @@ class SocketIOApp:
         await opening.reject({"type": "http.response.body", "body": b""})
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root = scope.get("root_path", "").rstrip("/")
-        served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
-        self.server.throttled_log.warning(
-            "path", "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
-            hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
-        )  # fmt: skip
+        if is_client_file(scope["path"]):
+            self.server.throttled_log.warning(
+                "script", "404: %r: the script of the client is not served here; take it from the npm package "
+                "socket.io-client, or from https://cdn.socket.io", hide_sessions(scope["path"])[:200],
+            )  # fmt: skip
+        elif is_client(scope):
+            root = scope.get("root_path", "").rstrip("/")
+            served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
+            self.server.throttled_log.warning(
+                "path",
+                "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
+                hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
+            )  # fmt: skip
         if scope["type"] == "websocket":
             await receive()
             await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])
