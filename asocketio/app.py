@@ -39,7 +39,7 @@ from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import Server
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
-from asocketio.servers.shutdown import call_at_shutdown
+from asocketio.servers.shutdown import close_at_shutdown
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.namespaces import Namespaces
@@ -229,6 +229,7 @@ class SocketIOApp:
             if clock is None and self._signalled is not self.server.loop:
                 self._signalled = self.server.loop
                 chain_signals(self)
+                close_at_shutdown(self)
             request = parse_request(scope, below, self.config, self._protocols)
             if request.body_format.jsonp_index is not None:
                 check_jsonp_origin(scope, self.config)
@@ -281,7 +282,6 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            call_at_shutdown(receive, self.begin_close)
             await Poll(request.body_format, receive, send, headers).carry(socket)
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
@@ -324,7 +324,6 @@ class SocketIOApp:
             await manage_by_itself(http_scope(scope, socket), self.namespaces)
             return
         assert self.app is not None
-        call_at_shutdown(receive, self.begin_close)
         try:
             await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
         finally:
