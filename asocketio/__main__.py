@@ -6,30 +6,24 @@ It takes what uvicorn takes. An option wins over a variable ``UVICORN_...``, tha
 from __future__ import annotations
 
 import functools
-import inspect
-import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import copy
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.main import main as uvicorn_main
 
 from asocketio.app import FOLLOW_ENV
-from asocketio.errors import UsageError
-from asocketio.namespace import BaseNamespace
 from asocketio.runtime.tuning import TUNE_ENV
+from asocketio.servers.checked_config import CheckedConfig
 
-__all__ = ["CheckedConfig", "command", "defaults", "main"]
+__all__ = ["command", "defaults", "main"]
 
 GRACE = 10
 """Seconds that running requests have to end when the server stops; sockets need far less."""
@@ -48,103 +42,6 @@ _OURS: dict[str, Any] = {
 
 _MAX_SIZE = "UVICORN_WS_MAX_SIZE"
 _SECRETS = ("ssl_keyfile_password",)
-_WORKERS = (
-    "%d workers: a client must stay on one process, and rooms are those of one process. Polling clients will meet "
-    "another worker and be refused (Session ID unknown). Run one process for each port, behind a balancer that keeps "
-    "a client on one (docs/deployment.md), or serve transports=('websocket',) alone"
-)
-
-
-class CheckedConfig(uvicorn.Config):
-    """uvicorn's, which says in a sentence why an application cannot be served. It is made anew in each process."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        if self.workers > 1:
-            logging.getLogger("asocketio").warning(_WORKERS, self.workers)
-
-    def load_app(self) -> Any:
-        with _told():
-            app = super().load_app()
-        if self.interface != "auto":
-            return app
-        if self.factory or _is_factory(app):
-            return functools.partial(self._made, app)
-        return self._checked(app)
-
-    def load(self) -> None:
-        with _told():  # a factory is called there
-            super().load()
-
-    def _made(self, factory: Callable[[], Any]) -> Any:
-        return self._checked(factory())
-
-    def _checked(self, app: Any) -> Any:
-        fault = _fault_of(app)
-        if fault is not None:
-            _stop(f"{self.app} {fault}")
-        self.interface = "asgi3"  # uvicorn takes a functools.partial of one for ASGI 2
-        return app
-
-
-@contextmanager
-def _told() -> Generator[None]:
-    """Say a mistake of the program in a sentence, with the line that made it, and end."""
-    try:
-        yield
-    except UsageError as error:
-        _stop(f"{_line_of(error.__traceback__)}{error}")
-
-
-def _stop(fault: str) -> NoReturn:
-    logging.getLogger("uvicorn.error").error("Error loading ASGI app. %s", fault)
-    sys.exit(STARTUP_FAILURE)
-
-
-def _line_of(traceback: TracebackType | None) -> str:
-    """The program's own line in a traceback: the last one that is not of this package."""
-    ours = str(Path(__file__).parent)
-    found = ""
-    while traceback is not None:
-        file = traceback.tb_frame.f_code.co_filename
-        if not file.startswith((ours, "<")):
-            found = f"{file}:{traceback.tb_lineno}: "
-        traceback = traceback.tb_next
-    return found
-
-
-def _is_factory(app: Any) -> bool:
-    """A function that needs no arguments: uvicorn takes it for one that makes the application."""
-    return inspect.isfunction(app) and _takes(app, 0)
-
-
-def _fault_of(app: Any) -> str | None:
-    """What is wrong with an application, as uvicorn will see it; None where it may be one."""
-    cls = app if isinstance(app, type) else type(app)
-    if issubclass(cls, BaseNamespace):
-        name = cls.__name__
-        return f"is a namespace, not an application: write app = SocketIOApp(namespaces={{'/': {name}}}) and serve that"
-    function = app
-    while isinstance(function, functools.partial):
-        function = function.func
-    call = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
-    if isinstance(app, type) or not inspect.iscoroutinefunction(call) or not _takes(app, 3):
-        kind = "a class" if isinstance(app, type) else f"of type {cls.__name__}"
-        return (
-            f"is {kind}, not an ASGI application: expected a SocketIOApp, or an application of a framework "
-            "(one of ASGI 2 needs --interface asgi2, a function that makes one and takes arguments cannot be called)"
-        )
-    return None
-
-
-def _takes(function: Any, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    except ValueError:  # it does not say
-        return True
-    return True
 
 
 def command() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from asocketio import __main__ as command
 from asocketio.app import FOLLOW_ENV
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import TUNE_ENV
+from asocketio.servers.checked_config import CheckedConfig
 from tests.support.worlds import Recorder
 
 OURS = {
@@ -214,8 +216,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     sys.modules.pop("desk_program", None)
 
 
-def load(name: str, **settings: Any) -> command.CheckedConfig:
-    config = command.CheckedConfig(name, log_config=None, **settings)
+def load(name: str, **settings: Any) -> CheckedConfig:
+    config = CheckedConfig(name, log_config=None, **settings)
     config.load_app()
     config.load()
     return config
@@ -311,13 +313,13 @@ def test_workers_are_warned_of(
 ) -> None:
     if variable:
         monkeypatch.setenv("WEB_CONCURRENCY", variable)
-    command.CheckedConfig("chat:app", log_config=None, **settings)
+    CheckedConfig("chat:app", log_config=None, **settings)
     (record,) = caplog.records
     assert record.getMessage().startswith("2 workers: a client must stay on one process, and rooms are those of one")
 
 
 def test_one_worker_is_no_cause_for_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    command.CheckedConfig("chat:app", log_config=None, workers=1)
+    CheckedConfig("chat:app", log_config=None, workers=1)
     assert caplog.records == []
 
 
@@ -431,3 +433,9 @@ async def test_a_lifespan_that_fails_is_the_applications_to_report() -> None:
     server = Server()
     with pytest.raises(RuntimeError, match="no database"):
         await SocketIOApp(site, namespaces={"/": Recorder})({"type": "lifespan"}, server.receive, server.send)
+
+
+def test_the_configuration_goes_to_other_processes() -> None:
+    """Those of ``--reload`` and ``--workers`` do not import ``__main__``."""
+    assert CheckedConfig.__module__ == "asocketio.servers.checked_config"
+    assert type(pickle.loads(pickle.dumps(CheckedConfig("chat:app", log_config=None)))) is CheckedConfig
