@@ -14,7 +14,16 @@ from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
-from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, is_ours, parse_request, path_below
+from asocketio.asgi.request import (
+    GENERATIONS,
+    EngineRequest,
+    guess_responder,
+    is_client,
+    is_client_file,
+    is_ours,
+    parse_request,
+    path_below,
+)
 from asocketio.asgi.responses import connection_close_headers, respond, try_send
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
@@ -30,11 +39,12 @@ from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.server import Server
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
-from asocketio.servers.shutdown import call_at_shutdown
+from asocketio.servers.shutdown import close_at_shutdown
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
+from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
@@ -128,7 +138,14 @@ class SocketIOApp:
 
         They end one after the other, within ``close_window``. Clients are not told to stay away: they will reconnect,
         to the process that comes after this one, and should not do so all at once.
+
+        Raises:
+            UsageError: called outside of the event loop that has the sockets.
         """
+        if self.server.is_busy:
+            check_loop(self.server, "close", "asyncio.run_coroutine_threadsafe(app.close(), loop)")
+        elif self.server.loop is not None:
+            self.server.bind()
         self.server.closing = True
         sockets = list(self.server.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)
@@ -154,8 +171,8 @@ class SocketIOApp:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the lifespan on to the application; sockets are closed before it shuts down."""
-        self.server.closing, self._closer = False, None
         self.server.bind(_test_clock(scope))
+        self.server.closing, self._closer = False, None
         self.server.start_adapter()
         self._compare_limits(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
@@ -212,6 +229,7 @@ class SocketIOApp:
             if clock is None and self._signalled is not self.server.loop:
                 self._signalled = self.server.loop
                 chain_signals(self)
+                close_at_shutdown(self)
             request = parse_request(scope, below, self.config, self._protocols)
             if request.body_format.jsonp_index is not None:
                 check_jsonp_origin(scope, self.config)
@@ -264,7 +282,6 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            call_at_shutdown(receive, self.begin_close)
             await Poll(request.body_format, receive, send, headers).carry(socket)
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
@@ -307,7 +324,6 @@ class SocketIOApp:
             await manage_by_itself(http_scope(scope, socket), self.namespaces)
             return
         assert self.app is not None
-        call_at_shutdown(receive, self.begin_close)
         try:
             await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
         finally:
@@ -357,12 +373,19 @@ class SocketIOApp:
         await opening.reject({"type": "http.response.body", "body": b""})
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root = scope.get("root_path", "").rstrip("/")
-        served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
-        self.server.throttled_log.warning(
-            "path", "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
-            hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
-        )  # fmt: skip
+        if is_client_file(scope["path"]):
+            self.server.throttled_log.warning(
+                "script", "404: %r: the script of the client is not served here; take it from the npm package "
+                "socket.io-client, or from https://cdn.socket.io", hide_sessions(scope["path"])[:200],
+            )  # fmt: skip
+        elif is_client(scope):
+            root = scope.get("root_path", "").rstrip("/")
+            served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
+            self.server.throttled_log.warning(
+                "path",
+                "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
+                hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
+            )  # fmt: skip
         if scope["type"] == "websocket":
             await receive()
             await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])

@@ -150,10 +150,14 @@ class NamespaceTable:
             raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
         for name, cls in namespaces.items():
             name = namespace_name(name)
+            if isinstance(cls, BaseNamespace):  # pyright: ignore[reportUnnecessaryIsInstance]
+                made = type(cls).__name__
+                raise UsageError(f"namespace {name or '/'!r}: give the class {made}, not an object of it")
             if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
             if name in self._classes:
                 raise UsageError("namespaces '' and '/' are the same: give one of them")
+            cls._read_class()  # pyright: ignore[reportPrivateUsage]  # what was set on it since it was created
             self._classes[name] = cls
 
     def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:

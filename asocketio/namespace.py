@@ -10,23 +10,28 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from threading import get_ident
 from types import CoroutineType
-from typing import Any, ClassVar
+from typing import Any
 
 from asocketio.adapters.local_rooms import size_of
 from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
 from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, names
+from asocketio.protocol.base import check_size
 from asocketio.protocol.packet import EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
-from asocketio.session.handlers import Handlers
+from asocketio.session.handlers import Handler, Handlers, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
+from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
 
 __all__ = ["BaseNamespace", "BroadcastMixin", "RoomsMixin"]
+
+_NO_ENVIRON: Scope = {}
 
 
 class BaseNamespace:
@@ -37,15 +42,23 @@ class BaseNamespace:
     is one. A handler whose sole argument is named ``packet`` gets the whole `Packet`.
     """
 
-    _handlers: ClassVar[Handlers]
+    _handlers: Handlers
+    """Those of the class; of the object, where functions were set on it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = Handlers(cls)
+        cls._handlers = Handlers.of_new(cls)
 
-    def __init__(self, environ: Scope, ns_name: str, request: Any = None) -> None:
+    def __init__(self, environ: Scope = _NO_ENVIRON, ns_name: str = "", request: Any = None) -> None:
+        try:
+            self.socket: Socket = environ["socketio"]
+        except (KeyError, TypeError):
+            name = type(self).__name__
+            raise UsageError(
+                f"{name}(...): the server makes the objects, one for each client; give it the class: "
+                f"namespaces={{'/': {name}}}"
+            ) from None
         self.environ = environ
-        self.socket: Socket = environ["socketio"]
         self.request = request
         self.ns_name = ns_name
         self.allowed_methods: set[str] | None = None
@@ -126,7 +139,11 @@ class BaseNamespace:
 
     @property
     def way_of_events(self) -> Callable[[Packet], Any]:
-        """The function that handles events: `process_packet`, or a short cut where no dispatch hook is overridden."""
+        """The function that handles events: `process_packet`, or a short cut where no dispatch hook is overridden.
+
+        It looks for handlers that were set on the class or the object since.
+        """
+        self._read_handlers()
         return self._handle if self._handlers.plain else self.process_packet
 
     def _handle(self, packet: Packet) -> Any:
@@ -151,6 +168,9 @@ class BaseNamespace:
             return self.call_method_with_acl(method, packet, *packet.args)
         if self._handlers.catch_all is not None:
             return self.call_method_with_acl(self._handlers.catch_all, packet, packet.name, *packet.args)
+        method = self._find_late(packet.name)
+        if method is not None:
+            return self.call_method_with_acl(method, packet, *packet.args)
         return self._complain("no_such_method", f"There is no handler for the event {packet.name[:100]!r}", packet)
 
     def call_method_with_acl(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
@@ -162,9 +182,12 @@ class BaseNamespace:
     def call_method(self, method_name: str, packet: Packet, *args: Any) -> Awaitable[Any]:
         """Call a handler with ``args``, or with the packet if that is what it asks for."""
         handler = self._handlers.by_name.get(method_name)
+        fitting = None if handler is None else handler.arguments(packet, args)
+        if fitting is None:
+            handler = self._read_late(method_name)
+            fitting = None if handler is None else handler.arguments(packet, args)
         if handler is None:
             return self._complain("no_such_method", f'The method "{method_name}" was not found', packet)
-        fitting = (packet,) if handler.wants_packet else handler.fit(args)
         if fitting is None:
             message = f'The method "{method_name}" takes {handler.takes}, {len(args)} given'
             return self._complain("invalid_arguments", message, packet)
@@ -178,6 +201,41 @@ class BaseNamespace:
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             return result  # type: ignore[no-any-return]
         return Completed(result)
+
+    # Handlers that were set after the class was created.
+
+    def _read_handlers(self) -> None:
+        """Read the handlers of the class, and of this object, as they are now."""
+        handlers = self._read_class()
+        own = handlers.with_own(self)
+        if own is not handlers:
+            self._handlers = own
+        elif self._handlers is not handlers:
+            del self._handlers  # what was set is gone
+
+    @classmethod
+    def _read_class(cls) -> Handlers:
+        handlers = cls._handlers.current(cls)
+        if cls._handlers is not handlers:
+            cls._handlers = handlers
+        return handlers
+
+    def _find_late(self, event: str) -> str | None:
+        """The method of an event that has no handler yet: set since the client came, or made by ``__getattr__``."""
+        self._read_handlers()
+        method = self._handlers.find(event)
+        if method is not None or not event:
+            return method
+        method = "on_" + event.replace(" ", "_")
+        return method if callable(getattr(self, method, None)) else None
+
+    def _read_late(self, method_name: str) -> Handler | None:
+        self._read_handlers()
+        handler = self._handlers.by_name.get(method_name)
+        if handler is not None or not method_name.startswith("on_"):
+            return handler
+        method = getattr(self, method_name, None)
+        return read_handler(type(self), method_name, method) if callable(method) else None
 
     def _complain(self, name: str, message: str, packet: Packet) -> Awaitable[Any]:
         """Tell the error handler of an event that cannot be handled, and the client by its ack if it wants one."""
@@ -236,6 +294,7 @@ class BaseNamespace:
     def emit(self, event: str, *args: Any, callback: Callable[..., Any] | None = None) -> Awaitable[None]:
         """Send an event: queued at the call, in order. Awaiting it waits for room in the queue.
 
+        Called from another thread it is queued by the event loop, soon; awaiting it there waits for nothing.
         ``callback`` is called with the arguments of the client's ack. bytes travel as binary.
 
         Raises:
@@ -244,9 +303,9 @@ class BaseNamespace:
             Disconnected: the client is gone; only when awaited, or with ``callback``.
         """
         packet = Packet(EVENT, self.ns_name, event, list(args))
-        if callback is not None:
-            return self._send(packet, callback)
         member = self._member
+        if callback is not None or get_ident() != member.socket.server.thread:
+            return self._send(packet, callback)
         member.post(member.protocol.encode(packet))
         return member.drained()
 
@@ -259,6 +318,11 @@ class BaseNamespace:
 
     def _send(self, packet: Packet, callback: Callable[..., Any] | None) -> Awaitable[None]:
         member = self._member
+        server = member.socket.server
+        if is_other_thread(server):
+            check_size(member.protocol.encode(packet), server.config.max_outbox)
+            run_in_loop(server, self._send, packet, callback)
+            return COMPLETED
         if callback is not None and not member.rule.left and member.socket.connected:
             packet.id = member.socket.acks.expect(self.ns_name, self._answered_by(callback))
             packet.ack = "data"
@@ -285,9 +349,10 @@ class BaseNamespace:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
             Disconnected: the client is gone, or goes before it answers.
-            UsageError: called in ``recv_connect``, where the client cannot answer yet.
+            UsageError: called in ``recv_connect``, where the client cannot answer yet, or outside of the event loop.
         """
         member, socket = self._member, self.socket
+        check_loop(socket.server, "call", "asyncio.run_coroutine_threadsafe(self.call(...), loop).result()")
         if member.rule.left:
             raise Disconnected(member.reason)
         if member.connector is not None and asyncio.current_task() is member.connector:
@@ -335,18 +400,62 @@ class BaseNamespace:
     def _others(self) -> BroadcastOperator:
         return BroadcastOperator(self.socket.server, self.ns_name, sender=self._member)
 
+    # Rooms.
+
+    def join(self, room: str) -> Awaitable[None]:
+        """Enter a room, at the call. A room exists as long as somebody is in it.
+
+        Raises:
+            Disconnected: the client has left the namespace.
+            Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
+            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
+        """
+        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
+        member = self._member
+        if member.rule.left:
+            raise Disconnected(member.reason)
+        if room != member.sid and room not in (member.rooms or ()):
+            _check_rooms(member, room)
+        server = member.socket.server
+        if is_other_thread(server):
+            server.adapter.local.check(member, room)
+            run_in_loop(server, BaseNamespace.join, self, room)
+        else:
+            server.adapter.join(member, room)
+        return COMPLETED
+
+    def leave(self, room: str) -> Awaitable[None]:
+        """Leave a room, at the call; not an error where the client was not in it."""
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, server.adapter.leave, self._member, room)
+        else:
+            server.adapter.leave(self._member, room)
+        return COMPLETED
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that this client is in, in this namespace, without its private one."""
+        return frozenset(self._member.rooms or ())
+
     # Jobs and the end.
 
     def spawn(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Task[None]:
         """Run ``fn`` as a job of this namespace: cancelled when the client leaves it. Returns its task.
 
         ``fn`` may be a coroutine function or a plain one. Its exceptions are logged.
+
+        Raises:
+            Disconnected: the client has left.
+            UsageError: called outside of the server's event loop, or ``fn`` is no function.
         """
         if not callable(fn):
             if asyncio.iscoroutine(fn):
                 fn.close()
             raise UsageError(f"spawn takes the function and its arguments: spawn(self.tick, 1), not spawn({fn!r})")
         member = self._member
+        check_loop(member.socket.server, "spawn", "loop.call_soon_threadsafe(self.spawn, ...)")
         if self._handlers.decorated:
             fn = self.exception_handler_decorator(fn)  # type: ignore[attr-defined]  # the user's own
         if member.rule.left:
@@ -373,6 +482,10 @@ class BaseNamespace:
 
     def kill_local_jobs(self) -> None:
         """Cancel all jobs of this namespace."""
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, BaseNamespace.kill_local_jobs, self)
+            return
         for job in list(self._member.jobs or ()):
             job.cancel()
 
@@ -382,6 +495,10 @@ class BaseNamespace:
         Returns once it is queued: ``recv_disconnect`` runs after the handlers that are running.
         ``self.socket.disconnect()`` disconnects it from all namespaces and closes the connection.
         """
+        server = self._member.socket.server
+        if is_other_thread(server):
+            run_in_loop(server, BaseNamespace.disconnect, self, silent)
+            return COMPLETED
         if self.socket.protocol.global_is_connection and not self.ns_name:
             return self.socket.disconnect()
         if self._member.disconnect("server namespace disconnect", silent=silent):
@@ -427,33 +544,19 @@ BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPriva
 
 
 class RoomsMixin:
-    """Rooms of a namespace: ``class Chat(BaseNamespace, RoomsMixin)``."""
+    """gevent-socketio's name for rooms: ``class Chat(BaseNamespace, RoomsMixin)``. It adds `emit_to_room`."""
 
-    def join(self, room: str) -> None:
-        """Enter a room. A room exists as long as somebody is in it.
+    def join(self, room: str) -> Awaitable[None]:
+        """`BaseNamespace.join`."""
+        return BaseNamespace.join(_namespace_of(self), room)
 
-        Raises:
-            Disconnected: the client has left the namespace.
-            Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
-            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
-        """
-        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
-        member = _member_of(self)
-        if member.rule.left:
-            raise Disconnected(member.reason)
-        if room != member.sid and room not in (member.rooms or ()):
-            _check_rooms(member, room)
-        member.socket.server.adapter.join(member, room)
-
-    def leave(self, room: str) -> None:
-        """Leave a room; not an error where the client was not in it."""
-        member = _member_of(self)
-        member.socket.server.adapter.leave(member, room)
+    def leave(self, room: str) -> Awaitable[None]:
+        """`BaseNamespace.leave`."""
+        return BaseNamespace.leave(_namespace_of(self), room)
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms that this client is in, in this namespace, without its private one."""
+        """`BaseNamespace.rooms`."""
         return frozenset(_member_of(self).rooms or ())
 
     def emit_to_room(self, room: str, event: str, *args: Any) -> Awaitable[None]:
@@ -491,12 +594,16 @@ def _check_rooms(member: Member, room: str) -> None:
 
 
 def _member_of(mixin: object) -> Member:
-    """The member of the namespace object that a mixin is part of."""
+    return _namespace_of(mixin)._member  # pyright: ignore[reportPrivateUsage]
+
+
+def _namespace_of(mixin: object) -> BaseNamespace:
+    """The namespace object that a mixin is part of."""
     if not isinstance(mixin, BaseNamespace):
         raise UsageError(
             f"{type(mixin).__name__} is no namespace: write class {type(mixin).__name__}(BaseNamespace, ...)"
         )
-    return mixin._member  # pyright: ignore[reportPrivateUsage]
+    return mixin
 
 
 def _others(mixin: object) -> BroadcastOperator:

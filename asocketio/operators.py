@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from threading import get_ident
 from typing import Any
 
 from asocketio.adapters.ack_collector import AckCollector
@@ -15,6 +15,7 @@ from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.acks import shared_number, unpack
 from asocketio.session.interfaces import SessionServer
 from asocketio.session.member import Member
+from asocketio.session.threads import check_loop, run_in_loop
 
 __all__ = ["BroadcastOperator", "names"]
 
@@ -79,10 +80,9 @@ class BroadcastOperator:
         if self._is_nobody:
             self.server.check(packet)
             return COMPLETED
-        loop = self.server.loop
-        if loop is not None and threading.get_ident() != self.server.thread:
+        if self.server.loop is not None and get_ident() != self.server.thread:
             self.server.check(packet)
-            loop.call_soon_threadsafe(self._broadcast, packet)
+            run_in_loop(self.server, self._broadcast, packet)
             return COMPLETED
         return self._broadcast(packet)
 
@@ -93,9 +93,12 @@ class BroadcastOperator:
 
         Raises:
             AckTimeout: not all answered in time; its ``answers`` are those of the others.
+            UsageError: called outside of the server's event loop.
         """
         given = self.seconds if timeout is None else timeout
         seconds = CALL_TIMEOUT if given is None else given
+        if self.server.loop is not None:  # else nobody is there to be asked
+            check_loop(self.server, "call", "asyncio.run_coroutine_threadsafe(....call(...), loop).result()")
         if self.member is not None and self.member.rule.left:
             raise Disconnected(self.member.reason)
         if self.member is not None:

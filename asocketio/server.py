@@ -30,12 +30,19 @@ from asocketio.session.states import SocketState
 
 __all__ = ["Server"]
 
+_OTHER_LOOP = (
+    "this SocketIOApp has {} sockets in another event loop, and a socket cannot change its loop. Make an app for each "
+    "event loop (a function that returns SocketIOApp(...)), or use one loop for all: in pytest, give tests and "
+    "fixtures the same one (pytest-asyncio: loop_scope='session' for both; anyio: an anyio_backend fixture with "
+    "scope='session')"
+)
+
 
 class Server:
     """Finds sockets by session id; owns the clock, the runner and the adapter that they share.
 
     It belongs to the event loop in which the first socket opens. When an app is used in another
-    loop later (each test has its own), it starts anew there.
+    loop later (each test has its own), it starts anew there, unless there still are sockets in the first one.
     """
 
     clock: Clock
@@ -79,6 +86,11 @@ class Server:
         """Sockets whose life has not ended: their handlers, views and clean-up count."""
         return self.admission.count
 
+    @property
+    def is_busy(self) -> bool:
+        """There are such sockets, and their event loop may go on."""
+        return self.loop is not None and not self.loop.is_closed() and self.active_sessions > 0
+
     def gauges(self) -> Gauges:
         """How things stand, for `asocketio.metrics`. Takes time in proportion to the sockets."""
         sockets = [socket for socket in list(self.sockets.values()) if socket.connected]
@@ -95,13 +107,24 @@ class Server:
     # The event loop.
 
     def bind(self, clock: Clock | None = None) -> None:
-        """Belong to the running event loop, and to ``clock`` if one is given."""
-        if clock is None and self.loop is not None and asyncio.current_task(self.loop) is not None:
+        """Belong to the running event loop, and to ``clock`` if one is given.
+
+        Raises:
+            UsageError: there are sockets in another event loop.
+        """
+        if (
+            clock is None
+            and self.loop is not None
+            and threading.get_ident() == self.thread
+            and asyncio.current_task(self.loop) is not None
+        ):
             return  # a task of that loop runs: it is this one, and nobody had to look the running one up
         loop = asyncio.get_running_loop()
         if self.loop is loop and (clock is None or clock is self.clock):
             return
         if self.loop is not loop:
+            if self.is_busy:
+                raise UsageError(_OTHER_LOOP.format(self.active_sessions))
             self._start_anew(loop)
         self.clock = clock or Clock(loop)
         self._set_timers()

@@ -85,18 +85,22 @@ class LocalRooms(Generic[T]):
         Raises:
             UsageError: ``room`` is another client's private room.
         """
+        self.check(client, room)
         if room == client.sid:
             return
-        if is_sid(room) or room in self.namespaces.get(client.namespace, ()):
-            raise UsageError(
-                "this room's name is another client's sid, or has the form of one: private rooms are for their client"
-            )
         if client.rooms is None:
             client.rooms = RoomNames()
         if room not in client.rooms:
             client.rooms.add(room)
             client.rooms.size += size_of(room)
         self.rooms.setdefault((client.namespace, room), {})[client] = None
+
+    def check(self, client: T, room: str) -> None:
+        """Raise `UsageError` where ``room`` is another client's private room."""
+        if room != client.sid and (is_sid(room) or room in self.namespaces.get(client.namespace, ())):
+            raise UsageError(
+                "this room's name is another client's sid, or has the form of one: private rooms are for their client"
+            )
 
     def leave(self, client: T, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""

@@ -18,7 +18,17 @@ from asocketio.protocol.base import BodyFormat
 from asocketio.protocol.query import MAX_FIELDS
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 
-__all__ = ["GENERATIONS", "EngineRequest", "Responder", "guess_responder", "is_ours", "parse_request", "path_below"]
+__all__ = [
+    "GENERATIONS",
+    "EngineRequest",
+    "Responder",
+    "guess_responder",
+    "is_client",
+    "is_client_file",
+    "is_ours",
+    "parse_request",
+    "path_below",
+]
 
 GENERATIONS: dict[str, Callable[[], ServerProtocol]] = {
     "0.9": ServerSocketIO09,
@@ -41,6 +51,8 @@ _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
 SHOWN = 13
 """Characters of a field that are told of a request: all of any transport, and not those of a session's id."""
 
+_PATH_09 = re.compile(r"/1/(?:websocket|flashsocket|htmlfile|xhr-polling|jsonp-polling)/")
+_CLIENT_FILE = re.compile(r"/socket\.io(?:\.[a-z]+)*\.js(?:\.map)?\Z")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -60,6 +72,22 @@ class Responder(NamedTuple):
 
     protocol: ServerProtocol
     body_format: BodyFormat
+
+
+def is_client(scope: Scope) -> bool:
+    """Whether a request for whatever path is a Socket.IO client's, and not a page's, a crawler's or a health check's.
+
+    From 1.0 on clients say ``EIO=``; 0.9 asks for ``/1/?t=...`` first. Or the path itself speaks of Socket.IO.
+    """
+    path, query = scope["path"], b"&" + scope.get("query_string", b"")
+    if b"&EIO=" in query or "/socket.io/" in path + "/":
+        return True
+    return _PATH_09.search(path) is not None or (path.endswith("/1/") and b"&t=" in query)
+
+
+def is_client_file(path: str) -> bool:
+    """Whether a path is that of the client's own script, as Node serves it."""
+    return _CLIENT_FILE.search(path) is not None
 
 
 def path_below(scope: Scope, path: str) -> str | None:

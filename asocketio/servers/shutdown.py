@@ -1,49 +1,63 @@
 """The end of a server, told to applications that wait for something else.
 
 ASGI says it by ``lifespan.shutdown``, which comes when all calls have ended: a poll that waits is such a call.
-A signal is heard before (`asocketio.runtime.signals`); a server that stops in another way ends its connections first.
+A signal is heard before (`asocketio.runtime.signals`). uvicorn also stops without one (``should_exit``,
+``--limit-max-requests``), and tells nobody but its connections, which no application sees behind middleware.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
-from asocketio.asgi.types import Receive
+import uvicorn
 
-__all__ = ["call_at_shutdown"]
+from asocketio.runtime.signals import Closable
+
+__all__ = ["close_at_shutdown"]
+
+_RUNNING = {method.__code__ for method in (uvicorn.Server.serve, uvicorn.Server.main_loop)}
+"""What a server does as long as it serves; a program may call the second by itself."""
 
 
-def call_at_shutdown(receive: Receive, callback: Callable[[], None]) -> None:
-    """Have ``callback`` called when uvicorn ends the connection of a request, before it waits for the answer.
+def close_at_shutdown(app: Closable) -> None:
+    """Have ``app`` closed when a uvicorn server in the running event loop stops, before it waits for its connections.
 
-    uvicorn calls ``shutdown()`` of each connection's protocol object, and hands out methods of its own objects, which
-    lead there. Does nothing under other servers, and behind middleware that wraps ``receive``.
+    Does nothing under other servers. Called once for each event loop: it looks at all tasks.
     """
-    request = getattr(receive, "__self__", None)
-    protocol: Any = getattr(getattr(request, "on_response", None), "__self__", None)
-    own = getattr(protocol, "__dict__", None)
-    if own is None or not hasattr(protocol, "shutdown"):
-        return
-    notice = own.get("shutdown")
-    if not isinstance(notice, _Notice):
-        notice = protocol.shutdown = _Notice(protocol)
-    notice.callbacks.add(callback)
+    for server in _servers():
+        notice = vars(server).get("shutdown")
+        if not isinstance(notice, _Notice):
+            notice = _Notice(server)
+            vars(server)["shutdown"] = notice
+        notice.apps.add(app)
+
+
+def _servers() -> Iterator[uvicorn.Server]:
+    """The servers that are running: there is no other way to them from below. One may come twice."""
+    for task in asyncio.all_tasks():
+        waiting: Any = task.get_coro()
+        while inspect.iscoroutine(waiting):
+            frame = waiting.cr_frame
+            # Asking others for their locals would keep those alive.
+            if frame is not None and frame.f_code in _RUNNING:
+                yield frame.f_locals["self"]
+            waiting = waiting.cr_await
 
 
 class _Notice:
-    """Stands before the ``shutdown`` of one protocol object."""
+    """Stands before the ``shutdown`` of one server."""
 
-    __slots__ = ("_protocol", "callbacks")
+    def __init__(self, server: uvicorn.Server) -> None:
+        self._server = weakref.ref(server)
+        self.apps: weakref.WeakSet[Closable] = weakref.WeakSet()
 
-    def __init__(self, protocol: Any) -> None:
-        self._protocol = weakref.ref(protocol)
-        self.callbacks: set[Callable[[], None]] = set()
-
-    def __call__(self) -> None:
-        for callback in self.callbacks:
-            callback()
-        protocol = self._protocol()
-        if protocol is not None:
-            type(protocol).shutdown(protocol)
+    async def __call__(self, *args: Any, **named: Any) -> None:
+        for app in list(self.apps):
+            app.begin_close()
+        server = self._server()
+        if server is not None:
+            await type(server).shutdown(server, *args, **named)

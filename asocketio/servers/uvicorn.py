@@ -305,6 +305,12 @@ class _UvicornWebSocket(WebSocketsSansIOProtocol):
         if front.call is not None:
             self.app: Any = partial(_rest, front.call)
 
+    async def send(self, message: Any) -> None:
+        """As uvicorn's, which takes a handshake for unfinished, and logs an error, when a response has refused it."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # it removes itself, and may not have been there
         super().connection_lost(exc)

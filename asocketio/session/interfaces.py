@@ -97,7 +97,7 @@ class SessionServer(typing.Protocol):
 class NamespaceObject(typing.Protocol):
     """One client in one namespace, as the program wrote it. `asocketio.BaseNamespace` is the class to inherit."""
 
-    _handlers: typing.ClassVar[Handlers]
+    _handlers: Handlers
 
     def __init__(self, environ: Environ, ns_name: str, request: Any = None) -> None: ...
 

@@ -52,7 +52,7 @@ class MemberLifecycle:
         member = self.socket.members.get(namespace)
         instance: NamespaceObject | None = getattr(member, "instance", None)  # none yet while it connects
         if instance is not None:
-            return type(instance)._handlers  # pyright: ignore[reportPrivateUsage]
+            return instance._handlers  # pyright: ignore[reportPrivateUsage]
         found = self._resolve(namespace)
         return None if found is None else found[0]._handlers  # pyright: ignore[reportPrivateUsage]
 
@@ -134,10 +134,13 @@ class MemberLifecycle:
         """Make the namespace object, and ask its ``recv_connect``, which raises to refuse."""
         socket = self.socket
         member.instance = cls(socket.environ, member.namespace, socket.request)
-        member.handle = self._wrapped(member, member.instance.way_of_events)
         initialize(member.instance)
+        member.handle = self._wrapped(member, member.instance.way_of_events)
         admitted: Any = member.instance.process_packet(packet)
-        if (await admitted if hasattr(admitted, "__await__") else admitted) is False:
+        if hasattr(admitted, "__await__"):
+            admitted = await admitted
+        member.handle = self._wrapped(member, member.instance.way_of_events)  # it may have set handlers
+        if admitted is False:
             socket.server.throttled_log.error(
                 "returned False",
                 "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
@@ -150,7 +153,7 @@ class MemberLifecycle:
         metrics = self.socket.config.metrics
         if metrics is None:
             return handle
-        return timed(handle, member.namespace, type(member.instance)._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
+        return timed(handle, member.namespace, member.instance._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
     async def _refuse(self, member: Member, cls: str, error: BaseException) -> None:
         socket = self.socket

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from asocketio.config import Config
 from asocketio.errors import ProtocolError
+from asocketio.protocol.base import check_size
 from asocketio.protocol.packet import EVENT, GLOBAL_NS, Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.awaitables import COMPLETED, Waiters
@@ -24,6 +25,7 @@ from asocketio.session.interfaces import Environ, NamespaceObject, SessionServer
 from asocketio.session.member import Member
 from asocketio.session.reader import Reader
 from asocketio.session.states import CLOSED, OPEN, SOCKET_MOVES, SocketState
+from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
 from asocketio.session.writer import Writer
 
 if TYPE_CHECKING:
@@ -190,6 +192,10 @@ class Socket:
         """
         if not isinstance(packet, Packet):
             packet = Packet.of(packet)
+        if is_other_thread(self.server):
+            check_size(self.protocol.encode(packet), self.config.max_outbox)
+            run_in_loop(self.server, self.send_packet, packet)
+            return
         member = self.members.get(packet.endpoint)
         (self.writer if member is None else member).post(self.protocol.encode(packet))
 
@@ -209,6 +215,9 @@ class Socket:
 
         Returns once it is queued; ``recv_disconnect`` runs after the handlers that are running.
         """
+        if is_other_thread(self.server):
+            run_in_loop(self.server, self.disconnect)
+            return COMPLETED
         endpoints = [member.namespace for member in self.members.values() if member.rule.handles_events]
         if self.protocol.global_is_connection:
             endpoints = [GLOBAL_NS]
@@ -286,7 +295,12 @@ class Socket:
             self.on_closed(self)
 
     async def wait_closed(self) -> None:
-        """Wait for the end of the connection. Several may, and a job that does ends with it."""
+        """Wait for the end of the connection. Several may, and a job that does ends with it.
+
+        Raises:
+            UsageError: called outside of the server's event loop.
+        """
+        check_loop(self.server, "wait_closed", "asyncio.run_coroutine_threadsafe(socket.wait_closed(), loop)")
         while self.state is not CLOSED:
             if self._closed is None:
                 self._closed = Waiters()

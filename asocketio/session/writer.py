@@ -13,6 +13,7 @@ from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.close_reasons import TRANSPORT_ERROR
 from asocketio.session.outbox import PACKET_OVERHEAD, Outbox
 from asocketio.session.states import CLOSED, OPEN
+from asocketio.session.threads import check_loop
 from asocketio.session.waiters import ClosedWaiter, DrainWaiter
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class Writer:
 
         Raises:
             Disconnected: the client is gone.
+            UsageError: awaited outside of the server's event loop.
         """
+        check_loop(self._socket.server, "await emit(...)", "emit(...) without await")
         if self._socket.state is OPEN:
             await self._drain_in_time()
         if self._socket.state is CLOSED:

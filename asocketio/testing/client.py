@@ -105,11 +105,13 @@ class TestClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        context = self._context
+        context.check_loop()
         try:
             if self._transport is not None:
                 await self._transport.leave()
         finally:
-            await self._context.leave(self.app)
+            await context.leave(self.app)
 
     async def open(self) -> None:
         """Open the session; `connect` does it when needed.
@@ -180,6 +182,7 @@ class TestClient:
         Raises:
             Disconnected: there is no connection to send them by.
         """
+        self._context.check_loop()
         if self._transport is None or self._transport.ended:
             raise Disconnected("the connection has ended")
         await self._transport.send(list(frames))
@@ -266,6 +269,7 @@ class TestClient:
                     answer.set_exception(Disconnected(reason))
 
     def _in_time(self, what: str) -> _InTime:
+        self._context.check_loop()
         return _InTime(self.deadline, what)
 
 

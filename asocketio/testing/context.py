@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from asocketio.asgi.types import ASGIApp, Message
+from asocketio.errors import UsageError
 from asocketio.testing.clock import TestClock
 
 __all__ = ["AppContext"]
@@ -27,19 +28,33 @@ class AppContext:
 
     @classmethod
     async def enter(cls, app: ASGIApp) -> AppContext:
-        context = _contexts.get(app)
+        former = context = _contexts.get(app)
         if context is None or context._loop is not asyncio.get_running_loop():
             context = _contexts[app] = AppContext()
         context._clients += 1
         if context._clients == 1:
-            await context._start(app)
+            try:
+                await context._start(app)
+            except UsageError:  # it serves another event loop
+                if former is not None:
+                    _contexts[app] = former
+                raise
         return context
 
     async def leave(self, app: ASGIApp) -> None:
         self._clients -= 1
         if self._clients == 0:
-            _contexts.pop(app, None)
+            if _contexts.get(app) is self:
+                del _contexts[app]
             await self._stop()
+
+    def check_loop(self) -> None:
+        """Raise `UsageError` in another event loop than that in which it was entered: there all waits would last."""
+        if self._loop is not asyncio.get_running_loop():
+            raise UsageError(
+                "this TestClient was entered in another event loop: give its fixture and the test the same one "
+                "(pytest-asyncio: the same loop_scope; anyio: an anyio_backend fixture of the fixture's scope)"
+            )
 
     async def _start(self, app: ASGIApp) -> None:
         extensions = {"asocketio.clock": self.clock}
@@ -65,8 +80,9 @@ class AppContext:
         await either
         if not answer.done():
             answer.cancel()
-            if self._task.exception() is not None and what == "shutdown":
-                self._task.result()
+            error = self._task.exception()
+            if isinstance(error, UsageError) or (error is not None and what == "shutdown"):
+                raise error
         elif answer.result()["type"].endswith(".failed"):
             raise RuntimeError(f"lifespan {what} failed: {answer.result().get('message', '')}")
 

@@ -314,7 +314,7 @@ async def test_requests_make_few_short_lines(caplog: Log) -> None:
     app, clock = SocketIOApp(namespaces={"/": Trusting}), TestClock()
     text = FORGED.encode()
     requests: list[Callable[[], dict[str, Any]]] = [
-        lambda: {"path": "/elsewhere" + LONG},
+        lambda: {"path": "/elsewhere" + LONG, "query_string": b"EIO=4"},
         lambda: {"path": f"/socket.io/1/{LONG}/x"},
         lambda: {"path": f"/socket.io/1/websocket/{LONG}"},
         lambda: {"query_string": b"EIO=4&transport=polling&sid=" + quote(LONG).encode()},

@@ -55,3 +55,36 @@ async def test_no_line_has_a_session_id_written_whole(ws: str, level: str, start
         assert secret not in unquote(log)
     assert log.count("/socket.io/") > len(secrets)
     assert max(map(len, log.splitlines())) < 2100
+
+
+EVENTS = "/socket.io/?EIO=4&transport=websocket"
+REFUSALS: list[tuple[str, tuple[tuple[str, str], ...], int]] = [
+    ("/view/?EIO=4&transport=websocket&refuse=401", (), 401),
+    ("/view/?EIO=3&transport=websocket&refuse=403", (), 403),
+    ("/view/?EIO=4&transport=websocket&refuse=302", (), 302),
+    ("/view/?EIO=4&transport=websocket&refuse=404", (), 404),
+    ("/view/?EIO=4&transport=websocket&refuse=500", (), 500),
+    ("/socket.io/?EIO=9&transport=websocket", (), 400),
+    (f"{EVENTS}&sid=nobody", (), 400),
+    (EVENTS, (("origin", "https://elsewhere.example"),), 403),
+    (EVENTS, (("x-long", "x" * 25_000),), 431),
+    ("/elsewhere", (), 403),  # another application closes it
+]
+
+
+async def test_a_websocket_that_is_refused_is_no_error(start_server: StartServer) -> None:
+    server = start_server("tests.integration.app:app", "asocketio")
+    for target, headers, status in REFUSALS:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        opening = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13"}
+        fields = {**opening, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", **dict(headers)}
+        try:
+            connection.request("GET", target, headers=fields)
+            answer = connection.getresponse()
+            assert (target, answer.status) == (target, status)
+            answer.read()
+        finally:
+            connection.close()
+    get(server, "/last")
+    await server.logs("/last")
+    assert [line for line in server.log().splitlines() if "ERROR" in line] == []

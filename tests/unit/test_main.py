@@ -4,75 +4,326 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
 from asocketio.app import FOLLOW_ENV
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import TUNE_ENV
+from asocketio.servers.checked_config import CheckedConfig
 from tests.support.worlds import Recorder
 
-
-def test_what_the_user_says_wins() -> None:
-    ours = command.arguments(["chat:app"])
-    assert ours == [
-        "chat:app",
-        "--log-config", str(Path(command.__file__).with_name("logging.json")),
-        "--ws", "asocketio.servers.uvicorn:WebSocketProtocol",
-        "--http", "asocketio.servers.uvicorn:HTTPProtocol",
-        "--ws-ping-interval", "86400",
-        "--ws-per-message-deflate", "false",
-        "--timeout-graceful-shutdown", "10",
-    ]  # fmt: skip
-    given = [
-        "chat:app",
-        "--ws=wsproto",
-        "--http=h11",
-        "--ws-ping-interval",
-        "5",
-        "--log-config=mine",
-        "--timeout-graceful-shutdown",
-        "1",
-    ]
-    assert command.arguments([*given, "--ws-per-message-deflate=true"]) == [*given, "--ws-per-message-deflate=true"]
+OURS = {
+    "log_config": str(Path(command.__file__).with_name("logging.json")),
+    "ws": "asocketio.servers.uvicorn:WebSocketProtocol",
+    "http": "asocketio.servers.uvicorn:HTTPProtocol",
+    "ws_ping_interval": 86400.0,
+    "ws_per_message_deflate": False,
+    "timeout_graceful_shutdown": 10,
+}
 
 
 @pytest.fixture
-def uvicorn_called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    calls: list[Any] = []
-    monkeypatch.setattr(command.uvicorn_main, "main", lambda **given: calls.append(given))
-    monkeypatch.delenv(FOLLOW_ENV, raising=False)
-    monkeypatch.delenv(TUNE_ENV, raising=False)
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What uvicorn is asked for, each time."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(command.uvicorn_main, "callback", lambda **options: calls.append(options))
+    for name in (FOLLOW_ENV, TUNE_ENV, *(name for name in os.environ if name.startswith("UVICORN_"))):
+        monkeypatch.delenv(name, raising=False)
     yield calls
     os.environ.pop(FOLLOW_ENV, None)
     os.environ.pop(TUNE_ENV, None)
 
 
-def test_the_command_is_uvicorn(uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def run(*given: str) -> int:
+    """The exit code of the command."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(given)
+    return int(ended.value.code or 0)
+
+
+def test_the_command_is_uvicorn_with_our_defaults(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["asocketio", "chat:app", "--port", "9000"])
-    command.main()
-    assert uvicorn_called == [{"args": command.arguments(["chat:app", "--port", "9000"]), "prog_name": "asocketio"}]
+    with pytest.raises(SystemExit):
+        command.main()
+    (options,) = served
+    assert (options["app"], options["port"], options["host"]) == ("chat:app", 9000, "127.0.0.1")
+    assert {name: options[name] for name in OURS} == OURS
     assert FOLLOW_ENV in os.environ
     assert os.environ[TUNE_ENV] == "1"
 
 
-def test_memory_is_left_alone_where_the_environment_says_so(
-    uvicorn_called: list[Any], monkeypatch: pytest.MonkeyPatch
+SETTINGS: list[tuple[str, str, str, str, Any, Any]] = [
+    ("ws", "--ws", "wsproto", "websockets", "wsproto", "websockets"),
+    ("http", "--http", "h11", "httptools", "h11", "httptools"),
+    ("ws_ping_interval", "--ws-ping-interval", "5", "6", 5.0, 6.0),
+    ("ws_per_message_deflate", "--ws-per-message-deflate", "true", "false", True, False),
+    ("timeout_graceful_shutdown", "--timeout-graceful-shutdown", "3", "4", 3, 4),
+    ("log_config", "--log-config", __file__, command.__file__, __file__, command.__file__),
+    ("port", "--port", "9001", "9002", 9001, 9002),
+]
+
+
+@pytest.mark.parametrize(("name", "option", "in_environment", "given", "environment_holds", "option_holds"), SETTINGS)
+def test_a_variable_wins_over_our_defaults_and_an_option_over_both(
+    name: str, option: str, in_environment: str, given: str, environment_holds: Any, option_holds: Any,
+    served: list[Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"UVICORN_{name.upper()}", in_environment)
+    assert [run("chat:app"), run("chat:app", option, given), run("chat:app", f"{option}={given}")] == [0, 0, 0]
+    assert [options[name] for options in served] == [environment_holds, option_holds, option_holds]
+    monkeypatch.setenv(f"UVICORN_{name.upper()}", "")  # as if it were not there
+    run("chat:app")
+    assert served[-1][name] == OURS.get(name, 8000)
+
+
+def test_the_application_may_be_named_by_the_environment(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UVICORN_APP", "chat:app")
+    assert (run(), served[0]["app"]) == (0, "chat:app")
+
+
+def shown(text: str) -> str:
+    """Without line breaks."""
+    return " ".join(text.split())
+
+
+def test_help_shows_what_holds(
+    served: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert run("--help") == 0
+    text = shown(capsys.readouterr().out)
+    for holds in (
+        "Usage: asocketio [OPTIONS] APP",
+        "[default: asocketio.servers.uvicorn:WebSocketProtocol]",
+        "[default: asocketio.servers.uvicorn:HTTPProtocol]",
+        "WebSocket ping interval in seconds. [default: 86400.0]",
+        "WebSocket per-message-deflate compression [default: False]",
+        "Maximum number of seconds to wait for graceful shutdown. [default: 10]",
+        "WebSocket max size message in bytes [default: (max_payload of the SocketIOApp)]",
+        "[default: 8000]",
+    ):
+        assert holds in text
+    assert "[default: 20.0]" in text  # of the other ones uvicorn's
+    monkeypatch.setenv("UVICORN_PORT", "9001")
+    monkeypatch.setenv("UVICORN_WS", "wsproto")
+    monkeypatch.setenv("UVICORN_WS_MAX_SIZE", "5000")
+    monkeypatch.setenv("UVICORN_ACCESS_LOG", "false")
+    monkeypatch.setenv("UVICORN_SSL_KEYFILE_PASSWORD", "sesame")
+    assert run("--help") == 0
+    text = shown(capsys.readouterr().out)
+    assert all(f"[default: {value}]" in text for value in ("9001", "wsproto", "(5000)"))
+    assert "access-log]" in text
+    assert "[default: access-log]" not in text
+    assert "sesame" not in text
+
+
+def test_what_is_wrong_in_the_environment_is_said(
+    served: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UVICORN_PORT", "many")
+    assert (run("chat:app"), served) == (2, [])
+    assert "'many' is not a valid integer" in capsys.readouterr().err
+
+
+def test_the_version_is_ours_and_uvicorns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    ours, uvicorns = version("asocketio"), version("uvicorn")
+    assert capsys.readouterr().out.startswith(f"asocketio {ours} on uvicorn {uvicorns}, CPython 3.")
+
+
+def test_uvicorns_own_command_is_left_as_it_is(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    run("chat:app")
+    with pytest.raises(SystemExit):
+        command.uvicorn_main.main(["--version"])
+    assert capsys.readouterr().out.startswith("Running uvicorn ")
+    assert sys.modules["uvicorn.main"].Config is uvicorn.Config
+
+
+def test_memory_is_left_alone_where_the_environment_says_so(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TUNE_ENV, "0")
-    command.main(["chat:app"])
+    run("chat:app")
     assert os.environ[TUNE_ENV] == "0"
 
 
-def test_a_limit_given_by_hand_is_left_alone(uvicorn_called: list[Any]) -> None:
-    command.main(["chat:app", "--ws-max-size", "5"])
+@pytest.mark.parametrize(("given", "variable"), [(["--ws-max-size", "5"], ""), (["--ws-max-size=5"], ""), ([], "5")])
+def test_a_limit_given_by_hand_is_left_alone(
+    given: list[str], variable: str, served: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UVICORN_WS_MAX_SIZE", variable)
+    run("chat:app", *given)
+    assert served[0]["ws_max_size"] == 5
     assert FOLLOW_ENV not in os.environ
+
+
+# ---- what cannot be served --------------------------------------------------------------------------------------
+
+PROGRAM = """
+import asyncio
+import functools
+from asocketio import BaseNamespace, SocketIOApp
+
+class Desk(BaseNamespace):
+    def on_x(self):
+        return 1
+
+class Chosen(SocketIOApp): ...
+
+async def with_three(scope, receive, send): ...
+async def with_one(scope): ...
+
+def app_of(name="/"):
+    return SocketIOApp(namespaces={name: Desk})
+
+def wrong():
+    return SocketIOApp(namespaces={"/": 5})
+
+def desk():
+    return Desk
+
+app = SocketIOApp(namespaces={"/": Desk})
+own = Chosen(namespaces={"/": Desk})
+around = functools.partial(with_three)
+namespaces = {"/": Desk}
+"""
+NO_APP = (
+    "not an ASGI application: expected a SocketIOApp, or an application of a framework "
+    "(one of ASGI 2 needs --interface asgi2, a function that makes one and takes arguments cannot be called)"
+)
+NAMESPACE = "is a namespace, not an application: write app = SocketIOApp(namespaces={'/': Desk}) and serve that"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Writes the module ``desk_program``."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text: str) -> Path:
+        path = tmp_path / "desk_program.py"
+        path.write_text(text)
+        return path
+
+    yield write
+    sys.modules.pop("desk_program", None)
+
+
+def load(name: str, **settings: Any) -> CheckedConfig:
+    config = CheckedConfig(name, log_config=None, **settings)
+    config.load_app()
+    config.load()
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("json:dumps", {}, f"json:dumps is of type function, {NO_APP}"),
+        ("asyncio:sleep", {}, f"asyncio:sleep is of type function, {NO_APP}"),
+        ("json:JSONDecoder", {}, f"json:JSONDecoder is a class, {NO_APP}"),
+        ("desk_program:Desk", {}, f"desk_program:Desk {NAMESPACE}"),
+        ("desk_program:desk", {}, f"desk_program:desk {NAMESPACE}"),
+        ("desk_program:desk", {"factory": True}, f"desk_program:desk {NAMESPACE}"),
+        ("desk_program:namespaces", {}, f"desk_program:namespaces is of type dict, {NO_APP}"),
+        ("desk_program:with_one", {}, f"desk_program:with_one is of type function, {NO_APP}"),
+        ("desk_program:wrong", {}, "{file}:19: namespace '/': expected a subclass of BaseNamespace, not 5"),
+        (
+            "desk_program:wrong", {"factory": True},
+            "{file}:19: namespace '/': expected a subclass of BaseNamespace, not 5",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_a_sentence(
+    name: str, settings: Any, says: str, program: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = program(PROGRAM)
+    with pytest.raises(SystemExit):
+        load(name, **settings)
+    (record,) = caplog.records
+    assert record.getMessage() == f"Error loading ASGI app. {says.replace('{file}', str(file))}"
+    assert record.exc_info is None
+
+
+@pytest.mark.parametrize("name", ["app", "own", "with_three", "around", "app_of"])
+def test_what_can_be_served_is(name: str, program: Any) -> None:
+    program(PROGRAM)
+    assert load(f"desk_program:{name}").interface == "asgi3"
+
+
+def test_an_interface_that_is_named_is_not_asked_about(program: Any) -> None:
+    program(PROGRAM)
+    assert load("desk_program:with_one", interface="asgi2").loaded
+
+
+MISTAKES = [
+    (
+        "app = SocketIOApp(namespaces={'/': Desk()})",
+        "Desk(...): the server makes the objects, one for each client; give it the class: namespaces={'/': Desk}",
+    ),
+    (
+        "app = SocketIOApp(namespaces={'/': Desk('/desk')})",
+        "Desk(...): the server makes the objects, one for each client; give it the class: namespaces={'/': Desk}",
+    ),
+    (
+        "app = SocketIOApp(namespaces={'/': Plain()})",
+        "namespace '/': give the class Plain, not an object of it",
+    ),
+    (
+        "app = SocketIOApp(Desk)",
+        "Desk is a namespace, not an application: SocketIOApp(namespaces={'/': Desk})",
+    ),
+    (
+        "app = SocketIOApp(namespaces=Desk)",
+        "namespaces=<class 'desk_program.Desk'>: expected a dict such as {'/': Chat}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), MISTAKES)
+def test_a_mistake_in_the_program_is_a_sentence_with_its_line(
+    line: str, says: str, program: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = program(
+        "from asocketio import BaseNamespace, SocketIOApp\nclass Desk(BaseNamespace): ...\n"
+        f"class Plain(BaseNamespace):\n    def __init__(self): ...\n{line}\n"
+    )
+    with pytest.raises(SystemExit):
+        load("desk_program:app")
+    (record,) = caplog.records
+    assert record.getMessage() == f"Error loading ASGI app. {file}:5: {says}"
+
+
+def test_what_else_goes_wrong_keeps_its_traceback(program: Any) -> None:
+    program("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        load("desk_program:app")
+
+
+@pytest.mark.parametrize(("settings", "variable"), [({"workers": 2}, ""), ({}, "2")])
+def test_workers_are_warned_of(
+    settings: Any, variable: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable:
+        monkeypatch.setenv("WEB_CONCURRENCY", variable)
+    CheckedConfig("chat:app", log_config=None, **settings)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("2 workers: a client must stay on one process, and rooms are those of one")
+
+
+def test_one_worker_is_no_cause_for_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    CheckedConfig("chat:app", log_config=None, workers=1)
+    assert caplog.records == []
+
+
+# ---- ending -----------------------------------------------------------------------------------------------------
 
 
 class Server:
@@ -182,3 +433,9 @@ async def test_a_lifespan_that_fails_is_the_applications_to_report() -> None:
     server = Server()
     with pytest.raises(RuntimeError, match="no database"):
         await SocketIOApp(site, namespaces={"/": Recorder})({"type": "lifespan"}, server.receive, server.send)
+
+
+def test_the_configuration_goes_to_other_processes() -> None:
+    """Those of ``--reload`` and ``--workers`` do not import ``__main__``."""
+    assert CheckedConfig.__module__ == "asocketio.servers.checked_config"
+    assert type(pickle.loads(pickle.dumps(CheckedConfig("chat:app", log_config=None)))) is CheckedConfig

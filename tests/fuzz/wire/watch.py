@@ -23,8 +23,8 @@ ALARMS = re.compile(
 )
 KNOWN: dict[str, str] = {
     "ASGI callable returned without completing handshake": (
-        "uvicorn's websockets-sansio class, which serves refusals on the fast lane too, says so after each websocket "
-        "that was refused by an answer; docs/deployment.md"
+        "uvicorn's own websockets-sansio class says so after each websocket that was refused by an answer; "
+        "docs/deployment.md"
     ),
     "ASGI callable returned without completing response": (
         "uvicorn answers 400 to what comes behind a request, or breaks off its body, and no longer takes the answer to "

@@ -1,33 +1,33 @@
-"""What is told before a server ends its connections."""
+"""What is told before a server waits for its connections."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from asocketio.servers.shutdown import call_at_shutdown
+import pytest
+import uvicorn
+
+from asocketio.servers.shutdown import close_at_shutdown
 
 
-class Protocol:
-    """As uvicorn's: each request knows it by ``on_response``."""
+class Serving(uvicorn.Server):
+    """A server that serves nobody, and tells when it ends."""
 
-    def __init__(self, log: list[str]) -> None:
+    def __init__(self, log: list[Any]) -> None:
+        super().__init__(uvicorn.Config("nowhere:app", log_config=None))
         self.log = log
 
-    def shutdown(self) -> None:
-        self.log.append("shutdown")
+    async def _serve(self, sockets: Any = None) -> None:
+        await self.main_loop()
+        await self.shutdown(sockets=sockets)
 
-    def on_response_complete(self) -> None: ...
-
-
-class Request:
-    def __init__(self, protocol: Protocol) -> None:
-        self.on_response = protocol.on_response_complete
-
-    async def receive(self) -> Any: ...
+    async def shutdown(self, sockets: Any = None) -> None:
+        self.log.append(("shutdown", sockets))
 
 
 class App:
-    def __init__(self, name: str, log: list[str]) -> None:
+    def __init__(self, name: str, log: list[Any]) -> None:
         self.name = name
         self.log = log
 
@@ -35,18 +35,35 @@ class App:
         self.log.append(self.name)
 
 
-def test_each_app_is_told_once_and_before_the_connection_ends() -> None:
-    log: list[str] = []
-    protocol, one, other = Protocol(log), App("one", log), App("other", log)
-    for app in (one, other, one):
-        call_at_shutdown(Request(protocol).receive, app.begin_close)
-    protocol.shutdown()
-    assert sorted(log[:-1]) == ["one", "other"]
-    assert log[-1] == "shutdown"
+async def in_a_coroutine(server: Serving) -> None:
+    await server.serve()
 
 
-def test_other_servers_are_left_alone() -> None:
-    async def receive() -> Any: ...
+async def in_a_timeout(server: Serving) -> None:
+    await asyncio.wait_for(server.serve(), 10)
 
-    call_at_shutdown(receive, lambda: None)
-    call_at_shutdown(Request.receive.__get__(object()), lambda: None)
+
+async def by_hand(server: Serving) -> None:
+    await server.main_loop()
+    await server.shutdown()
+
+
+@pytest.mark.parametrize("serve", [Serving.serve, in_a_coroutine, in_a_timeout, by_hand])
+async def test_each_app_is_told_once_and_before_the_server_ends(serve: Any) -> None:
+    log: list[Any] = []
+    server, one, other, gone = Serving(log), App("one", log), App("other", log), App("gone", log)
+    task = asyncio.create_task(serve(server))
+    for _ in range(5):  # until it runs its loop
+        await asyncio.sleep(0)
+    for app in (one, other, one, gone):
+        close_at_shutdown(app)
+    del gone, app
+    server.should_exit = True
+    async with asyncio.timeout(5):
+        await task
+    assert sorted(map(str, log[:-1])) == ["one", "other"]
+    assert log[-1] == ("shutdown", None)
+
+
+async def test_other_servers_are_left_alone() -> None:
+    close_at_shutdown(App("one", []))
