@@ -122,8 +122,8 @@ def preflight_headers(scope: Scope, origin: str | None, config: Config) -> Heade
     headers = cors_headers(origin, config)
     if origin is None:
         return headers
-    asked = header(scope, b"access-control-request-headers").split(",")
-    tokens = [token.strip() for token in asked if _TOKEN.fullmatch(token.strip())]
+    asked = b",".join(value for name, value in scope["headers"] if name == b"access-control-request-headers")
+    tokens = [token for each in asked.decode("latin-1").split(",") if _TOKEN.fullmatch(token := each.strip())]
     if config.cors_allowed_headers is not None:
         allowed = {name.lower() for name in config.cors_allowed_headers}
         tokens = [token for token in tokens if token.lower() in allowed]

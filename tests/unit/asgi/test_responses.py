@@ -257,6 +257,15 @@ def test_a_preflight_is_told_the_headers_it_may_send(
     assert preflight_headers(request, ELSEWHERE, config) == [*OF_ELSEWHERE, METHODS, *told]
 
 
+def test_a_preflight_may_ask_in_several_lines() -> None:
+    config = Config(cors_allowed_origins=[ELSEWHERE])
+    lines = [("access-control-request-headers", "x-a, x-b"), ("access-control-request-headers", "x-c")]
+    told = (b"access-control-allow-headers", b"x-a, x-b, x-c")
+    assert preflight_headers(asking(ELSEWHERE, "chat.example", *lines), ELSEWHERE, config) == [
+        *OF_ELSEWHERE, METHODS, told,
+    ]  # fmt: skip
+
+
 def test_a_preflight_of_the_same_site_is_told_nothing() -> None:
     request = asking("https://chat.example", "chat.example", ("access-control-request-headers", "x-token"))
     assert preflight_headers(request, None, Config(cors_allowed_origins="*")) == []
