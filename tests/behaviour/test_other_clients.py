@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import re
 import textwrap
 from typing import Any
 
 import pytest
 
+from asocketio import SocketIOApp
+from asocketio.testing import ClientRefused, TestClient, TestClock
+from tests.clients.asgi import Call
 from tests.support.worlds import Recorder, Way, serve, until
 
+Log = pytest.LogCaptureFixture
 pytestmark = pytest.mark.json_wire
 
 
@@ -67,3 +73,62 @@ async def test_what_is_no_base64_ends_the_session(way: Way, text: str) -> None:
         await client.post_frames(*base64_frames(way, text))
         await until(lambda: Keeper.last.reasons)
         assert (Keeper.last.reasons, Keeper.last.kept) == (["parse error"], [])
+
+
+# ---- origins --------------------------------------------------------------------------------------------------------
+
+ORIGINS = [
+    "file://",  # the library for the ESP8266 and ESP32
+    "null",
+    "https://example.com/",
+    "HTTPS://Example.com:443",
+    "wss://example.com",
+    "chrome-extension://abcdefghijklmnop",
+    "capacitor://localhost",
+    "example.com:3000",
+]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+async def test_what_the_log_proposes_lets_the_client_in(origin: str, way: Way, caplog: Log) -> None:
+    headers = {"origin": origin}
+    async with TestClient(SocketIOApp(namespaces={"/": Recorder}), **way, headers=headers) as client:
+        with pytest.raises(ClientRefused, match=r"403|handshake bad origin"):
+            await client.connect()
+    (proposed,) = set(re.findall(r"cors_allowed_origins=(\[.*?\])\)", caplog.text))
+    app = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins=ast.literal_eval(proposed))
+    async with TestClient(app, **way, headers=headers) as client:
+        assert await (await client.connect()).call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("origin", ["https://testserver/", "HTTPS://TestServer:443/", "ws://testserver:80"])
+async def test_the_same_site_is_let_in_however_it_is_written(origin: str, way: Way) -> None:
+    async with TestClient(SocketIOApp(namespaces={"/": Recorder}), **way, headers={"origin": origin}) as client:
+        assert await (await client.connect()).call("echo", 1) == 1
+
+
+async def test_patterns_and_a_function_let_pages_in(way: Way) -> None:
+    for allowed in (["https://*.example.com"], lambda origin, scope: origin == "https://a.example.com"):
+        for origin, let_in in (("https://a.example.com", True), ("https://a.example.org", False)):
+            app = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins=allowed)
+            async with TestClient(app, **way, headers={"origin": origin}) as client:
+                if let_in:
+                    assert await (await client.connect()).call("echo", 1) == 1
+                else:
+                    with pytest.raises(ClientRefused, match=r"403|handshake bad origin"):
+                        await client.connect()
+
+
+async def test_a_page_that_is_let_in_by_a_pattern_may_read_the_answers() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder}, cors_allowed_origins=["https://*.example.com"])
+    headers = [(b"host", b"testserver"), (b"origin", b"https://a.example.com")]
+    call = Call(app, {
+        "type": "http", "method": "GET", "path": "/socket.io/", "query_string": b"EIO=4&transport=polling",
+        "headers": headers, "root_path": "", "extensions": {"asocketio.clock": TestClock()},
+    })  # fmt: skip
+    call.body_comes(b"")
+    await until(lambda: call.answered)
+    assert call.headers[b"access-control-allow-origin"] == b"https://a.example.com"
+    assert call.headers[b"access-control-allow-credentials"] == b"true"
+    assert call.headers[b"vary"] == b"Origin"
+    await app.close()
