@@ -12,10 +12,11 @@ from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
+from asocketio.asgi.acceptance import Acceptance, choose_subprotocol
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
 from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, is_ours, parse_request, path_below
-from asocketio.asgi.responses import connection_close_headers, respond, try_send
+from asocketio.asgi.responses import connection_close_headers, respond
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
 from asocketio.config import Config, Settings
@@ -242,9 +243,8 @@ class SocketIOApp:
             headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
             await respond(send, body.status, body.content, headers)
         elif isinstance(error, UnknownSession) and who.protocol.allows_transport_switch:
-            # Refused with a status, clients would wait for their time-out.
-            await try_send(send, {"type": "websocket.accept"})
-            await RoamingWebSocket(receive, send).dismiss([body.content.decode()])
+            acceptance = Acceptance(choose_subprotocol(scope, self.config))
+            await RoamingWebSocket(receive, send, acceptance).turn_away([body.content.decode()])
         else:
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
             await deny(scope, send, error.status, error.message.encode(), headers)
@@ -273,10 +273,11 @@ class SocketIOApp:
         self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """A websocket for a session that is open."""
-        front = find_front(scope)
-        websocket = None if front is None else take_over(front, [], self.config.max_payload)
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config))
+        websocket = None if front is None else take_over(front, [], self.config.max_payload, acceptance)
         if websocket is None:
-            await (RoamingWebSocket if allows_transport_switch else UpgradingWebSocket)(receive, send).carry(socket)
+            joining = RoamingWebSocket if allows_transport_switch else UpgradingWebSocket
+            await joining(receive, send, acceptance).carry(socket)
         elif allows_transport_switch:
             websocket.roam(socket)
         else:
@@ -286,11 +287,11 @@ class SocketIOApp:
         """A new socket: by itself, or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
-        front = find_front(scope)
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config))
         if front is not None:
-            opening = TakeoverHandshake(front, send, answer_headers)
+            opening = TakeoverHandshake(front, send, answer_headers, acceptance)
         elif request.transport == "websocket":
-            opening = WebSocketHandshake(scope, receive, send, answer_headers)
+            opening = WebSocketHandshake(scope, receive, send, answer_headers, acceptance)
         else:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)

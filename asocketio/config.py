@@ -18,7 +18,9 @@ Transports = Sequence[Literal["polling", "websocket"]]
 _TRANSPORTS = ("polling", "websocket")
 Generations = Sequence[Literal["0.9", 3, 4]]
 _GENERATIONS = ("0.9", 3, 4)
-Origins = Sequence[str] | str | Callable[[str, MutableMapping[str, Any]], object] | None
+Scope = MutableMapping[str, Any]
+Origins = Sequence[str] | str | Callable[[str, Scope], object] | None
+Subprotocols = Sequence[str] | Callable[[Sequence[str], Scope], str | None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,10 @@ class Config(Limits):
     RFC 6454 writes them: in lower case, without the scheme's own port, and without a path."""
     cors_allowed_headers: Sequence[str] | None = None
     """Request headers those pages may send; ``None``: whatever they ask for."""
+    subprotocols: Subprotocols = None
+    """Which of the subprotocols that a websocket's client offers is answered: the first that is in this list, or what a
+    plain function ``(offered, scope) -> str | None`` returns. ``None``: the first one. Browsers that offer some leave
+    where none is answered."""
     cookie: str | None = None
     """Name of a cookie that carries the session id, for load balancers that stick to it."""
     pin: Literal["address", "cookie"] | None = None
@@ -176,6 +182,7 @@ class Settings(_LimitSettings, total=False):
     generations: Generations
     cors_allowed_origins: Origins
     cors_allowed_headers: Sequence[str] | None
+    subprotocols: Subprotocols
     cookie: str | None
     pin: Literal["address", "cookie"] | None
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
@@ -247,6 +254,7 @@ def _check_access(config: Config) -> None:
     headers: Any = config.cors_allowed_headers
     if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
         raise UsageError(f"cors_allowed_headers={headers!r}: expected a list, for example ['x-token']")
+    _check_subprotocols(config.subprotocols)
     if config.pin not in (None, "address", "cookie") or (config.pin == "cookie" and config.cookie is None):
         raise UsageError(f"pin={config.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
     if config.cookie is not None and not _is_name(config.cookie):
@@ -319,13 +327,24 @@ def origin_pattern(text: str) -> OriginPattern | None:
     return None if found is None else OriginPattern(*found.groups(default=""))
 
 
+def _check_plain(name: str, function: Any, signature: str) -> None:
+    call = getattr(function, "__call__", None)  # noqa: B004  (of an object that is no function)
+    if isinstance(function, type) or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
+        raise UsageError(f"{name}={function!r}: expected a plain function {signature}")
+
+
+def _check_subprotocols(names: Any) -> None:
+    if callable(names):
+        _check_plain("subprotocols", names, "(offered, scope) -> str | None")
+    elif names is not None and not (_is_list(names) and all(map(_is_name, names))):
+        raise UsageError(f"subprotocols={names!r}: expected a list of plain names, for example ['chat.v2', 'chat.v1']")
+
+
 def _check_origins(origins: Any) -> None:
     if origins is None or origins == "*":
         return
     if callable(origins):
-        call = getattr(origins, "__call__", None)  # noqa: B004  (of an object that is no function)
-        if isinstance(origins, type) or inspect.iscoroutinefunction(origins) or inspect.iscoroutinefunction(call):
-            raise UsageError(f"cors_allowed_origins={origins!r}: expected a plain function (origin, scope) -> bool")
+        _check_plain("cors_allowed_origins", origins, "(origin, scope) -> bool")
         return
     example = "for example ['https://example.com'], or '*' for all"
     if not _is_list(origins):

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from asocketio import SocketIOApp
-from asocketio.testing import ClientRefused, TestClient, TestClock
-from tests.clients.asgi import Call
-from tests.support.worlds import Recorder, Way, serve, until
+from asocketio.testing import ClientRefused, TestClient, TestClock, settle
+from tests.clients.asgi import Call, Client
+from tests.clients.http import upgrade_request
+from tests.clients.memory_connection import MemoryConnection, clocked
+from tests.support.worlds import GENERATIONS, Recorder, Way, serve, until
 
 Log = pytest.LogCaptureFixture
 pytestmark = pytest.mark.json_wire
@@ -132,3 +134,53 @@ async def test_a_page_that_is_let_in_by_a_pattern_may_read_the_answers() -> None
     assert call.headers[b"access-control-allow-credentials"] == b"true"
     assert call.headers[b"vary"] == b"Origin"
     await app.close()
+
+
+# ---- subprotocols ---------------------------------------------------------------------------------------------------
+
+
+async def subprotocol_of(peer: Client, lane: bool, *offered: str) -> str | None:
+    """The subprotocol with which a websocket is accepted."""
+    if not lane:
+        call = await peer.websocket(subprotocols=list(offered))
+        assert call.accepted
+        answer: str | None = call.sent[0].get("subprotocol")
+        return answer
+    connection = MemoryConnection(clocked(peer.app, peer.clock))
+    lines = [("sec-websocket-protocol", each) for each in offered]
+    await connection.ask(upgrade_request(peer.protocol.path("websocket", peer.sid, {}), *lines))
+    connection.frames()
+    assert connection.head.startswith(b"HTTP/1.1 101 ")
+    found = re.findall(rb"\r\nsec-websocket-protocol: (.*?)\r\n", connection.head, re.IGNORECASE)
+    connection.transport.lose()
+    await settle()
+    assert len(found) < 2
+    return found[0].decode() if found else None
+
+
+SUBPROTOCOLS = {
+    "none offered": (None, (), None),
+    "the first": (None, ("a", "b"), "a"),
+    "the first of a list": (["c", "b"], ("a", "b"), "b"),
+    "none of a list": (["c"], ("a", "b"), None),
+    "of a function": (lambda offered, scope: offered[-1], ("a", "b"), "b"),
+}
+
+
+@pytest.mark.parametrize("lane", [False, True], ids=["asgi", "lane"])
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("moment", ["opens", "joins", "is turned away"])
+@pytest.mark.parametrize(("setting", "offered", "answer"), SUBPROTOCOLS.values(), ids=SUBPROTOCOLS)
+async def test_a_subprotocol_is_answered(
+    setting: Any, offered: tuple[str, ...], answer: str | None, moment: str, generation: Any, lane: bool
+) -> None:
+    """Browsers, and the ``ws`` package, drop a connection that accepts none of what they offered."""
+    peer = Client(SocketIOApp(namespaces={"/": Recorder}, subprotocols=setting), generation=str(generation))
+    if moment != "opens" or generation == "0.9":
+        await peer.open()
+    if moment == "is turned away" and generation == "0.9":
+        peer.sid = "unknown"
+    elif moment == "is turned away":  # a second one tries the upgrade
+        await peer.websocket()
+    assert await subprotocol_of(peer, lane, *offered) == answer
+    await peer.end()

@@ -62,6 +62,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "concurrency": 1,
         "cors_allowed_origins": None,
         "cors_allowed_headers": None,
+        "subprotocols": None,
         "cookie": None,
         "pin": None,
         "on_exception": None,
@@ -263,6 +264,24 @@ def test_allowed_headers_are_a_list(value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"cors_allowed_headers": value})
     assert str(caught.value) == f"cors_allowed_headers={value!r}: expected a list, for example ['x-token']"
+
+
+@pytest.mark.parametrize("value", ["chat", b"chat", 5, [5], ["a b"], [""], ["a,b"], ["é"]])
+def test_subprotocols_are_a_list_of_names(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"subprotocols": value})
+    assert str(caught.value) == (
+        f"subprotocols={value!r}: expected a list of plain names, for example ['chat.v2', 'chat.v1']"
+    )
+    Config.of({"subprotocols": ("chat.v2", "chat.v1")})
+
+
+def test_a_coroutine_function_chooses_no_subprotocol() -> None:
+    async def choose(offered: Any, scope: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="expected a plain function"):
+        Config.of({"subprotocols": choose})
+    Config.of({"subprotocols": lambda offered, scope: offered[0]})
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a;b", "a=b", "io\n", 5, True])
