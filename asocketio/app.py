@@ -259,7 +259,7 @@ class SocketIOApp:
             socket.close(TRANSPORT_CLOSE)
             await respond(send, 200, b"", headers)
         elif request.transport == "websocket":
-            await self._join(socket, allows_transport_switch, scope, receive, send)
+            await self._join(request, socket, scope, receive, send)
         elif socket.transport_name != "polling" and not allows_transport_switch:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
@@ -269,11 +269,12 @@ class SocketIOApp:
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
 
-    async def _join(
-        self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _join(self, request: EngineRequest, socket: Socket, scope: Scope, receive: Receive, send: Send) -> None:
         """A websocket for a session that is open."""
-        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config))
+        allows_transport_switch = request.protocol.allows_transport_switch
+        # Clients whose polls take no binary say so again where their websocket takes none either.
+        text_only = request.body_format.text_only
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
         websocket = None if front is None else take_over(front, [], self.config.max_payload, acceptance)
         if websocket is None:
             joining = RoamingWebSocket if allows_transport_switch else UpgradingWebSocket
@@ -287,7 +288,8 @@ class SocketIOApp:
         """A new socket: by itself, or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
-        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config))
+        text_only = request.body_format.text_only
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
         if front is not None:
             opening = TakeoverHandshake(front, send, answer_headers, acceptance)
         elif request.transport == "websocket":

@@ -19,6 +19,8 @@ class Acceptance(NamedTuple):
     """What a websocket is accepted with."""
 
     subprotocol: str | None = None
+    text_only: bool = False
+    """What is binary goes out as base64 in a text: the client takes no binary (``b64=1``)."""
 
     def message(self, headers: Headers | None = None) -> Message:
         """The ASGI message that accepts it."""

@@ -154,6 +154,10 @@ class Protocol(ABC):
     def decoder(self, config: Config) -> Decoder:
         """A new decoder for one peer."""
 
+    def as_text(self, frame: bytes) -> str:
+        """A binary frame as text, for a client that takes no binary (``b64=1``). Not of generations without binary."""
+        raise NotImplementedError
+
     @abstractmethod
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         """The polling body that carries ``frames``, at least one."""

@@ -57,12 +57,15 @@ class EngineIO3(EngineIO):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(self.parser.decoder(config))
 
+    def as_text(self, frame: bytes) -> str:
+        return f"b{frame[0]}{b64encode(frame[1:]).decode()}"
+
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         frames = list(frames)
         index = body_format.jsonp_index
         if index is None and not body_format.text_only and _wants_binary(frames):
             return Body(b"".join(map(_as_binary, frames)), _BINARY)
-        text = "".join(map(_as_text, frames))
+        text = "".join(map(_length_prefixed, [f if isinstance(f, str) else self.as_text(f) for f in frames]))
         return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
 
 
@@ -133,10 +136,8 @@ def _error(data: object) -> object:
     return _STD_JSON.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
 
 
-def _as_text(frame: Frame) -> str:
-    if isinstance(frame, bytes):
-        frame = f"b{frame[0]}{b64encode(frame[1:]).decode()}"
-    return f"{count_units(frame)}:{frame}"
+def _length_prefixed(packet: str) -> str:
+    return f"{count_units(packet)}:{packet}"
 
 
 def _as_binary(frame: Frame) -> bytes:

@@ -7,7 +7,7 @@ import typing
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.types import Headers, Message, Scope, Send
 from asocketio.servers.connection import Connection
-from asocketio.servers.websocket import ServerWebSocket
+from asocketio.servers.websocket import ServerWebSocket, TextOnlyWebSocket
 from asocketio.session.close_reasons import TRANSPORT_CLOSE
 from asocketio.session.socket import Socket
 from asocketio.transports.base import HandshakeTransport
@@ -45,7 +45,9 @@ def find_front(scope: Scope) -> ServerFront | None:
 def take_over(front: ServerFront, headers: Headers, limit: int, acceptance: Acceptance) -> ServerWebSocket | None:
     """The websocket that the server gives away; None where it is too late for that."""
     connection = front.take_over_websocket([*headers, *acceptance.headers], limit)
-    return None if connection is None else ServerWebSocket(connection)
+    if connection is None:
+        return None
+    return TextOnlyWebSocket(connection) if acceptance.text_only else ServerWebSocket(connection)
 
 
 class TakeoverHandshake(HandshakeTransport):

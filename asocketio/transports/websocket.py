@@ -114,8 +114,12 @@ class WebSocket(Transport):
                 await self._send_frame(frame)
 
     async def _send_frame(self, frame: Frame) -> None:
-        kind = "text" if isinstance(frame, str) else "bytes"
-        await self._send({"type": "websocket.send", kind: frame})
+        if isinstance(frame, str):
+            await self._send({"type": "websocket.send", "text": frame})
+        elif self._acceptance.text_only:
+            await self._send({"type": "websocket.send", "text": self._socket.protocol.as_text(frame)})
+        else:
+            await self._send({"type": "websocket.send", "bytes": frame})
 
     async def _try_send(self, message: Message) -> None:
         """Send a message, unless the peer has gone: servers raise exceptions of any type then."""

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from asocketio import SocketIOApp
+from asocketio.protocol.base import Frame
 from asocketio.testing import ClientRefused, TestClient, TestClock, settle
+from asocketio.testing.transports import ClientTransport
 from tests.clients.asgi import Call, Client
 from tests.clients.http import upgrade_request
 from tests.clients.memory_connection import MemoryConnection, clocked
@@ -75,6 +77,72 @@ async def test_what_is_no_base64_ends_the_session(way: Way, text: str) -> None:
         await client.post_frames(*base64_frames(way, text))
         await until(lambda: Keeper.last.reasons)
         assert (Keeper.last.reasons, Keeper.last.kept) == (["parse error"], [])
+
+
+# ---- no binary ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["b64=1", "b64=true"])
+async def test_who_takes_no_binary_is_sent_none(way: Way, asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``forceBase64``, by every transport."""
+    if way["generation"] == "0.9":
+        pytest.skip("it knows no binary")
+    frames: list[Frame] = []
+
+    async def taken(self: ClientTransport, frame: Frame) -> None:
+        frames.append(frame)
+        await take(self, frame)
+
+    take = ClientTransport.take
+    monkeypatch.setattr(ClientTransport, "take", taken)
+    app = SocketIOApp(namespaces={"/": Keeper})
+    async with TestClient(app, **way, query=dict([asked.split("=")])) as client:
+        namespace = await client.connect()
+        assert await namespace.call("echo", b"\x01\x02\x03", "x", b"") == (b"\x01\x02\x03", "x", b"")
+        await app.of("/").emit("news", DATA)
+        assert await namespace.receive() == ("news", DATA)
+    if way["transport"] == "websocket":
+        assert [frame for frame in frames if isinstance(frame, bytes)] == []
+        number = "4" if way["generation"] == 3 else ""
+        assert [frame for frame in frames if str(frame).startswith("b")] == [
+            f"b{number}AQID", f"b{number}", f"b{number}{STANDARD}",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lane", [False, True], ids=["asgi", "lane"])
+@pytest.mark.parametrize("generation", [3, 4])
+@pytest.mark.parametrize(("polls", "upgrades"), [("", "1"), ("1", "1"), ("1", ""), ("", "")])
+async def test_a_websocket_that_upgrades_says_itself_whether_it_takes_binary(
+    generation: Any, polls: str, upgrades: str, lane: bool
+) -> None:
+    """Node's own clients take none by polling, and all by websocket."""
+    peer = Client(SocketIOApp(namespaces={"/": Keeper}), generation=str(generation))
+    query = f"EIO={generation}&transport=polling" + ("&b64=1" if polls else "")
+    handshake = await peer.get(query_string=query.encode())
+    peer.opened(str(peer.protocol.split(handshake.body.encode(), jsonp=False)[0]))
+    if generation == 4:
+        await peer.post(b"40")
+    poll = await peer.get()
+    assert poll.answered
+    fields = {"b64": "1"} if upgrades else {}
+    event: list[str | bytes] = [
+        "2probe",
+        "5",
+        '451-1["echo",{"_placeholder":true,"num":0}]',
+        f"b{'4' * (generation == 3)}AQID",
+    ]
+    if lane:
+        connection = MemoryConnection(clocked(peer.app, peer.clock))
+        await connection.ask(upgrade_request(peer.protocol.path("websocket", peer.sid, fields)))
+        await connection.say(*map(str, event))
+        heard = connection.heard()
+        connection.transport.lose()
+    else:
+        heard = (await peer.websocket(*map(str, event), fields=fields)).frames
+    prefix = b"\x04" if generation == 3 else b""
+    attachment = f"b{'4' * (generation == 3)}AQID" if upgrades else prefix + b"\x01\x02\x03"
+    assert heard == ["3probe", '461-1[{"_placeholder":true,"num":0}]', attachment]
+    await peer.end()
 
 
 # ---- origins --------------------------------------------------------------------------------------------------------
