@@ -299,7 +299,7 @@ class SocketIOApp:
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
         socket.handshake.query_string = scope["query_string"]
-        socket.handshake.reserved_fields = request.protocol.reserved_fields
+        socket.handshake.reserved_fields = request.reserved_fields
         socket.handshake.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""

@@ -51,7 +51,7 @@ class ServerProtocol(Protocol):
     clients_send_errors: ClassVar[bool] = False
     """Clients may send error packets."""
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"EIO", "transport", "t", "j", "b64", "sid"})
-    """Fields of a URL's query that are the protocol's; the others are the program's."""
+    """Names of the fields that the protocol has in the URL of a handshake. See `EngineRequest.reserved_fields`."""
     post_answer: ClassVar[Body] = Body(b"ok", b"text/html")
     """The answer to a POST."""
 
@@ -120,7 +120,7 @@ class ServerSocketIO09(SocketIO09, ServerProtocol):
     acks_duplicate_connect = True
     nonfatal_errors = (MalformedPacket, MalformedPayload, UnexpectedPacket)
     clients_send_errors = True
-    reserved_fields = frozenset({"t", "jsonp", "i", "disconnect"})
+    reserved_fields = frozenset({"t", "jsonp"})
     post_answer = Body(b"1")
 
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:

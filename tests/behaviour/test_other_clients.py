@@ -252,3 +252,44 @@ async def test_a_subprotocol_is_answered(
         await peer.websocket()
     assert await subprotocol_of(peer, lane, *offered) == answer
     await peer.end()
+
+
+# ---- names in a query that are the program's ------------------------------------------------------------------------
+
+OWN = {"j": "5", "t": "x", "b64": "no", "i": "3", "jsonp": "page", "disconnect": "1", "eio": "9", "Transport": "x"}
+
+
+@pytest.mark.parametrize("own", [OWN, OWN | {"j": "a", "b64": "0"}], ids=["a number", "text"])
+async def test_a_program_may_name_its_fields_as_it_likes(way: Way, own: dict[str, str]) -> None:
+    """By polling ``j``, ``t`` and, in 0.9, ``disconnect`` are the clients' own; they overwrite the program's."""
+    polls, old = way["transport"] != "websocket", way["generation"] == "0.9"
+    theirs = ({"t", "disconnect"} if polls else {"t"}) if old else ({"j", "t"} if polls else set())
+    own = {name: value for name, value in own.items() if name not in theirs}
+    if way["transport"] == "jsonp":
+        own.pop("jsonp", None)
+        own.pop("i", None)
+    got: list[Any] = []
+
+    class Asking(Recorder):
+        def recv_connect(self, auth: Any) -> None:
+            got.append(auth)
+
+    app = SocketIOApp(namespaces={"/": Asking})
+    async with TestClient(app, query=own, **way) as client:
+        assert await (await client.connect()).call("echo", 1) == 1
+    assert got == [own if way["generation"] != 4 else {}]
+
+
+@pytest.mark.parametrize("lane", [False, True], ids=["asgi", "lane"])
+async def test_a_websocket_is_not_turned_away_by_script(lane: bool) -> None:
+    peer = Client(SocketIOApp(namespaces={"/": Recorder}), generation="0.9")
+    target = "/socket.io/1/websocket/unknown?i=3&jsonp=2"
+    if lane:
+        connection = MemoryConnection(clocked(peer.app, peer.clock))
+        await connection.ask(upgrade_request(target))
+        assert connection.heard()[0] == "7:::1+0"
+        connection.transport.lose()
+    else:
+        path, _, query = target.partition("?")
+        assert (await peer.websocket(path=path, query_string=query.encode())).frames == ["7:::1+0"]
+    await peer.end()
