@@ -15,7 +15,15 @@ from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance, choose_subprotocol
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
-from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, is_ours, parse_request, path_below
+from asocketio.asgi.request import (
+    GENERATIONS,
+    EngineRequest,
+    encodes_twice,
+    guess_responder,
+    is_ours,
+    parse_request,
+    path_below,
+)
 from asocketio.asgi.responses import connection_close_headers, respond
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
@@ -298,6 +306,8 @@ class SocketIOApp:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
+        if encodes_twice(scope):
+            socket.use_protocol(request.protocol.encoding_twice)
         socket.handshake.query_string = scope["query_string"]
         socket.handshake.reserved_fields = request.reserved_fields
         socket.handshake.pin = pin_of(scope, self.config)

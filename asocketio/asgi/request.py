@@ -19,7 +19,16 @@ from asocketio.protocol.base import BodyFormat
 from asocketio.protocol.query import MAX_FIELDS
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 
-__all__ = ["GENERATIONS", "EngineRequest", "Responder", "guess_responder", "is_ours", "parse_request", "path_below"]
+__all__ = [
+    "GENERATIONS",
+    "EngineRequest",
+    "Responder",
+    "encodes_twice",
+    "guess_responder",
+    "is_ours",
+    "parse_request",
+    "path_below",
+]
 
 GENERATIONS: dict[str, Callable[[], ServerProtocol]] = {
     "0.9": ServerSocketIO09,
@@ -42,6 +51,7 @@ _TRANSPORTS_09: dict[str, Literal["polling", "websocket"]] = {
 SHOWN = 13
 """Characters of a field that are told of a request: all of any transport, and not those of a session's id."""
 
+_OF_1_0 = re.compile(rb"(?:^|&)EIO=2(?:&|$)")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -113,6 +123,14 @@ def _without_root(path: str, root: str) -> str:
 def is_ours(below: str) -> bool:
     """Whether what follows our path is for Socket.IO: nothing, or what clients of 0.9 add."""
     return below == "/" or _is_09(below)
+
+
+def encodes_twice(scope: Scope) -> bool:
+    """Whether the client is the browser build of 1.0.x, which encodes text twice by every transport.
+
+    What it runs on in Node says the same as all later versions, and has to be found out.
+    """
+    return _OF_1_0.search(scope["query_string"]) is not None
 
 
 def guess_responder(scope: Scope, below: str) -> Responder:

@@ -29,6 +29,8 @@ class BodyFormat(NamedTuple):
     """The client cannot take binary bodies (``b64=1``)."""
     jsonp_index: int | None = None
     """JSONP: answers are scripts that call the callback of this number, and what is posted is an HTML form."""
+    encoded_twice: bool = False
+    """Text beyond ASCII is encoded twice in text bodies, and once in binary ones (1.x)."""
 
 
 class Body(NamedTuple):
@@ -95,6 +97,11 @@ class Decoder(ABC):
     """The packets that one peer sends. Between frames it keeps only the packet whose attachments are due."""
 
     __slots__ = ()
+
+    @property
+    def encodes_twice(self) -> Literal["", "bodies", "messages"]:
+        """Where the peer was found to encode text twice: in polling bodies (1.x), in websocket messages (1.0.x)."""
+        return ""
 
     @abstractmethod
     def feed(self, frame: Frame) -> Packet | None:

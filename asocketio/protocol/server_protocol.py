@@ -26,7 +26,7 @@ from asocketio.errors import (
 )
 from asocketio.protocol import jsonp
 from asocketio.protocol.base import Body, BodyFormat, Protocol
-from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio3 import EngineIO3, EngineIO3Twice
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
@@ -54,6 +54,11 @@ class ServerProtocol(Protocol):
     """Names of the fields that the protocol has in the URL of a handshake. See `EngineRequest.reserved_fields`."""
     post_answer: ClassVar[Body] = Body(b"ok", b"text/html")
     """The answer to a POST."""
+
+    @property
+    def encoding_twice(self) -> ServerProtocol:
+        """The protocol for clients of this generation that encode text twice, in messages too."""
+        return self
 
     @abstractmethod
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
@@ -99,6 +104,22 @@ class ServerEngineIO3(EngineIO3, _ServerEngineIO):
 
     clients_send_errors = True
     nonfatal_errors = (StrayPacket, UnknownPacket)
+
+    _twice: ServerEngineIO3 | None = None
+
+    @property
+    def encoding_twice(self) -> ServerEngineIO3:
+        if self._twice is None:
+            self._twice = ServerEngineIO3Twice(self.parser)
+        return self._twice
+
+
+class ServerEngineIO3Twice(EngineIO3Twice, ServerEngineIO3):
+    """The same for clients of 1.0.x."""
+
+    @property
+    def encoding_twice(self) -> ServerEngineIO3:
+        return self
 
 
 _TRANSPORTS_09 = {"websocket": ("websocket",), "polling": ("xhr-polling", "jsonp-polling")}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asocketio import SocketIOApp
+from asocketio import BroadcastMixin, RoomsMixin, SocketIOApp
 from asocketio.protocol.base import Frame
 from asocketio.testing import ClientRefused, TestClient, TestClock, settle
 from asocketio.testing.transports import ClientTransport
@@ -293,3 +293,73 @@ async def test_a_websocket_is_not_turned_away_by_script(lane: bool) -> None:
         path, _, query = target.partition("?")
         assert (await peer.websocket(path=path, query_string=query.encode())).frames == ["7:::1+0"]
     await peer.end()
+
+
+# ---- text that was encoded twice ------------------------------------------------------------------------------------
+
+TEXT = "é😀 größe"
+
+
+def twice(text: str) -> str:
+    """What 1.x makes of text before it is sent as UTF-8."""
+    return text.encode().decode("latin-1")
+
+
+@pytest.mark.parametrize("lane", [False, True], ids=["asgi", "lane"])
+@pytest.mark.parametrize("version", ["2", "3"])
+async def test_1_0_talks_by_websocket(version: str, lane: bool) -> None:
+    """Events, acks both ways and namespaces: all text is encoded twice. The browser build says ``EIO=2``."""
+    asked: list[Any] = []
+
+    class Asking(Keeper, RoomsMixin, BroadcastMixin):
+        async def on_ask(self, text: str) -> None:
+            self.join(text)
+            self.emit("question", text, callback=asked.append)
+            self.socket[self.ns_name].emit("said", text)
+
+    peer = Client(SocketIOApp(namespaces={"/": Asking, "/größe": Asking}), generation="3")
+    sent = ['420["echo","é😀 größe"]', "40/größe", '42/größe,["ask","é😀 größe"]']
+    answers = ["40", '430["\\u00e9\\ud83d\\ude00 gr\\u00f6\\u00dfe"]', "40/größe,"]
+    query = f"EIO={version}&transport=websocket"
+    if lane:
+        connection = MemoryConnection(clocked(peer.app, peer.clock))
+        await connection.ask(upgrade_request(f"/socket.io/?{query}"))
+        await connection.say(*map(twice, sent))
+        heard = connection.heard()[1:]
+        await connection.say(twice('43/größe,1["é"]'))
+        connection.transport.lose()
+    else:
+        call = await peer.websocket(*map(twice, sent), query_string=query.encode())
+        heard = call.frames[1:]
+        await call.says(twice('43/größe,1["é"]'))
+    assert heard[:3] == [answers[0], answers[1], twice(answers[2])]
+    assert [str(each).startswith(twice("42/größe,")) for each in heard[3:]] == [True, True]
+    await until(lambda: asked == ["é"])
+    await peer.app.of("/größe").emit("news", "é")
+    await settle()
+    await peer.end()
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+async def test_1_x_is_in_a_namespace_of_any_name_by_polling(version: str) -> None:
+    peer = Client(SocketIOApp(namespaces={"/": Keeper, "/größe": Keeper}), generation="3")
+    query = f"EIO={version}&transport=polling&b64=1"
+    peer.opened((await peer.get(query_string=query.encode())).body.partition(":")[2])
+    query += f"&sid={peer.sid}"
+    await peer.get(query_string=query.encode())
+    parts = [twice("40/größe"), twice('42/größe,1["echo","é"]')]
+    await peer.post("".join(f"{len(part)}:{part}" for part in parts).encode(), query_string=query.encode())
+    poll = await peer.get(query_string=query.encode())
+    expected = [twice("40/größe,"), twice('43/größe,1["\\u00e9"]')]
+    assert poll.content.decode() == "".join(f"{len(part)}:{part}" for part in expected)
+    await peer.end()
+
+
+async def test_later_clients_are_in_a_namespace_of_any_name(way: Way) -> None:
+    app = SocketIOApp(namespaces={"/": Keeper, "/größe": Keeper})
+    async with TestClient(app, **way) as client:
+        namespace = await client.connect("/größe")
+        for text in ("漢", TEXT, "Ã©", twice(TEXT)):
+            assert await namespace.call("echo", text) == text
+        await app.of("/größe").emit("news", TEXT)
+        assert await namespace.receive() == ("news", TEXT)
