@@ -12,11 +12,13 @@ from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
+from asocketio.asgi.acceptance import Acceptance, choose_subprotocol
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
 from asocketio.asgi.request import (
     GENERATIONS,
     EngineRequest,
+    encodes_twice,
     guess_responder,
     is_client,
     is_client_file,
@@ -24,7 +26,7 @@ from asocketio.asgi.request import (
     parse_request,
     path_below,
 )
-from asocketio.asgi.responses import connection_close_headers, respond, try_send
+from asocketio.asgi.responses import connection_close_headers, respond
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import ViewCall, http_scope
 from asocketio.config import Config, Settings
@@ -260,9 +262,8 @@ class SocketIOApp:
             headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
             await respond(send, body.status, body.content, headers)
         elif isinstance(error, UnknownSession) and who.protocol.allows_transport_switch:
-            # Refused with a status, clients would wait for their time-out.
-            await try_send(send, {"type": "websocket.accept"})
-            await RoamingWebSocket(receive, send).dismiss([body.content.decode()])
+            acceptance = Acceptance(choose_subprotocol(scope, self.config))
+            await RoamingWebSocket(receive, send, acceptance).turn_away([body.content.decode()])
         else:
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
             await deny(scope, send, error.status, error.message.encode(), headers)
@@ -277,7 +278,7 @@ class SocketIOApp:
             socket.close(TRANSPORT_CLOSE)
             await respond(send, 200, b"", headers)
         elif request.transport == "websocket":
-            await self._join(socket, allows_transport_switch, scope, receive, send)
+            await self._join(request, socket, scope, receive, send)
         elif socket.transport_name != "polling" and not allows_transport_switch:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
@@ -286,14 +287,16 @@ class SocketIOApp:
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
 
-    async def _join(
-        self, socket: Socket, allows_transport_switch: bool, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _join(self, request: EngineRequest, socket: Socket, scope: Scope, receive: Receive, send: Send) -> None:
         """A websocket for a session that is open."""
-        front = find_front(scope)
-        websocket = None if front is None else take_over(front, [], self.config.max_payload)
+        allows_transport_switch = request.protocol.allows_transport_switch
+        # Clients whose polls take no binary say so again where their websocket takes none either.
+        text_only = request.body_format.text_only
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
+        websocket = None if front is None else take_over(front, [], self.config.max_payload, acceptance)
         if websocket is None:
-            await (RoamingWebSocket if allows_transport_switch else UpgradingWebSocket)(receive, send).carry(socket)
+            joining = RoamingWebSocket if allows_transport_switch else UpgradingWebSocket
+            await joining(receive, send, acceptance).carry(socket)
         elif allows_transport_switch:
             websocket.roam(socket)
         else:
@@ -303,17 +306,20 @@ class SocketIOApp:
         """A new socket: by itself, or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
-        front = find_front(scope)
+        text_only = request.body_format.text_only
+        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
         if front is not None:
-            opening = TakeoverHandshake(front, send, answer_headers)
+            opening = TakeoverHandshake(front, send, answer_headers, acceptance)
         elif request.transport == "websocket":
-            opening = WebSocketHandshake(scope, receive, send, answer_headers)
+            opening = WebSocketHandshake(scope, receive, send, answer_headers, acceptance)
         else:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
+        if encodes_twice(scope):
+            socket.use_protocol(request.protocol.encoding_twice)
         socket.handshake.query_string = scope["query_string"]
-        socket.handshake.reserved_fields = request.protocol.reserved_fields
+        socket.handshake.reserved_fields = request.reserved_fields
         socket.handshake.pin = pin_of(scope, self.config)
         if self.config.cookie is not None:
             secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from asocketio.errors import UsageError
 from asocketio.metrics import Metrics
 
-__all__ = ["Config", "Settings"]
+__all__ = ["Config", "OriginPattern", "Origins", "Settings", "origin_pattern"]
 
 Transports = Sequence[Literal["polling", "websocket"]]
 _TRANSPORTS = ("polling", "websocket")
 Generations = Sequence[Literal["0.9", 3, 4]]
 _GENERATIONS = ("0.9", 3, 4)
+Scope = MutableMapping[str, Any]
+Origins = Sequence[str] | str | Callable[[str, Scope], object] | None
+Subprotocols = Sequence[str] | Callable[[Sequence[str], Scope], str | None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +99,16 @@ class Config(Limits):
     transports: Transports = ("polling", "websocket")
     generations: Generations = ("0.9", 3, 4)
     """Clients served: ``"0.9"``; 3, which is 1.x and 2.x; 4, which is 3.x and 4.x (by their ``EIO=``)."""
-    cors_allowed_origins: Sequence[str] | str | None = None
-    """Origins of other sites whose pages may connect; ``"*"`` for all; ``None``: the same origin only."""
+    cors_allowed_origins: Origins = None
+    """Origins of other sites whose pages may connect, patterns such as ``"https://*.example.com"`` among them; ``"*"``
+    for all; ``None``: the same origin only. Or a plain function ``(origin, scope) -> bool``. Origins are compared as
+    RFC 6454 writes them: in lower case, without the scheme's own port, and without a path."""
     cors_allowed_headers: Sequence[str] | None = None
     """Request headers those pages may send; ``None``: whatever they ask for."""
+    subprotocols: Subprotocols = None
+    """Which of the subprotocols that a websocket's client offers is answered: the first that is in this list, or what a
+    plain function ``(offered, scope) -> str | None`` returns. ``None``: the first one. Browsers that offer some leave
+    where none is answered."""
     cookie: str | None = None
     """Name of a cookie that carries the session id, for load balancers that stick to it."""
     pin: Literal["address", "cookie"] | None = None
@@ -171,8 +180,9 @@ class Settings(_LimitSettings, total=False):
 
     transports: Transports
     generations: Generations
-    cors_allowed_origins: Sequence[str] | str | None
+    cors_allowed_origins: Origins
     cors_allowed_headers: Sequence[str] | None
+    subprotocols: Subprotocols
     cookie: str | None
     pin: Literal["address", "cookie"] | None
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
@@ -200,13 +210,17 @@ _COUNTS = (
 )
 
 
+_SECONDS = {"close_window": "1.0", "close_timeout": "60.0"}
+"""Examples where 25 seconds would be none."""
+
+
 def _check_timing(timing: Timing) -> None:
     for field in fields(Timing):
         value = getattr(timing, field.name)
         if field.name == "close_window" and value == 0:
             continue
         expected = "a number of seconds, or 0" if field.name == "close_window" else "a number of seconds above 0"
-        _check(field.name, value, float, expected, "1.0" if field.name == "close_window" else "25.0")
+        _check(field.name, value, float, expected, _SECONDS.get(field.name, "25.0"))
     for name in ("heartbeat_interval", "polling_duration"):
         if getattr(timing, name) >= timing.close_timeout:
             raise UsageError(
@@ -240,6 +254,7 @@ def _check_access(config: Config) -> None:
     headers: Any = config.cors_allowed_headers
     if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
         raise UsageError(f"cors_allowed_headers={headers!r}: expected a list, for example ['x-token']")
+    _check_subprotocols(config.subprotocols)
     if config.pin not in (None, "address", "cookie") or (config.pin == "cookie" and config.cookie is None):
         raise UsageError(f"pin={config.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
     if config.cookie is not None and not _is_name(config.cookie):
@@ -288,19 +303,70 @@ def _check_rates(limits: Any) -> None:
         )
 
 
+class OriginPattern(NamedTuple):
+    """A pattern of origins, in its parts: ``before`` and ``after`` are those of the host, round its ``*``."""
+
+    scheme: str
+    before: str
+    star: str
+    after: str
+    port: str
+
+    @property
+    def whole(self) -> bool:
+        """The ``*`` stands for whole labels of the host, one or more."""
+        return self.before[-1:] in ("", ".") and self.after.startswith(".")
+
+
+_PATTERN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]*)(\*?)([a-z0-9._-]*)(?::([0-9]+|\*))?/?")
+
+
+def origin_pattern(text: str) -> OriginPattern | None:
+    """The pattern in ``text``; None where it is none: ``*`` may stand once in the host, and for any port."""
+    found = _PATTERN.fullmatch(text.lower())
+    return None if found is None else OriginPattern(*found.groups(default=""))
+
+
+def _check_plain(name: str, function: Any, signature: str) -> None:
+    call = getattr(function, "__call__", None)  # noqa: B004  (of an object that is no function)
+    if isinstance(function, type) or inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
+        raise UsageError(f"{name}={function!r}: expected a plain function {signature}")
+
+
+def _check_subprotocols(names: Any) -> None:
+    if callable(names):
+        _check_plain("subprotocols", names, "(offered, scope) -> str | None")
+    elif names is not None and not (_is_list(names) and all(map(_is_name, names))):
+        raise UsageError(f"subprotocols={names!r}: expected a list of plain names, for example ['chat.v2', 'chat.v1']")
+
+
 def _check_origins(origins: Any) -> None:
     if origins is None or origins == "*":
+        return
+    if callable(origins):
+        _check_plain("cors_allowed_origins", origins, "(origin, scope) -> bool")
         return
     example = "for example ['https://example.com'], or '*' for all"
     if not _is_list(origins):
         raise UsageError(f"cors_allowed_origins={origins!r}: expected a list, {example}")
     for origin in origins:
-        scheme, _, rest = origin.partition("://") if isinstance(origin, str) else ("", "", "")
-        if origin not in ("*", "null") and (not scheme or not rest or "/" in rest):
+        pattern = isinstance(origin, str) and "*" in origin and origin != "*"
+        if not isinstance(origin, str) or not origin.strip() or (pattern and origin_pattern(origin) is None):
             raise UsageError(
                 f"cors_allowed_origins has {origin!r}: an origin is scheme://host[:port] without a path, {example}"
             )
-        if origin != origin.lower() or (scheme, rest.rpartition(":")[2]) in (("https", "443"), ("http", "80")):
-            raise UsageError(
-                f"cors_allowed_origins has {origin!r}: browsers send origins in lower case and without the usual port"
-            )
+        if pattern:
+            _check_pattern(origin)
+
+
+def _check_pattern(origin: str) -> None:
+    """Refuse a pattern that matches domains which anybody can register: ``https://*example.com``."""
+    found = origin_pattern(origin)
+    if found is None or not found.star or not (found.before or found.after):
+        return
+    domain = found.after.partition(".")[2].strip(".")
+    if domain.count(".") < (0 if found.whole else 1) or not domain:
+        raise UsageError(
+            f"cors_allowed_origins has {origin!r}, which matches domains of others: the * stands for the labels before "
+            "a domain, for example 'https://*.example.com'"
+        )

@@ -85,13 +85,18 @@ def check_pin(pin: str | None, scope: Scope, config: Config) -> None:
 
 
 def _cookie(scope: Scope, config: Config) -> str:
+    """The value of our cookie.
+
+    HTTP/2 may bring each cookie in a field of its own (RFC 9113, 8.2.3), and what joins fields as lists puts commas
+    between cookies. No value of ours has one. What follows a semicolon counts first: a comma may be in another's value.
+    """
     assert config.cookie is not None
+    fields = [cookies for field, cookies in scope["headers"] if field == b"cookie"]
     wanted = config.cookie.encode()
-    for field, cookies in scope["headers"]:
-        if field != b"cookie":  # HTTP/2 may bring each cookie in a field of its own (RFC 9113, 8.2.3)
-            continue
-        for part in cookies.split(b";"):
-            name, _, value = part.strip().partition(b"=")
-            if name == wanted:
-                return str(value, "latin-1")
+    for separator in (rb";", rb"[;,]"):
+        for cookies in fields:
+            for part in re.split(separator, cookies):
+                name, _, value = part.strip().partition(b"=")
+                if name == wanted:
+                    return str(value.partition(b",")[0].strip(), "latin-1")
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from asocketio.asgi.origins import SHOWN, allows_all, is_allowed, is_list, proposal, serialised
 from asocketio.asgi.types import Headers, Scope, header
 from asocketio.config import Config
 from asocketio.errors import BadRequest, Forbidden
@@ -37,17 +38,19 @@ def check_origin(scope: Scope, config: Config) -> str | None:
         for name in _ONCE:
             if names.count(name) > 1:
                 raise BadRequest(f"{names.count(name)} header fields {name.decode()!r}")
-    origin = named.get(b"origin", b"").decode("latin-1")
-    if not origin:
+    sent = named.get(b"origin", b"").decode("latin-1")
+    if not sent:
         return None
-    host = named.get(b"host", b"").decode("latin-1")
+    if is_list(sent):
+        raise BadRequest(f"several origins in one header field: {sent[:SHOWN]!r}")
+    origin, host = serialised(sent), named.get(b"host", b"").decode("latin-1")
     if _is_same(origin, host):
         return None
-    if _is_allowed(origin, config):
-        return origin
+    if is_allowed(origin, scope, config.cors_allowed_origins):
+        return sent
     raise Forbidden(
-        f"refused a page of another origin: Origin is {origin[:200]!r}, Host is {host[:200]!r}. To allow it write "
-        f"SocketIOApp(..., cors_allowed_origins=[{origin[:200]!r}]); if both are your own site, "
+        f"refused a page of another origin: Origin is {sent[:SHOWN]!r}, Host is {host[:SHOWN]!r}. "
+        f"{proposal(origin)}; if both are your own site, "
         "a proxy changes Host: let it pass the original one on"
     )
 
@@ -62,7 +65,7 @@ def check_fetch_metadata(scope: Scope, config: Config) -> None:
     """
     if header(scope, b"origin") or header(scope, b"sec-fetch-site") not in ("cross-site", "same-site"):
         return
-    if not _is_allowed("", config):
+    if not allows_all(config.cors_allowed_origins):
         raise Forbidden("refused a page of another site that asks without an Origin: by an image, a link or a form")
 
 
@@ -78,8 +81,8 @@ def check_jsonp_origin(scope: Scope, config: Config) -> None:
     if header(scope, b"origin") or header(scope, b"sec-fetch-site") == "same-origin":
         return  # `check_origin` has seen to it, or there is nothing to see to
     referer = header(scope, b"referer")
-    origin = "/".join(referer.split("/", 3)[:3])
-    if _is_same(origin, header(scope, b"host")) or _is_allowed(origin, config):
+    origin = serialised(referer)
+    if _is_same(origin, header(scope, b"host")) or is_allowed(origin, scope, config.cors_allowed_origins):
         return
     raise Forbidden(
         f"refused JSONP of a page at {referer[:200]!r}: by Referer or Sec-Fetch-Site it must be of the same site or of "
@@ -87,20 +90,15 @@ def check_jsonp_origin(scope: Scope, config: Config) -> None:
     )
 
 
-def _is_allowed(origin: str, config: Config) -> bool:
-    allowed = config.cors_allowed_origins
-    return allowed is not None and (allowed == "*" or "*" in allowed or origin in allowed)
-
-
 def _is_same(origin: str, host: str) -> bool:
     """Whether a browser's Origin names the host it sent the request to. The scheme may have ended at a proxy."""
+    host = host.lower()
     if origin == host and origin not in ("", "null"):
         return True  # no browser's: websocket clients in Node of the time of 0.9 leave the scheme out
-    scheme, separator, netloc = origin.lower().partition("://")
+    scheme, separator, netloc = origin.partition("://")
     if not separator or not netloc or scheme not in _DEFAULT_PORTS:
         return False  # "null": a sandboxed frame, a file; "app://...": a program's own page
-    port = _DEFAULT_PORTS[scheme]
-    return netloc.removesuffix(port) == host.lower().removesuffix(port)
+    return netloc == host.removesuffix(_DEFAULT_PORTS[scheme])
 
 
 def cors_headers(origin: str | None, config: Config) -> Headers:
@@ -108,7 +106,7 @@ def cors_headers(origin: str | None, config: Config) -> Headers:
     allowed = config.cors_allowed_origins
     if origin is None or allowed is None:
         return []
-    if allowed == "*" or "*" in allowed:
+    if allows_all(allowed):
         return [(b"access-control-allow-origin", b"*")]
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
@@ -122,8 +120,8 @@ def preflight_headers(scope: Scope, origin: str | None, config: Config) -> Heade
     headers = cors_headers(origin, config)
     if origin is None:
         return headers
-    asked = header(scope, b"access-control-request-headers").split(",")
-    tokens = [token.strip() for token in asked if _TOKEN.fullmatch(token.strip())]
+    asked = b",".join(value for name, value in scope["headers"] if name == b"access-control-request-headers")
+    tokens = [token for each in asked.decode("latin-1").split(",") if _TOKEN.fullmatch(token := each.strip())]
     if config.cors_allowed_headers is not None:
         allowed = {name.lower() for name in config.cors_allowed_headers}
         tokens = [token for token in tokens if token.lower() in allowed]

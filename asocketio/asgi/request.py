@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ __all__ = [
     "GENERATIONS",
     "EngineRequest",
     "Responder",
+    "encodes_twice",
     "guess_responder",
     "is_client",
     "is_client_file",
@@ -53,7 +55,21 @@ SHOWN = 13
 
 _PATH_09 = re.compile(r"/1/(?:websocket|flashsocket|htmlfile|xhr-polling|jsonp-polling)/")
 _CLIENT_FILE = re.compile(r"/socket\.io(?:\.[a-z]+)*\.js(?:\.map)?\Z")
+_OF_1_0 = re.compile(rb"(?:^|&)EIO=2(?:&|$)")
 _INDEX = re.compile(r"[0-9]{1,9}")
+
+
+def _reserved(names: frozenset[str], websocket: bool, jsonp: bool, text_only: bool) -> frozenset[str]:
+    used = {"t": not websocket, "j": jsonp, "jsonp": jsonp, "b64": text_only}
+    return frozenset(name for name in names if used.get(name, True))
+
+
+_RESERVED = {
+    (cls.generation, *of_request): _reserved(cls.reserved_fields, *of_request)
+    for cls in (ServerSocketIO09, ServerEngineIO3, ServerEngineIO4)
+    for of_request in product((False, True), repeat=3)
+}
+"""Each session keeps one of these: generation, by websocket, JSONP, text only -> names."""
 
 
 class EngineRequest(NamedTuple):
@@ -65,6 +81,12 @@ class EngineRequest(NamedTuple):
     body_format: BodyFormat
     closes_session: bool = False
     """The page is being closed (0.9, ``?disconnect=1``)."""
+
+    @property
+    def reserved_fields(self) -> frozenset[str]:
+        """The fields of its query that are the protocol's. Others of these names are the program's."""
+        jsonp, text_only = self.body_format.jsonp_index is not None, self.body_format.text_only
+        return _RESERVED[self.protocol.generation, self.transport == "websocket", jsonp, text_only]
 
 
 class Responder(NamedTuple):
@@ -123,11 +145,21 @@ def is_ours(below: str) -> bool:
     return below == "/" or _is_09(below)
 
 
+def encodes_twice(scope: Scope) -> bool:
+    """Whether the client is the browser build of 1.0.x, which encodes text twice by every transport.
+
+    What it runs on in Node says the same as all later versions, and has to be found out.
+    """
+    return _OF_1_0.search(scope["query_string"]) is not None
+
+
 def guess_responder(scope: Scope, below: str) -> Responder:
     """Whom to answer, in its own way. Raises nothing."""
     query = _fields(scope) or {}
     if _is_09(below):
-        return Responder(_RESPONDERS["0.9"], BodyFormat(jsonp_index=_index(query.get("jsonp", query.get("i", "")))))
+        transport = below.removeprefix("/1").strip("/").partition("/")[0]
+        field = {"": "jsonp", "jsonp-polling": "i"}.get(transport, "") if scope["type"] == "http" else ""
+        return Responder(_RESPONDERS["0.9"], BodyFormat(jsonp_index=_index(query.get(field, ""))))
     return Responder(_RESPONDERS[_GENERATION_OF.get(query.get("EIO", ""), "4")], BodyFormat())
 
 
@@ -142,10 +174,11 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
     query = _fields(scope)
     if query is None:
         raise BadRequest(f"a query of over {MAX_FIELDS} fields")
-    request = _visit_09(query, below, protocols) if _is_09(below) else _visit(query, protocols)
+    websocket = scope["type"] == "websocket"
+    request = _visit_09(query, below, protocols, websocket) if _is_09(below) else _visit(query, protocols, websocket)
     if request.transport not in config.transports and not request.closes_session:
         raise UnknownTransport(f"{request.transport} is switched off, served are {', '.join(config.transports)}")
-    if scope["type"] == "websocket":
+    if websocket:
         if request.transport != "websocket":
             raise BadRequest(f"a websocket with transport={request.transport!r}")
     elif request.transport == "websocket" and not request.closes_session:
@@ -154,7 +187,7 @@ def parse_request(scope: Scope, below: str, config: Config, protocols: Mapping[s
         raise BadRequest(f"{scope['method'][:SHOWN]!r} on a session, expected GET or POST")
     elif not request.sid and scope["method"] != "GET":
         raise BadMethod(f"a handshake by {scope['method'][:SHOWN]!r}, expected GET")
-    if not request.sid or scope["type"] == "websocket":
+    if not request.sid or websocket:
         _check_head(scope, config)
     return request
 
@@ -171,13 +204,13 @@ def _check_head(scope: Scope, config: Config) -> None:
         raise HeadTooLarge(f"a URL and header fields that count {size} (max_head={config.max_head})")
 
 
-def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
+def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol], websocket: bool) -> EngineRequest:
     version = query.get("EIO", "")
     protocol = _served(_GENERATION_OF.get(version, ""), version, protocols)
     transport = query.get("transport", "")
     if transport not in ("polling", "websocket"):
         raise UnknownTransport(f"transport={transport[:SHOWN]!r}, expected polling or websocket")
-    script = query.get("j")
+    script = None if websocket else query.get("j")  # there it is the program's
     if script is not None and _index(script) is None:
         raise BadRequest(f"j={script[:SHOWN]!r}, expected the number of a JSONP callback")
     body_format = BodyFormat(query.get("b64") in ("1", "true"), None if script is None else _index(script))
@@ -185,7 +218,9 @@ def _visit(query: dict[str, str], protocols: Mapping[str, ServerProtocol]) -> En
     return EngineRequest(protocol, "websocket" if transport == "websocket" else "polling", sid, body_format)
 
 
-def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerProtocol]) -> EngineRequest:
+def _visit_09(
+    query: dict[str, str], below: str, protocols: Mapping[str, ServerProtocol], websocket: bool
+) -> EngineRequest:
     """``/1/`` is a handshake, ``/1/<transport>/<sid>`` a request of a session."""
     protocol = _served("0.9", "", protocols)
     name, _, sid = below.removeprefix("/1").removeprefix("/").partition("/")
@@ -193,7 +228,7 @@ def _visit_09(query: dict[str, str], below: str, protocols: Mapping[str, ServerP
     if not name and not sid:
         # What will carry it is not known yet; the handshake itself is a plain request.
         return EngineRequest(protocol, "polling", "", BodyFormat(jsonp_index=_index(query.get("jsonp", ""))))
-    closes_session = query.get("disconnect") == "1"
+    closes_session = query.get("disconnect") == "1" and not websocket
     transport = _TRANSPORTS_09.get(name)
     if not sid or (transport is None and not closes_session):
         raise UnknownTransport(f"transport {name[:SHOWN]!r}, served are {', '.join(_TRANSPORTS_09)}")

@@ -29,6 +29,8 @@ class BodyFormat(NamedTuple):
     """The client cannot take binary bodies (``b64=1``)."""
     jsonp_index: int | None = None
     """JSONP: answers are scripts that call the callback of this number, and what is posted is an HTML form."""
+    encoded_twice: bool = False
+    """Text beyond ASCII is encoded twice in text bodies, and once in binary ones (1.x)."""
 
 
 class Body(NamedTuple):
@@ -96,6 +98,11 @@ class Decoder(ABC):
 
     __slots__ = ()
 
+    @property
+    def encodes_twice(self) -> Literal["", "bodies", "messages"]:
+        """Where the peer was found to encode text twice: in polling bodies (1.x), in websocket messages (1.0.x)."""
+        return ""
+
     @abstractmethod
     def feed(self, frame: Frame) -> Packet | None:
         """The packet that ``frame`` completes; None while attachments are due.
@@ -153,6 +160,10 @@ class Protocol(ABC):
     @abstractmethod
     def decoder(self, config: Config) -> Decoder:
         """A new decoder for one peer."""
+
+    def as_text(self, frame: bytes) -> str:
+        """A binary frame as text, for a client that takes no binary (``b64=1``). Not of generations without binary."""
+        raise NotImplementedError
 
     @abstractmethod
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:

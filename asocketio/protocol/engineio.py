@@ -76,13 +76,29 @@ class EngineDecoder(Decoder):
         return from_base64(frame[1:])
 
 
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_SPACE = b" \t\n\r\f\v"
+
+
 def from_base64(text: str) -> bytes:
-    """The bytes of a packet that came as base64.
+    """The bytes of a packet that came as base64, in each form that Node reads without losing any of it.
+
+    It may be without padding, in the URL-safe alphabet, and with line breaks or spaces anywhere.
 
     Raises:
         MalformedPayload: ``text`` is not base64.
     """
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error):
+        return _from_other_base64(text)
+
+
+def _from_other_base64(text: str) -> bytes:
+    """As `from_base64`, for what is not written as most clients write it."""
+    try:
+        written = text.encode("ascii").translate(_STANDARD, _SPACE)
+        digits = written.rstrip(b"=") or written
+        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4), strict_mode=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise MalformedPayload(f"not base64 ({error}): {text[:20]!r}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 from asocketio.config import Config
 from asocketio.errors import MalformedPacket, MalformedPayload
@@ -17,7 +18,7 @@ from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.protocol.query import read_query
 from asocketio.protocol.utf16 import count_units, read_length, take_units
 
-__all__ = ["EngineIO3"]
+__all__ = ["EngineIO3", "EngineIO3Twice"]
 
 LARGE = 50_000
 """Characters from which a polling body is sent as binary."""
@@ -57,28 +58,68 @@ class EngineIO3(EngineIO):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(self.parser.decoder(config))
 
+    def as_text(self, frame: bytes) -> str:
+        return f"b{frame[0]}{b64encode(frame[1:]).decode()}"
+
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
         frames = list(frames)
         index = body_format.jsonp_index
-        if index is None and not body_format.text_only and _wants_binary(frames):
-            return Body(b"".join(map(_as_binary, frames)), _BINARY)
-        text = "".join(map(_as_text, frames))
+        if index is None and not body_format.text_only and _wants_binary(frames, body_format.encoded_twice):
+            return Body(b"".join(map(self._as_binary, frames)), _BINARY)
+        texts = [frame if isinstance(frame, str) else self.as_text(frame) for frame in frames]
+        text = "".join(map(_length_prefixed, map(_twice, texts) if body_format.encoded_twice else texts))
         return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
+
+    def _as_binary(self, frame: Frame) -> bytes:
+        content = frame.encode() if isinstance(frame, str) else frame
+        length = bytes(map(int, str(len(content))))
+        return bytes((isinstance(frame, bytes),)) + length + bytes((_END,)) + content
+
+
+class EngineIO3Twice(EngineIO3):
+    """``EIO=3`` as 1.0.x speaks it: all text is encoded twice, but in binary bodies.
+
+    Clients turn text into UTF-8, take each byte for a character, and send that as UTF-8 again. JSON is ASCII here; what
+    is beyond it are the names of namespaces.
+    """
+
+    def encode(self, packet: Packet) -> Encoded:
+        encoded = super().encode(packet)
+        frames = encoded.frames
+        if isinstance(frames[0], str) and not frames[0].isascii():
+            return Encoded((_twice(frames[0]), *frames[1:]))
+        return encoded
+
+    def decoder(self, config: Config) -> Decoder:
+        return _DecoderOfTwice(self.parser.decoder(config))
+
+    def _as_binary(self, frame: Frame) -> bytes:
+        return super()._as_binary(frame.encode("latin-1").decode() if isinstance(frame, str) else frame)
 
 
 class _Decoder(EngineDecoder):
-    __slots__ = ("_single",)
+    __slots__ = ("_single", "_split", "_twice_in_bodies", "_twice_in_messages")
 
     def __init__(self, packets: PacketDecoder) -> None:
         super().__init__(packets)
         self._single = False
         """This client encodes text once: one of its packets proves it."""
+        self._twice_in_bodies = self._twice_in_messages = False
+        self._split: Frame | None = None
+        """The text beyond ASCII that has just come out of a body: its encoding has been seen to."""
+
+    @property
+    def encodes_twice(self) -> Literal["", "bodies", "messages"]:
+        return "messages" if self._twice_in_messages else "bodies" if self._twice_in_bodies else ""
 
     def feed(self, frame: Frame) -> Packet | None:
         if isinstance(frame, bytes):
             if not frame.startswith(_BINARY_MESSAGE):
                 raise MalformedPacket(f"binary of type {frame[:1]!r}, expected {_BINARY_MESSAGE!r}")
             frame = frame[1:]
+        elif not frame.isascii():
+            frame = self._once_in_message(frame) if frame is not self._split else frame
+            self._split = None
         packet = super().feed(frame)
         if packet is not None and packet.type is PacketType.CONNECT:
             name, _, query = packet.endpoint.partition("?")
@@ -88,7 +129,12 @@ class _Decoder(EngineDecoder):
 
     def split(self, body: bytes, body_format: BodyFormat, *, binary: bool = False) -> Iterator[Frame]:
         if binary:
-            yield from _split_binary(body)
+            for frame in _split_binary(body):
+                if isinstance(frame, bytes) or frame.isascii():
+                    yield frame
+                else:
+                    self._twice_in_bodies = True  # 1.x: later versions write a body of text as text
+                    yield from self._seen(frame)
             return
         text = jsonp.text(body) if body_format.jsonp_index is None else jsonp.unescape(jsonp.field(body))
         at = 0
@@ -96,18 +142,35 @@ class _Decoder(EngineDecoder):
             count, at = read_length(text, at, ":")
             packet = take_units(text, at, count)
             at += len(packet)
-            yield self.binary(packet) if packet.startswith("b") else self._once(packet)
+            if packet.startswith("b"):
+                yield self.binary(packet)
+            elif packet.isascii():
+                yield packet
+            else:
+                yield from self._seen(self._once_in_body(packet))
+
+    def _seen(self, frame: str) -> Iterator[Frame]:
+        self._split = frame
+        yield frame
+        self._split = None
 
     def binary(self, frame: str) -> bytes:
         if frame[1:2] != "4":
             raise MalformedPayload(f"packet {frame[:20]!r}: only messages may be binary")
         return _BINARY_MESSAGE + from_base64(frame[2:])
 
-    def _once(self, packet: str) -> str:
-        """``packet`` without its second encoding, if it has one.
+    def _once_in_body(self, packet: str) -> str:
+        once = self._once(packet)
+        self._twice_in_bodies |= once is not packet
+        return once
 
-        1.x clients turn text into UTF-8, take each byte for a character, and send that as UTF-8 again.
-        """
+    def _once_in_message(self, frame: str) -> str:
+        once = self._once(frame)
+        self._twice_in_messages |= once is not frame
+        return once
+
+    def _once(self, packet: str) -> str:
+        """``packet`` without its second encoding, if it has one. Clients of 1.x encode so in bodies, 1.0.x always."""
         if self._single or packet.isascii():
             return packet
         try:
@@ -117,12 +180,35 @@ class _Decoder(EngineDecoder):
             return packet
 
 
-def _wants_binary(frames: list[Frame]) -> bool:
+class _DecoderOfTwice(_Decoder):
+    """Of a client that encodes text twice for certain: nothing proves that it does not, and nothing is found out."""
+
+    __slots__ = ()
+
+    @property
+    def encodes_twice(self) -> Literal["", "bodies", "messages"]:
+        return ""
+
+    def _once(self, packet: str) -> str:
+        try:
+            return packet.encode("latin-1").decode()
+        except UnicodeError:
+            return packet
+
+
+def _twice(text: str) -> str:
+    return text if text.isascii() else text.encode().decode("latin-1")
+
+
+def _wants_binary(frames: list[Frame], encoded_twice: bool) -> bool:
     """Whether a body should be binary, to those who take that.
 
-    XHR2 clients of 1.x make a call with an argument for each byte of a text body, which fails for large ones.
+    XHR2 clients of 1.x make a call with an argument for each byte of a text body, which fails for large ones; and text
+    beyond ASCII is encoded once in binary bodies, in all versions.
     """
-    return any(isinstance(frame, bytes) for frame in frames) or sum(map(len, frames)) > LARGE
+    if any(isinstance(frame, bytes) or (encoded_twice and not frame.isascii()) for frame in frames):
+        return True
+    return sum(map(len, frames)) > LARGE
 
 
 def _error(data: object) -> object:
@@ -133,16 +219,8 @@ def _error(data: object) -> object:
     return _STD_JSON.dumps(data)[0] if isinstance(data, int | float) and not isinstance(data, bool) else data
 
 
-def _as_text(frame: Frame) -> str:
-    if isinstance(frame, bytes):
-        frame = f"b{frame[0]}{b64encode(frame[1:]).decode()}"
-    return f"{count_units(frame)}:{frame}"
-
-
-def _as_binary(frame: Frame) -> bytes:
-    content = frame.encode() if isinstance(frame, str) else frame
-    digits = bytes(map(int, str(len(content))))
-    return bytes((isinstance(frame, bytes),)) + digits + bytes((_END,)) + content
+def _length_prefixed(packet: str) -> str:
+    return f"{count_units(packet)}:{packet}"
 
 
 def _split_binary(body: bytes) -> Iterator[Frame]:

@@ -38,8 +38,11 @@ class EngineIO4(EngineIO):
     def decoder(self, config: Config) -> Decoder:
         return _Decoder(self.parser.decoder(config))
 
+    def as_text(self, frame: bytes) -> str:
+        return "b" + b64encode(frame).decode()
+
     def join(self, frames: Iterable[Frame], body_format: BodyFormat) -> Body:
-        text = SEPARATOR.join(frame if isinstance(frame, str) else "b" + b64encode(frame).decode() for frame in frames)
+        text = SEPARATOR.join(frame if isinstance(frame, str) else self.as_text(frame) for frame in frames)
         index = body_format.jsonp_index
         return Body(text.encode()) if index is None else jsonp.script(f"___eio[{index}]", text)
 

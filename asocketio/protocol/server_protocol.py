@@ -26,7 +26,7 @@ from asocketio.errors import (
 )
 from asocketio.protocol import jsonp
 from asocketio.protocol.base import Body, BodyFormat, Protocol
-from asocketio.protocol.engineio3 import EngineIO3
+from asocketio.protocol.engineio3 import EngineIO3, EngineIO3Twice
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.socketio09 import SocketIO09
@@ -51,9 +51,14 @@ class ServerProtocol(Protocol):
     clients_send_errors: ClassVar[bool] = False
     """Clients may send error packets."""
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"EIO", "transport", "t", "j", "b64", "sid"})
-    """Fields of a URL's query that are the protocol's; the others are the program's."""
+    """Names of the fields that the protocol has in the URL of a handshake. See `EngineRequest.reserved_fields`."""
     post_answer: ClassVar[Body] = Body(b"ok", b"text/html")
     """The answer to a POST."""
+
+    @property
+    def encoding_twice(self) -> ServerProtocol:
+        """The protocol for clients of this generation that encode text twice, in messages too."""
+        return self
 
     @abstractmethod
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:
@@ -100,6 +105,22 @@ class ServerEngineIO3(EngineIO3, _ServerEngineIO):
     clients_send_errors = True
     nonfatal_errors = (StrayPacket, UnknownPacket)
 
+    _twice: ServerEngineIO3 | None = None
+
+    @property
+    def encoding_twice(self) -> ServerEngineIO3:
+        if self._twice is None:
+            self._twice = ServerEngineIO3Twice(self.parser)
+        return self._twice
+
+
+class ServerEngineIO3Twice(EngineIO3Twice, ServerEngineIO3):
+    """The same for clients of 1.0.x."""
+
+    @property
+    def encoding_twice(self) -> ServerEngineIO3:
+        return self
+
 
 _TRANSPORTS_09 = {"websocket": ("websocket",), "polling": ("xhr-polling", "jsonp-polling")}
 _RECONNECT = Packet(PacketType.ERROR, data={"message": "client not handshaken", "advice": "reconnect"})
@@ -120,7 +141,7 @@ class ServerSocketIO09(SocketIO09, ServerProtocol):
     acks_duplicate_connect = True
     nonfatal_errors = (MalformedPacket, MalformedPayload, UnexpectedPacket)
     clients_send_errors = True
-    reserved_fields = frozenset({"t", "jsonp", "i", "disconnect"})
+    reserved_fields = frozenset({"t", "jsonp"})
     post_answer = Body(b"1")
 
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:

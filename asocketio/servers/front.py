@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typing
 
+from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.types import Headers, Message, Scope, Send
 from asocketio.servers.connection import Connection
-from asocketio.servers.websocket import ServerWebSocket
+from asocketio.servers.websocket import ServerWebSocket, TextOnlyWebSocket
 from asocketio.session.close_reasons import TRANSPORT_CLOSE
 from asocketio.session.socket import Socket
 from asocketio.transports.base import HandshakeTransport
@@ -41,10 +42,12 @@ def find_front(scope: Scope) -> ServerFront | None:
     return front
 
 
-def take_over(front: ServerFront, headers: Headers, limit: int) -> ServerWebSocket | None:
+def take_over(front: ServerFront, headers: Headers, limit: int, acceptance: Acceptance) -> ServerWebSocket | None:
     """The websocket that the server gives away; None where it is too late for that."""
-    connection = front.take_over_websocket(headers, limit)
-    return None if connection is None else ServerWebSocket(connection)
+    connection = front.take_over_websocket([*headers, *acceptance.headers], limit)
+    if connection is None:
+        return None
+    return TextOnlyWebSocket(connection) if acceptance.text_only else ServerWebSocket(connection)
 
 
 class TakeoverHandshake(HandshakeTransport):
@@ -52,15 +55,16 @@ class TakeoverHandshake(HandshakeTransport):
 
     name = "websocket"
 
-    def __init__(self, front: ServerFront, send: Send, headers: Headers) -> None:
+    def __init__(self, front: ServerFront, send: Send, headers: Headers, acceptance: Acceptance) -> None:
         self._front = front
+        self._acceptance = acceptance
         self._send = send
         self._headers = headers
         self.answered = False
 
     async def open(self, socket: Socket) -> None:
         self.answered = True
-        websocket = take_over(self._front, self._headers, socket.config.max_payload)
+        websocket = take_over(self._front, self._headers, socket.config.max_payload, self._acceptance)
         if websocket is None:
             socket.close(TRANSPORT_CLOSE)
         else:

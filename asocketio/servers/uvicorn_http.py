@@ -40,6 +40,11 @@ def http_protocol(base: Any) -> Any:
     return type("HTTPProtocol", (_Added, base), {"__doc__": __doc__})
 
 
+def _elements(value: bytes) -> list[bytes]:
+    """The elements of a list, in lower case."""
+    return [element.strip() for element in value.lower().split(b",")]
+
+
 class _Flow(FlowControl):
     """uvicorn's, which each request may ask to read on."""
 
@@ -60,6 +65,7 @@ class _Added:
     cycle: Any
     parser: Any
     timeout_keep_alive_task: asyncio.TimerHandle | None
+    headers: list[tuple[bytes, bytes]]
     pipeline: Any = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -166,6 +172,19 @@ class _Added:
             if part.endswith(_END_OF_HEAD):
                 self._head = 0
         super().data_received(part)  # type: ignore[misc]
+
+    def _get_upgrade(self) -> bytes | None:
+        """What the client asks to go on with. Several lines of a field are one list; uvicorn takes the last line."""
+        connection = upgrade = b""
+        for name, value in self.headers:
+            if name == b"connection":
+                connection += b"," + value
+            elif name == b"upgrade":
+                upgrade += b"," + value
+        if not upgrade or b"upgrade" not in _elements(connection):
+            return None
+        wanted = _elements(upgrade)
+        return b"websocket" if b"websocket" in wanted else b", ".join(wanted)
 
     def handle_websocket_upgrade(self, *request: Any) -> None:
         """A websocket class takes over: it writes in its own way."""

@@ -20,7 +20,7 @@ from asocketio.transports.base import Transport
 from asocketio.transports.polling import release_later
 from asocketio.transports.upgrade import Answer, SwitchStep, Upgrade, may_upgrade, switch_step
 
-__all__ = ["ServerWebSocket"]
+__all__ = ["ServerWebSocket", "TextOnlyWebSocket"]
 
 WRITE_CHUNK = 262_144
 """Bytes that are handed to the transport before it is asked whether it can take more: its buffer counts, too."""
@@ -202,6 +202,24 @@ class ServerWebSocket(Transport):
                 return False
             socket.close(SHUTTING_DOWN)
         return True
+
+
+class TextOnlyWebSocket(ServerWebSocket):
+    """A websocket whose client takes no binary (``b64=1``): what is binary goes out as base64 in a text."""
+
+    __slots__ = ()
+
+    def _write_out(self, packets: list[Encoded]) -> None:
+        assert self._socket is not None
+        as_text = self._socket.protocol.as_text
+
+        def textual(packet: Encoded) -> Encoded:
+            frames = packet.frames
+            if all(isinstance(each, str) for each in frames):
+                return packet
+            return Encoded(tuple(each if isinstance(each, str) else as_text(each) for each in frames))
+
+        super()._write_out(list(map(textual, packets)))
 
 
 class Upgrading:

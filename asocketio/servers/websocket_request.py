@@ -13,7 +13,10 @@ from asocketio.asgi.types import Headers
 
 __all__ = ["Upgraded", "read_request", "short_form", "switching"]
 
-_ONCE = (b"origin", b"connection", b"upgrade")
+_ONCE = (b"origin", b"sec-websocket-key", b"sec-websocket-version")
+_LISTS = (b"connection", b"upgrade", b"sec-websocket-protocol", b"sec-websocket-extensions")
+"""Fields that may come in several lines, which are one list (RFC 9110, 5.3). Clients built on websocket-client repeat
+``Connection``."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -45,14 +48,16 @@ def read_request(head: bytes) -> Upgraded | None:
     for each in lines:
         name, separator, value = each.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
-        if not separator or (name in named and (name in _ONCE or name.startswith(b"sec-websocket-"))):
+        if not separator or (name in named and name in _ONCE):
             return None
-        named[name] = value
         headers.append((name, value))
+        named[name] = named[name] + b", " + value if name in named and name in _LISTS else value
     key = named.get(b"sec-websocket-key", b"")
     if named.get(b"sec-websocket-version") != b"13" or not _is_key(key):
         return None
-    if named.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in _tokens(named.get(b"connection", b"")):
+    if not (
+        b"websocket" in _tokens(named.get(b"upgrade", b"")) and b"upgrade" in _tokens(named.get(b"connection", b""))
+    ):
         return None
     raw_path, _, query = target.partition(b"?")
     offered = named.get(b"sec-websocket-protocol", b"").decode("latin-1")
@@ -70,7 +75,7 @@ def short_form(request: Upgraded) -> bytes:
     The ``websockets`` package gives up, without an answer, where a line has over 8 kB or there are over 128 of them.
     """
     target = request.raw_path + (b"?" + request.query if request.query else b"")
-    offered = next((value for name, value in request.headers if name == b"sec-websocket-extensions"), b"")
+    offered = b", ".join(value for name, value in request.headers if name == b"sec-websocket-extensions")
     extensions = b"Sec-WebSocket-Extensions: " + offered + b"\r\n" if 0 < len(offered) <= SHORT else b""
     return (
         b"GET " + target[:SHORT] + b" HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -79,7 +84,8 @@ def short_form(request: Upgraded) -> bytes:
 
 
 def _tokens(value: bytes) -> list[bytes]:
-    tokens = [token.strip(b" \t") for token in value.lower().split(b",")]
+    """The elements of a list, in lower case. Empty ones are none (RFC 9110, 5.6.1.2)."""
+    tokens = [token for each in value.lower().split(b",") if (token := each.strip(b" \t"))]
     return tokens if all(map(_TOKEN.fullmatch, tokens)) else []
 
 

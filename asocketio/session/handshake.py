@@ -25,6 +25,8 @@ class Handshake:
     """What the session's other requests have to show, see `asocketio.asgi.admission`."""
     text_only: bool = False
     """The client cannot take binary polling bodies."""
+    encoded_twice: bool = False
+    """The client encodes text twice in polling bodies (1.x), and reads it so."""
 
     @property
     def query(self) -> Mapping[str, str]:

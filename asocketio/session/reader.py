@@ -111,7 +111,17 @@ class Reader:
         elif kind is PacketType.ERROR and not socket.protocol.clients_send_errors:
             raise UnexpectedPacket("an error packet; only servers send them")
         elif kind not in _SILENT:
+            if kind is PacketType.CONNECT:
+                self._note_encoding()
             self._submit(packet)
+
+    def _note_encoding(self) -> None:
+        """Write to the client as it does. Beyond ASCII are the names of namespaces alone, and it has told one now."""
+        where = self._decoder.encodes_twice
+        if where == "bodies":
+            self._socket.handshake.encoded_twice = True
+        elif where == "messages":
+            self._socket.protocol = self._socket.protocol.encoding_twice
 
     def _submit(self, packet: Packet) -> None:
         """Hand a packet to the dispatcher, unless there are too many (``rate_limits``)."""

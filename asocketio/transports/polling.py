@@ -116,7 +116,11 @@ class Poll(Transport):
             await _refuse(self._send, 400, self._headers)
             return
         frames = await self._frames(socket)
-        body_format = self._body_format._replace(text_only=True) if socket.handshake.text_only else self._body_format
+        body_format, opened = self._body_format, socket.handshake
+        if opened.text_only or opened.encoded_twice:
+            body_format = BodyFormat(
+                opened.text_only or body_format.text_only, body_format.jsonp_index, opened.encoded_twice
+            )
         await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), body_format), self._headers)
 
     async def _frames(self, socket: Socket) -> list[Frame]:

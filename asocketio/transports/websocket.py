@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from asocketio.asgi.acceptance import PLAIN, Acceptance
 from asocketio.asgi.responses import respond, try_send
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send
 from asocketio.errors import ProtocolError
@@ -40,9 +41,10 @@ class WebSocket(Transport):
 
     name = "websocket"
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, acceptance: Acceptance = PLAIN) -> None:
         self._receive = receive
         self._send = send
+        self._acceptance = acceptance
         self._context = copy_context()
         self._socket: Socket
         self._reading: anyio.CancelScope | None = None
@@ -112,8 +114,12 @@ class WebSocket(Transport):
                 await self._send_frame(frame)
 
     async def _send_frame(self, frame: Frame) -> None:
-        kind = "text" if isinstance(frame, str) else "bytes"
-        await self._send({"type": "websocket.send", kind: frame})
+        if isinstance(frame, str):
+            await self._send({"type": "websocket.send", "text": frame})
+        elif self._acceptance.text_only:
+            await self._send({"type": "websocket.send", "text": self._socket.protocol.as_text(frame)})
+        else:
+            await self._send({"type": "websocket.send", "bytes": frame})
 
     async def _try_send(self, message: Message) -> None:
         """Send a message, unless the peer has gone: servers raise exceptions of any type then."""
@@ -183,8 +189,10 @@ class WebSocket(Transport):
 class WebSocketHandshake(WebSocket, HandshakeTransport):
     """The websocket that asks for a session, and carries it to its end."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        super().__init__(receive, send)
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, acceptance: Acceptance = PLAIN
+    ) -> None:
+        super().__init__(receive, send, acceptance)
         self._headers = headers
         self._peeked: asyncio.Task[Message] | None = None
         self._can_deny = _can_deny(scope)
@@ -193,7 +201,7 @@ class WebSocketHandshake(WebSocket, HandshakeTransport):
     async def open(self, socket: Socket) -> None:
         self.answered = True
         self._socket = socket
-        await self._try_send({"type": "websocket.accept", "headers": self._headers})
+        await self._try_send(self._acceptance.message(self._headers))
         handshake = socket.protocol.handshake(socket.sessid, socket.config, [])
         await self._try_send({"type": "websocket.send", "text": handshake})
         socket.attach(self)
@@ -239,13 +247,18 @@ class RoamingWebSocket(WebSocket):
     async def carry(self, socket: Socket) -> None:
         """Take over from what carries the socket now, and read until the end."""
         self._socket = socket
-        await self._try_send({"type": "websocket.accept"})
+        await self._try_send(self._acceptance.message())
         if await self._switch(socket):
             await self._run(socket)
         elif not self._gone:
             superseded = socket.state is SocketState.OPEN
             last = () if superseded else socket.protocol.encode(socket.protocol.close_packet(socket.reason)).frames
             await self.dismiss(last)
+
+    async def turn_away(self, frames: Sequence[Frame]) -> None:
+        """Accept the websocket only to `dismiss` it: refused with a status, clients would wait for their time-out."""
+        await try_send(self._send, self._acceptance.message())
+        await self.dismiss(frames)
 
     async def dismiss(self, frames: Sequence[Frame]) -> None:
         """Send ``frames`` and close: there is no such session, or no more."""
@@ -264,8 +277,8 @@ class UpgradingWebSocket(WebSocket):
     closes and polling goes on.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        super().__init__(receive, send)
+    def __init__(self, receive: Receive, send: Send, acceptance: Acceptance = PLAIN) -> None:
+        super().__init__(receive, send, acceptance)
         self._upgrade = Upgrade()
 
     @property
@@ -276,7 +289,7 @@ class UpgradingWebSocket(WebSocket):
     async def carry(self, socket: Socket) -> None:
         """Prove this websocket, take over, and read until the end."""
         self._socket = socket
-        await self._try_send({"type": "websocket.accept"})
+        await self._try_send(self._acceptance.message())
         if not may_upgrade(socket):
             # Refused with a status, clients would take the session for lost.
             await self._try_send(_CLOSE)

@@ -33,8 +33,8 @@ TRUST = (TESTS.parent / "docs" / "trust.md").read_text(encoding="utf-8")
 
 # Settings that choose something instead of limiting it.
 CHOICES = {
-    "transports", "generations", "cors_allowed_origins", "cors_allowed_headers", "cookie", "pin", "on_exception",
-    "metrics",
+    "transports", "generations", "cors_allowed_origins", "cors_allowed_headers", "subprotocols", "cookie", "pin",
+    "on_exception", "metrics",
 }  # fmt: skip
 
 

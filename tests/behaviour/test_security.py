@@ -303,6 +303,26 @@ async def test_cookies_may_come_in_fields_of_their_own() -> None:
     await browser.end()
 
 
+@pytest.mark.parametrize("fields", [["a=b, {ours}"], ["{ours}, a=b"], ["a=b,{ours},c=d"], ["a=b", "c=d, {ours}"]])
+async def test_cookies_may_be_joined_as_a_list(fields: list[str]) -> None:
+    """By a proxy that joins the lines of each field in the same way."""
+    app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
+    browser = Browser(app)
+    sid = await browser.opens()
+    headers = [(b"cookie", field.format(ours=browser.cookie).encode()) for field in fields]
+    assert (await browser.posts(sid, headers=[(b"host", b"h"), *headers]))[0] == 200
+    await browser.end()
+
+
+async def test_a_comma_in_another_cookie_hides_none() -> None:
+    app = SocketIOApp(namespaces={"/": Recorder}, cookie="io", pin="cookie")
+    browser = Browser(app)
+    sid = await browser.opens()
+    headers = [(b"host", b"h"), (b"cookie", b"a=b, io=AAAAAAAAAAAAAAAAAAAA"), (b"cookie", browser.cookie.encode())]
+    assert (await browser.posts(sid, headers=headers))[0] == 200
+    await browser.end()
+
+
 # ---- what comes back, and what is believed ------------------------------------------------------------------------
 
 MARK = "echo-of-a-header"

@@ -137,7 +137,7 @@ class EngineIO3(ClientProtocol):
     modes = ("websocket", "polling", "upgrade", "jsonp")
 
     def path(self, transport: str, sid: str, fields: dict[str, str]) -> str:
-        return super().path(transport, sid, {"b64": "1", **fields})
+        return super().path(transport, sid, fields if transport == "websocket" else {"b64": "1", **fields})
 
     def connect(self, namespace: str, auth: dict[str, str]) -> str:
         return f"40{namespace}?{urlencode(auth)},"

@@ -659,7 +659,7 @@ class Visits(Target):
         script = visit.body_format.jsonp_index
         if not (script is None or 0 <= script < 10**9):
             raise Broken(f"{visit!r:.300} has no callback that could be")
-        handshake = Handshake(query_string=given.query, reserved_fields=visit.protocol.reserved_fields)
+        handshake = Handshake(query_string=given.query, reserved_fields=visit.reserved_fields)
         query = {} if visit.sid else dict(handshake.query)
         if visit.protocol.generation == "0.9":
             name = "jsonp-polling" if visit.sid and script is not None else {"polling": "xhr-polling"}.get(

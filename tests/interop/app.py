@@ -230,6 +230,7 @@ app = SocketIOApp(
     namespaces={
         "/": Everything,
         "/chat": Everything,
+        "/größe😀": Everything,
         "/auth": Auth,
         "/closed": Closed,
         "/strict": Strict,

@@ -46,7 +46,6 @@ async function the_query_reaches_the_server(t) {
   const socket = await t.client({ query: { "größe": "a b&c" } });
   same(await t.ask(socket, "query", "größe"), ["a b&c"]);
 }
-the_query_reaches_the_server.without = ["1.0 websocket"];
 
 async function the_carrier_is_the_one_asked_for(t) {
   const socket = await t.client();
@@ -162,14 +161,12 @@ async function text_beyond_the_basic_plane_survives(t) {
   same(await got, [UNICODE, { [UNICODE]: UNICODE }]);
   same(await t.ask(socket, "echo-ack", UNICODE), [UNICODE]);
 }
-text_beyond_the_basic_plane_survives.without = ["1.0 websocket"];
 
 // To a server 1.x differs from 2.x by this alone: its text is UTF-8 of UTF-8.
 async function text_that_looks_encoded_twice_survives(t) {
   const socket = await t.client();
   for (const text of ["漢", "é", "Ã©", "Ã\u0083Â©", "ÿ"]) same(await t.ask(socket, "echo-ack", text), [text]);
 }
-text_that_looks_encoded_twice_survives.without = ["1.0 websocket"];
 
 async function half_a_pair_breaks_nothing(t) {
   const socket = await t.client();
@@ -177,7 +174,6 @@ async function half_a_pair_breaks_nothing(t) {
   same(await t.ask(socket, "echo-ack", "whole 😀"), ["whole 😀"]);
   same(socket.log, []);
 }
-half_a_pair_breaks_nothing.without = ["1.0 websocket"];
 
 async function event_names_may_be_any_text(t) {
   const socket = await t.client();
@@ -185,7 +181,6 @@ async function event_names_may_be_any_text(t) {
   socket.emit("größe 😀:𝄞", 1);
   same(await got, [1]);
 }
-event_names_may_be_any_text.without = ["1.0 websocket"];
 
 async function room_names_may_be_any_text(t) {
   const [speaker, hearer] = [await t.client(), await t.client()];
@@ -195,7 +190,16 @@ async function room_names_may_be_any_text(t) {
   speaker.emit("to room", [room], "said", "hi");
   same(await got, ["hi"]);
 }
-room_names_may_be_any_text.without = ["1.0 websocket"];
+
+async function namespace_names_may_be_any_text(t) {
+  const root = await t.client();
+  const socket = t.also(root, "/größe😀");
+  await t.connected(socket);
+  same(await t.ask(socket, "where"), ["/größe😀"]);
+  const got = t.next(socket, "echo-back");
+  socket.emit("echo", UNICODE);
+  same(await got, [UNICODE]);
+}
 
 async function a_message_is_an_event(t) {
   const socket = await t.client();
@@ -253,7 +257,6 @@ async function acks_of_the_client(t) {
   same(await t.ask(socket, "ask me", "é😀"), [{ answer: "é😀" }]);
   same(await t.ask(socket, "ask me", 1, [2], { three: 3 }), [{ answer: [1, [2], { three: 3 }] }]);
 }
-acks_of_the_client.without = ["1.0 websocket"];
 
 async function many_acks_find_their_questions(t) {
   const socket = await t.client();
@@ -740,6 +743,7 @@ module.exports = {
   half_a_pair_breaks_nothing,
   event_names_may_be_any_text,
   room_names_may_be_any_text,
+  namespace_names_may_be_any_text,
   a_message_is_an_event,
   a_message_is_text,
   a_message_is_json,

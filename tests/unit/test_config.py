@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, asdict
+import ast
+import re
+from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any
 
 import pytest
@@ -60,6 +62,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "concurrency": 1,
         "cors_allowed_origins": None,
         "cors_allowed_headers": None,
+        "subprotocols": None,
         "cookie": None,
         "pin": None,
         "on_exception": None,
@@ -90,7 +93,8 @@ def test_a_config_cannot_be_changed() -> None:
 def test_a_duration_is_a_number_of_seconds_above_0(name: str, value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({name: value})
-    assert str(caught.value) == f"{name}={value!r}: expected a number of seconds above 0, for example {name}=25.0"
+    example = 60.0 if name == "close_timeout" else 25.0  # more than heartbeat_interval and polling_duration
+    assert str(caught.value) == f"{name}={value!r}: expected a number of seconds above 0, for example {name}={example}"
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -168,12 +172,10 @@ def test_origins_that_are_no_list_are_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    [
-        "example.com", "https://", "://example.com", "https://example.com/", "https://example.com/chat", "", "**", 5,
-        b"https://example.com",
-    ],
+    ["", " ", "**", "*.example.com", "https://*.*.example.com", "https://*.example.com/chat", "https://a:80*", "*://a",
+     5, b"https://example.com"],
 )  # fmt: skip
-def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
+def test_what_is_no_origin_is_refused(origin: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"cors_allowed_origins": ["https://a.example", origin]})
     assert str(caught.value) == (
@@ -181,16 +183,66 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
     )
 
 
+CLIENTS_SEND = [
+    "file://", "https://example.com/", "https://example.com:443", "HTTPS://Example.COM", "null", "app://.",
+    "example.com", "chrome-extension://abcdefghijklmnop", "capacitor://localhost", "wss://example.com", "https://example.com/chat",
+    "http://[::1]:5173", "localhost:3000", "https://", "an application",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", CLIENTS_SEND)
+def test_whatever_a_client_sends_is_an_origin(origin: str) -> None:
+    assert Config.of({"cors_allowed_origins": [origin]}).cors_allowed_origins == [origin]
+
+
 @pytest.mark.parametrize(
-    "origin",
-    ["https://Example.com", "HTTPS://example.com", "https://example.com:443", "http://example.com:80"],
-)
-def test_an_origin_that_browsers_spell_otherwise_is_refused(origin: str) -> None:
+    "pattern",
+    ["https://*.example.com", "HTTPS://*.Example.com/", "http://localhost:*", "https://*.example.com:8443", "https://*",
+     "https://pr-*.example.com", "https://app-*-team.example.com", "chrome-extension://*", "http://*.localhost:*"],
+)  # fmt: skip
+def test_origins_may_be_patterns(pattern: str) -> None:
+    assert Config.of({"cors_allowed_origins": [pattern]}).cors_allowed_origins == [pattern]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["https://*example.com", "https://example.*", "https://*-example.com", "https://pr-*.com", "https://a*", "https://*."],
+)  # fmt: skip
+def test_a_pattern_that_matches_domains_of_others_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Config.of({"cors_allowed_origins": [origin]})
+        Config.of({"cors_allowed_origins": [pattern]})
     assert str(caught.value) == (
-        f"cors_allowed_origins has {origin!r}: browsers send origins in lower case and without the usual port"
+        f"cors_allowed_origins has {pattern!r}, which matches domains of others: the * stands for the labels before "
+        "a domain, for example 'https://*.example.com'"
     )
+
+
+def test_a_plain_function_may_decide_on_origins() -> None:
+    def allowed(origin: str, scope: Any) -> bool:
+        return True
+
+    class Allowed:
+        def __call__(self, origin: str, scope: Any) -> bool:
+            return True
+
+    for each in (allowed, Allowed(), lambda origin, scope: True):
+        assert Config.of({"cors_allowed_origins": each}).cors_allowed_origins is each
+
+
+def test_a_coroutine_function_decides_on_no_origins() -> None:
+    async def allowed(origin: str, scope: Any) -> bool:
+        return True
+
+    class Allowed:
+        async def __call__(self, origin: str, scope: Any) -> bool:
+            return True
+
+    for each in (allowed, Allowed()):
+        with pytest.raises(UsageError) as caught:
+            Config.of({"cors_allowed_origins": each})
+        assert str(caught.value) == (
+            f"cors_allowed_origins={each!r}: expected a plain function (origin, scope) -> bool"
+        )
 
 
 @pytest.mark.parametrize("origin", ["https://example.com:80", "http://example.com:443", "http://example.com:8080"])
@@ -212,6 +264,24 @@ def test_allowed_headers_are_a_list(value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"cors_allowed_headers": value})
     assert str(caught.value) == f"cors_allowed_headers={value!r}: expected a list, for example ['x-token']"
+
+
+@pytest.mark.parametrize("value", ["chat", b"chat", 5, [5], ["a b"], [""], ["a,b"], ["é"]])
+def test_subprotocols_are_a_list_of_names(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({"subprotocols": value})
+    assert str(caught.value) == (
+        f"subprotocols={value!r}: expected a list of plain names, for example ['chat.v2', 'chat.v1']"
+    )
+    Config.of({"subprotocols": ("chat.v2", "chat.v1")})
+
+
+def test_a_coroutine_function_chooses_no_subprotocol() -> None:
+    async def choose(offered: Any, scope: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="expected a plain function"):
+        Config.of({"subprotocols": choose})
+    Config.of({"subprotocols": lambda offered, scope: offered[0]})
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a;b", "a=b", "io\n", 5, True])
@@ -239,3 +309,20 @@ def test_a_setting_like_no_other_gets_the_list() -> None:
         Config.of({"zzz": 1})
     names = ", ".join(["namespaces", "path", *asdict(Config())])
     assert str(caught.value) == f"SocketIOApp has no setting 'zzz': there are {names}"
+
+
+EXAMPLES = re.compile(
+    r"(?:for example |expected |, or )(?:(\w+)=(.+)|(\{.*?\}|\[.*?\]|'[^']*'|[0-9][0-9.]*|None)(?:,|$| for| with))"
+)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Config)])
+def test_what_the_error_of_a_setting_proposes_is_taken(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.of({name: object()})
+    found = EXAMPLES.findall(str(caught.value))
+    assert found or name in ("metrics", "on_exception")  # which are objects of the program
+    for setting, named, value in found:
+        assert setting in ("", name)
+        more = {"cookie": "io"} if name == "pin" else {}
+        Config.of({name: ast.literal_eval(named or value), **more})

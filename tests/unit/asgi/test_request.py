@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from asocketio.asgi.request import GENERATIONS, EngineRequest, parse_request, path_below
+from asocketio.asgi.request import GENERATIONS, EngineRequest, guess_responder, parse_request, path_below
 from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HandshakeError, UnknownTransport, UnsupportedVersion
@@ -66,6 +66,9 @@ MANY = {f"x{n}": "1" for n in range(198)}
             visit("3", "polling", body_format=BodyFormat(True, 0)),
         ),
         (websocket("EIO=4&transport=websocket"), visit("4", "websocket")),
+        (websocket("EIO=4&transport=websocket&j=5&t=x"), visit("4", "websocket")),
+        (websocket("EIO=3&transport=websocket&j=abc&b64=no"), visit("3", "websocket")),
+        (websocket("EIO=3&transport=websocket&b64=1"), visit("3", "websocket", body_format=BodyFormat(True))),
         (websocket("EIO=3&transport=websocket&sid=abc"), visit("3", "websocket", "abc")),
     ],
 )
@@ -74,18 +77,53 @@ def test_a_request_says_in_its_query_what_it_wants(scope: Scope, expected: Engin
 
 
 @pytest.mark.parametrize(
-    ("generation", "query", "expected"),
+    ("scope", "expected"),
     [
-        ("4", "token=a%20b&EIO=4&transport=polling&t=abc123&b64=1", {"token": "a b"}),
-        ("4", "EIO=4&transport=polling&user=%ff%00", {"user": "\ufffd\0"}),
-        ("3", "EIO=3&transport=polling&empty=&j=1", {"empty": ""}),
-        ("4", "&".join(["EIO=4&transport=polling", *(f"{n}=1" for n in MANY)]), MANY),
-        ("0.9", "a=b&t=1&jsonp=2&transport=x", {"a": "b", "transport": "x"}),
+        (http("token=a%20b&EIO=4&transport=polling&t=abc123&b64=1"), {"token": "a b"}),
+        (http("EIO=4&transport=polling&user=%ff%00"), {"user": "\ufffd\0"}),
+        (http("EIO=3&transport=polling&empty=&j=1"), {"empty": ""}),
+        (http("EIO=3&transport=polling&b64=true&t=1"), {}),
+        (http("EIO=3&transport=polling&b64=no&eio=1&SID=y"), {"b64": "no", "eio": "1", "SID": "y"}),
+        (http("&".join(["EIO=4&transport=polling", *(f"{n}=1" for n in MANY)])), MANY),
+        (websocket("EIO=3&transport=websocket&j=5&t=x&b64=no"), {"j": "5", "t": "x", "b64": "no"}),
+        (websocket("EIO=3&transport=websocket&j=abc&b64=1&i=2&jsonp=3"), {"j": "abc", "i": "2", "jsonp": "3"}),
+    ],
+)  # fmt: skip
+def test_the_other_fields_are_the_programs(scope: Scope, expected: dict[str, str]) -> None:
+    found = read(scope)
+    assert Handshake(query_string=scope["query_string"], reserved_fields=found.reserved_fields).query == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("a=b&t=1&jsonp=2&transport=x", {"a": "b", "transport": "x"}),
+        ("t=1&jsonp=page&i=2&disconnect=1&j=3", {"jsonp": "page", "i": "2", "disconnect": "1", "j": "3"}),
+    ],
+)  # fmt: skip
+def test_those_of_09_are_the_programs_too(query: str, expected: dict[str, str]) -> None:
+    found = read(http(query), "/1/")
+    assert Handshake(query_string=query.encode(), reserved_fields=found.reserved_fields).query == expected
+
+
+def test_the_names_that_a_session_keeps_are_shared() -> None:
+    first, second = (read(websocket(f"EIO=3&transport=websocket&j={number}")) for number in (1, 2))
+    assert first.reserved_fields is second.reserved_fields
+
+
+@pytest.mark.parametrize(
+    ("below", "scope", "index"),
+    [
+        ("/1/", http("jsonp=3&i=4"), 3),
+        ("/1/", http("i=4"), None),
+        ("/1/jsonp-polling/abc", http("jsonp=3&i=4"), 4),
+        ("/1/xhr-polling/abc", http("jsonp=3&i=4"), None),
+        ("/1/websocket/abc", websocket("jsonp=3&i=4"), None),
+        ("/", websocket("EIO=3&j=4"), None),
     ],
 )
-def test_the_other_fields_are_the_programs(generation: str, query: str, expected: dict[str, str]) -> None:
-    reserved = GENERATIONS[generation]().reserved_fields
-    assert Handshake(query_string=query.encode("latin-1"), reserved_fields=reserved).query == expected
+def test_who_asks_by_script_is_answered_by_one(below: str, scope: Scope, index: int | None) -> None:
+    assert guess_responder(scope, below).body_format == BodyFormat(jsonp_index=index)
 
 
 LEAVES = visit("0.9", "polling", "abc")._replace(closes_session=True)
@@ -106,6 +144,7 @@ LEAVES = visit("0.9", "polling", "abc")._replace(closes_session=True)
         ("/1/xhr-polling/abc/", http("t=1&disconnect=1"), LEAVES),
         ("/1//abc/", http("disconnect=1"), LEAVES),
         ("/1/flashsocket/abc", http("disconnect=1"), LEAVES),
+        ("/1/websocket/abc", websocket("disconnect=1&i=2&jsonp=3"), visit("0.9", "websocket", "abc")),
         ("/1/websocket/abc/", http("disconnect=1"), LEAVES._replace(transport="websocket")),
     ],
 )

@@ -131,6 +131,9 @@ def asking(origin: str, host: str = "chat.example", *more: tuple[str, str]) -> S
         ("http://localhost:8000", "localhost:8000"),
         ("http://[::1]:8000", "[::1]:8000"),
         ("ws://chat.example", "chat.example:80"),
+        ("https://chat.example/", "chat.example"),  # React Native, SocketRocket
+        ("wss://chat.example:443/socket.io/", "chat.example"),
+        ("https://chat.example:", "chat.example"),
         ("", "chat.example"),
         ("127.0.0.1:8000", "127.0.0.1:8000"),  # websocket clients in Node, at the time of 0.9
     ],
@@ -162,7 +165,7 @@ def test_an_allowed_origin_may_connect(allowed: Any, origin: str) -> None:
     "origin",
     [
         *(ELSEWHERE, "null", "chat.example.evil", "https://", "://chat.example:80", "https://chat.example:8443"),
-        *("http://chat.example:443", "https://chat.example.evil", "https://evil-chat.example", "https://chat.example/"),
+        *("http://chat.example:443", "https://chat.example.evil", "https://evil-chat.example"),
     ],
 )
 @pytest.mark.parametrize("allowed", [None, [], ["https://a.example", "http://elsewhere.example"]])
@@ -255,6 +258,15 @@ def test_a_preflight_is_told_the_headers_it_may_send(
     request = asking(ELSEWHERE, "chat.example", ("access-control-request-headers", asked))
     told = [] if answered is None else [(b"access-control-allow-headers", answered)]
     assert preflight_headers(request, ELSEWHERE, config) == [*OF_ELSEWHERE, METHODS, *told]
+
+
+def test_a_preflight_may_ask_in_several_lines() -> None:
+    config = Config(cors_allowed_origins=[ELSEWHERE])
+    lines = [("access-control-request-headers", "x-a, x-b"), ("access-control-request-headers", "x-c")]
+    told = (b"access-control-allow-headers", b"x-a, x-b, x-c")
+    assert preflight_headers(asking(ELSEWHERE, "chat.example", *lines), ELSEWHERE, config) == [
+        *OF_ELSEWHERE, METHODS, told,
+    ]  # fmt: skip
 
 
 def test_a_preflight_of_the_same_site_is_told_nothing() -> None:

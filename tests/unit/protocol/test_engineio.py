@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import string
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asocketio.config import Config
 from asocketio.errors import MalformedPayload
@@ -58,12 +62,48 @@ def test_another_codec_makes_another_protocol_of_the_same_class(cls: type[Engine
         assert own.encode(EVENT).frames != protocol.encode(EVENT).frames
 
 
-@pytest.mark.parametrize(("text", "data"), [("", b""), ("AQID", b"\x01\x02\x03")])
-def test_base64_is_read(text: str, data: bytes) -> None:
-    assert from_base64(text) == data
+# What Node 22 reads of the same text by ``Buffer.from(text, "base64")``.
+READ = {
+    "": "", "AQID": "010203", "AQI": "0102", "AQ": "01", "AQI=": "0102", "AQ==": "01", "AR==": "01", "AQ=": "01",
+    "AQI==": "0102", "AQID=": "010203", "AQID==": "010203", "A QI=": "0102", "AQ\r\nID": "010203", "AQI=\r\n": "0102",
+    " AQID": "010203", "AQ\t\f\v\nI": "0102", "-_-_": "fbffbf", "+/+_": "fbffbf", "-_8": "fbff", "A\r\nQ = =": "01",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["AQI", "AQ==AQ==", "é", "A QI="])
+@pytest.mark.parametrize(("text", "data"), READ.items())
+def test_base64_is_read(text: str, data: str) -> None:
+    assert from_base64(text).hex() == data
+
+
+@pytest.mark.parametrize(
+    "text", ["A", "AQIDA", "A===", "=", "====", "AQIDA===", "AQ==AQ==", "AQ=ID", "=AQI", "é", "AQ\xa0ID", "AQ!ID"]
+)
 def test_what_is_no_base64_is_refused(text: str) -> None:
+    """Node leaves out what it cannot read: the program would get other data than was sent."""
     with pytest.raises(MalformedPayload, match=r"^not base64 "):
         from_base64(text)
+
+
+@given(
+    st.binary(min_size=1, max_size=200),
+    st.booleans(),
+    st.integers(0, 4),
+    st.integers(1, 80),
+    st.sampled_from(["", "\n", "\r\n", " "]),
+)
+def test_each_way_to_write_base64_is_read(data: bytes, url_safe: bool, padding: int, width: int, end: str) -> None:
+    text = (urlsafe_b64encode if url_safe else b64encode)(data).decode().rstrip("=") + "=" * padding
+    lines = end.join(text[at : at + width] for at in range(0, len(text), width))
+    assert from_base64(lines + end) == data
+
+
+@given(
+    st.binary(max_size=50),
+    st.integers(0),
+    st.characters(exclude_characters=string.ascii_letters + string.digits + "+/-_=" + string.whitespace),
+)
+def test_a_character_that_is_not_of_base64_is_refused_anywhere(data: bytes, at: int, other: str) -> None:
+    text = b64encode(data).decode()
+    at %= len(text) + 1
+    with pytest.raises(MalformedPayload):
+        from_base64(text[:at] + other + text[at:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from base64 import b64encode
 from contextlib import suppress
@@ -28,6 +29,7 @@ from asocketio.protocol.json_codec import CustomJson, Json, StdJson
 from asocketio.protocol.json_parser import JSONParser
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.parser import RESERVED_EVENTS
+from asocketio.protocol.server_protocol import ServerEngineIO3
 from tests.support.properties import short
 from tests.support.vectors import rows
 
@@ -311,7 +313,7 @@ def test_a_text_body_does_not_pass_for_a_binary_one(body: bytes) -> None:
         (b"7:4hello", False, "a packet of 7 units, only 6 are there"),
         ("3:4é😀x".encode(), False, "a packet of 3 units ends inside of a character"),
         (b"2:4\xff", False, "the body is not UTF-8 at byte 3"),
-        (b"5:b4AQI", False, "not base64 (Incorrect padding): 'AQI'"),
+        (b"5:b4AQ!", False, "not base64 (Only base64 data is allowed): 'AQ!'"),
         (b"6:b3AQL/", False, "packet 'b3AQL/': only messages may be binary"),
         (b"\x02\x06\xff4hello", True, "b'\\x02\\x06\\xff4hello', expected 0 or 1, the digits of a length and 255"),
         (b"\x00\x07\xff4hello", True, "a packet of 7 bytes, only 6 are there"),
@@ -324,7 +326,7 @@ def test_the_error_of_a_body_tells_where_it_is_bad(body: bytes, binary: bool, me
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("body", [b"a" * 100_000, b"100001:b4" + b"A" * 99_999, b"b" * 100_000, b"9" * 100_000])
+@pytest.mark.parametrize("body", [b"a" * 100_000, b"100003:b4" + b"A" * 100_001, b"b" * 100_000, b"9" * 100_000])
 @pytest.mark.parametrize("binary", [False, True])
 def test_the_error_of_a_long_body_is_short(body: bytes, binary: bool) -> None:
     with pytest.raises(MalformedPayload) as caught:
@@ -392,12 +394,90 @@ def test_what_one_client_proves_says_nothing_of_another() -> None:
     assert list(second.split(body_of(twice(TEXT)), PLAIN)) == [TEXT]
 
 
-def test_neither_binary_bodies_nor_websockets_are_guessed_at() -> None:
+def test_binary_bodies_are_not_guessed_at() -> None:
     packet = '42["Ã©"]'
-    content = packet.encode()
-    body = b"\x00\x01\x00\xff" + content
-    assert (len(content), split(body, binary=True)) == (10, [packet])
-    assert feed([packet]) == [Packet(PacketType.EVENT, name="Ã©")]
+    body = b"\x00\x01\x00\xff" + packet.encode()
+    reader = decoder()
+    assert (len(packet.encode()), split(body, binary=True)) == (10, [packet])
+    packets = [reader.feed(frame) for frame in reader.split(body, PLAIN, binary=True)]
+    assert packets == [Packet(PacketType.EVENT, name="Ã©")]
+    assert reader.encodes_twice == "bodies"  # such a client writes text bodies so
+
+
+MESSAGES = {
+    '42["echo","é😀"]': Packet(PacketType.EVENT, name="echo", args=["é😀"]),
+    '42["größe",1]': Packet(PacketType.EVENT, name="größe", args=[1]),
+    '431["é"]': Packet(PacketType.ACK, id=1, args=["é"]),
+    "40/größe": Packet(PacketType.CONNECT, "/größe", data={}),
+    '42/größe,7["é"]': Packet(PacketType.EVENT, "/größe", name="é", id=7, ack="data"),
+    "41/größe": Packet(PacketType.DISCONNECT, "/größe"),
+}
+
+
+@pytest.mark.parametrize(("text", "packet"), MESSAGES.items())
+def test_a_message_of_1_0_is_read_as_one_of_later_versions(text: str, packet: Packet) -> None:
+    older, newer = decoder(), decoder()
+    assert (older.feed(twice(text)), newer.feed(text)) == (packet, packet)
+    assert (older.encodes_twice, newer.encodes_twice) == ("messages", "")
+
+
+def test_one_message_that_cannot_be_encoded_twice_ends_the_guessing() -> None:
+    reader = decoder()
+    assert reader.feed('42["é"]') == Packet(PacketType.EVENT, name="é")
+    assert reader.feed('42["Ã©"]') == Packet(PacketType.EVENT, name="Ã©")
+
+
+def test_what_comes_out_of_a_body_is_not_taken_apart_again() -> None:
+    """Text such as ``Ã©``, by polling."""
+    reader = decoder()
+    frames = reader.split(body_of(twice('42["Ã©"]'), twice('42["é"]')), PLAIN)
+    assert [packet.name for frame in frames if (packet := reader.feed(frame))] == ["Ã©", "é"]
+    assert reader.encodes_twice == "bodies"
+
+
+def test_what_has_come_out_of_a_body_is_not_kept() -> None:
+    reader = decoder()
+    assert [reader.feed(frame) is not None for frame in reader.split(body_of(twice('42["é"]')), PLAIN)] == [True]
+
+    assert [each for each in gc.get_referents(reader) if isinstance(each, str) and not each.isascii()] == []
+
+
+OLD = ServerEngineIO3().encoding_twice
+
+
+def test_who_is_known_to_encode_twice_is_not_guessed_at() -> None:
+    reader = OLD.decoder(Config())
+    sent = ['42["é"]', '42["Ã©"]', '42["漢"]']
+    for text in (*map(twice, sent), *map(twice, sent)):
+        packet = reader.feed(text)
+        assert packet is not None
+        assert twice(f'42["{packet.name}"]') == text
+    assert reader.feed('42["漢"]') == Packet(PacketType.EVENT, name="漢")  # whatever that is
+
+
+def test_it_is_written_to_in_the_same_way() -> None:
+    """But in binary bodies, which its text is encoded in once."""
+    told = OLD.encode(Packet(PacketType.EVENT, "/größe", name="x", args=["é", b"\x01"]))
+    plain = PROTOCOL.encode(Packet(PacketType.EVENT, "/größe", name="x", args=["é", b"\x01"]))
+    assert told.frames == (twice(str(plain.frames[0])), *plain.frames[1:])
+    assert OLD.join(told.frames, TEXT_ONLY) == PROTOCOL.join(plain.frames, TEXT_ONLY._replace(encoded_twice=True))
+    assert OLD.join(told.frames, PLAIN) == PROTOCOL.join(plain.frames, PLAIN)
+    plainer = Packet(PacketType.EVENT, "/a", name="é")
+    assert OLD.encode(plainer).frames == PROTOCOL.encode(plainer).frames
+    assert OLD.encoding_twice is OLD
+
+
+def test_a_body_for_1_x_is_what_it_sends_itself() -> None:
+    assert PROTOCOL.join([TEXT, "2"], TEXT_ONLY._replace(encoded_twice=True)).content == body_of(twice(TEXT), "2")
+    index = PROTOCOL.join([TEXT], BodyFormat(True, 0, True)).content
+    assert index == PROTOCOL.join([twice(TEXT)], BodyFormat(True, 0)).content
+
+
+def test_text_beyond_ascii_goes_in_a_binary_body_to_who_takes_one() -> None:
+    """There it is encoded once, in all versions."""
+    body = PROTOCOL.join(["40/größe"], PLAIN._replace(encoded_twice=True))
+    assert body.kind == b"application/octet-stream"
+    assert split(body.content, binary=True) == ["40/größe"]
 
 
 @given(st.lists(st.text(min_size=1).map(json.dumps) | st.text(st.characters(exclude_categories=["Cs"]))))

@@ -138,7 +138,7 @@ def test_an_argument_without_a_wire_form_is_the_programs_mistake() -> None:
 # ---- payloads --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", rows("engineio4", "payloads"))
+@pytest.mark.parametrize("row", rows("engineio4", "payloads", "read_payloads"))
 def test_a_polling_body_is_split_into_its_frames(row: dict[str, Any]) -> None:
     assert split(row["body"].encode()) == row["frames"]
 
@@ -158,7 +158,7 @@ def test_a_bad_polling_body_is_refused(row: dict[str, Any]) -> None:
     ("body", "message"),
     [
         (b"4a\xff", "the body is not UTF-8 at byte 2"),
-        (b"bAQI", "not base64 (Incorrect padding): 'AQI'"),
+        (b"bAQ!", "not base64 (Only base64 data is allowed): 'AQ!'"),
         (
             "bé".encode(),
             "not base64 ('ascii' codec can't encode character '\\xe9' in position 0: "

@@ -273,3 +273,65 @@ async def test_reading_goes_on_while_little_waits(base: Any) -> None:
     connection.transport.lose()
     await settle()
     await connection.app.close()
+
+
+# ---- header fields in several lines --------------------------------------------------------------------------------
+
+
+def websocket_request(query: str, *lines: tuple[str, str]) -> bytes:
+    """A request for a websocket without ``Upgrade`` and ``Connection``, but for those in ``lines``."""
+    head = upgrade_request(f"/socket.io/?{query}&transport=websocket", *lines, leave="connection")
+    return head.replace(b"upgrade: websocket\r\n", b"", 1)
+
+
+UPGRADE, CONNECTION = ("Upgrade", "websocket"), ("Connection", "Upgrade")
+LINES = {
+    "Connection twice": [UPGRADE, CONNECTION, ("Connection", "keep-alive")],
+    "the other way round": [UPGRADE, ("Connection", "keep-alive"), ("Connection", "upgrade")],
+    "the same twice": [UPGRADE, CONNECTION, CONNECTION],
+    "Connection as a list": [UPGRADE, ("Connection", "keep-alive, Upgrade")],
+    "lists twice": [UPGRADE, ("Connection", "keep-alive, TE"), ("Connection", "te, Upgrade")],
+    "Upgrade twice": [UPGRADE, ("Upgrade", "h2c"), CONNECTION],
+    "Upgrade as a list": [("Upgrade", "h2c, WebSocket"), CONNECTION],
+    "Cookie twice": [UPGRADE, CONNECTION, ("Cookie", "a=b"), ("Cookie", "c=d")],
+    "subprotocols twice": [UPGRADE, CONNECTION, ("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "b")],
+    "extensions twice": [UPGRADE, CONNECTION, ("Sec-WebSocket-Extensions", "a"), ("Sec-WebSocket-Extensions", "b")],
+}
+
+
+@pytest.mark.parametrize("query", ["EIO=4", "EIO=3"])
+@pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
+async def test_lines_of_one_field_are_one_list(base: Any, query: str, lines: list[tuple[str, str]]) -> None:
+    connection = Connection(base)
+    assert (await connection.ask(websocket_request(query, *lines))).startswith(b"HTTP/1.1 101 ")
+    connection.transport.lose()
+    await settle()
+    await connection.app.close()
+
+
+@pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
+async def test_so_are_those_of_a_websocket_of_another_application(base: Any, lines: list[tuple[str, str]]) -> None:
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    connection = Connection(base, other)
+    assert (await connection.ask(websocket_request("", *lines))).startswith(b"HTTP/1.1 101 ")
+    connection.transport.lose()
+    await settle()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [UPGRADE, ("Connection", "keep-alive"), ("Connection", "close")],
+        [("Upgrade", "h2c"), ("Upgrade", "h3"), CONNECTION],
+        [("Connection", "keep-alive"), CONNECTION],
+        [UPGRADE],
+    ],
+)
+async def test_lines_that_ask_for_no_websocket_make_none(base: Any, lines: list[tuple[str, str]]) -> None:
+    connection = Connection(base)
+    assert (await connection.ask(websocket_request("EIO=4", *lines))).startswith(b"HTTP/1.1 400 ")
+    await connection.app.close()
