@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from asocketio import ConnectionRefused, SocketIOApp
+from asocketio import ConnectionRefused
 from asocketio.testing import ClientRefused, TestClient
+from tests.support.worlds import until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -59,20 +60,33 @@ async def test_fastapi_guards_the_door() -> None:
         assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
-async def test_django_awaits_the_socket() -> None:
+async def test_django_decides() -> None:
     import django
     from django.conf import settings
 
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="secret", ROOT_URLCONF=__name__, MIDDLEWARE=[], DEBUG=True)
         django.setup()
-    from django.core.asgi import get_asgi_application
+    from django.contrib.sessions.backends.signed_cookies import SessionStore
     from django.test import override_settings
 
-    world = run("Let the framework guard the door", 1)
-    with override_settings(ROOT_URLCONF=tuple(world["urlpatterns"]), ALLOWED_HOSTS=["*"], MIDDLEWARE=[]):
-        async with TestClient(SocketIOApp(get_asgi_application())) as client:
-            assert await (await client.connect("/chat")).call("whoami") == "/socket.io/"
+    with override_settings(
+        ALLOWED_HOSTS=["*"],
+        MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+    ):
+        world = run("Let the framework guard the door", 1)
+        session = SessionStore()
+        session["name"] = "ada"
+        session.save()
+        with override_settings(ROOT_URLCONF=tuple(world["urlpatterns"])):
+            async with TestClient(world["application"]) as stranger:
+                with pytest.raises(ClientRefused, match="403"):
+                    await stranger.connect("/chat")
+                await until(lambda: not world["application"].server.active_sessions)
+            headers = {"cookie": f"sessionid={session.session_key}"}
+            async with TestClient(world["application"], headers=headers) as client:
+                assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
 async def test_mounted() -> None:
