@@ -56,7 +56,7 @@ async def test_fastapi_guards_the_door() -> None:
     async with TestClient(api) as stranger:
         with pytest.raises(ClientRefused, match="401"):
             await stranger.connect("/chat")
-    async with TestClient(api, query={"token": "sesame"}) as client:
+    async with TestClient(api, headers={"cookie": "session=sesame"}) as client:
         assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
