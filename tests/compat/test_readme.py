@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from asocketio import ConnectionRefused
+from asocketio import ConnectionRefused, SocketIOApp, socketio_accept, socketio_manage
 from asocketio.testing import ClientRefused, TestClient
-from tests.support.worlds import until
+from examples import auth_fastapi
+from tests.support.worlds import Recorder, Way, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -89,9 +94,51 @@ async def test_django_decides() -> None:
                 assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
-async def test_mounted() -> None:
-    async with TestClient(run("Let the framework guard the door", 2)["app"]) as client:
+@pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
+async def test_mounted(path: str, way: Way) -> None:
+    async with TestClient(run("Let the framework guard the door", 2)["app"], path=path, **way) as client:
         assert await (await client.connect("/chat")).call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("path", ["/live/socket.io/", "/live/socket.io"])
+async def test_mounted_below_a_path(path: str, way: Way) -> None:
+    app = run("Let the framework guard the door", 2)["app"]
+    async with TestClient(Starlette(routes=[Mount("/live", app)]), path=path, **way) as client:
+        assert await (await client.connect("/chat")).call("echo", 1) == 1
+
+
+async def test_a_mount_of_the_path_itself_has_no_slashless_one(transport: Any) -> None:
+    mount = run("Let the framework guard the door", 2)["app"].routes[0]
+    app = Starlette(routes=[Mount("/socket.io", mount.app)])
+    async with TestClient(app, transport=transport) as client:
+        assert await (await client.connect("/chat")).call("echo", 1) == 1
+    async with TestClient(app, path="/socket.io", transport=transport) as client:
+        with pytest.raises(ClientRefused, match="307|403|404"):
+            await client.connect("/chat")
+
+
+@pytest.mark.parametrize("guard", [False, True], ids=["stays", "decides"])
+@pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
+async def test_a_view_is_found_without_the_slash(path: str, guard: bool, way: Way) -> None:
+    api = FastAPI()
+
+    @api.get("/socket.io/{_:path}", include_in_schema=False)
+    async def view(request: Request) -> None:
+        if guard:
+            socketio_accept(request.scope, request=request)
+        else:
+            await socketio_manage(request.scope, {"/": Recorder}, request=request)
+
+    view.__annotations__["request"] = Request
+    app = SocketIOApp(api, namespaces={"/": Recorder}, guard=True) if guard else SocketIOApp(api)
+    async with TestClient(app, path=path, **way) as client:
+        assert await (await client.connect()).call("echo", 1) == 1
+
+
+def test_the_route_of_the_sockets_is_in_no_schema() -> None:
+    """It is no operation of the API, and clients that are made of the schema have no use for it."""
+    for api in (run("Let the framework guard the door", 0)["api"], auth_fastapi.api):
+        assert "socket.io" not in json.dumps(api.openapi())
 
 
 async def test_refuse_a_client() -> None:
