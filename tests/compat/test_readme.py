@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from asocketio import ConnectionRefused, SocketIOApp, socketio_accept, socketio_manage
 from asocketio.testing import ClientRefused, TestClient
 from examples import auth_fastapi
+from tests.conftest import StartServer
 from tests.support.worlds import Recorder, Way, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -44,6 +45,7 @@ def test_each_block_has_its_test() -> None:
     missing = [heading for heading in PROGRAMS if f'"{heading}"' not in source]
     assert missing == []
     assert {heading: len(blocks) for heading, blocks in PROGRAMS.items() if len(blocks) > 1} == {
+        "The smallest program": 3,
         "Let the framework guard the door": 3,
         "Rooms and broadcasts": 2,
     }
@@ -54,6 +56,31 @@ async def test_the_smallest_program() -> None:
         echo = await client.connect()
         assert await echo.call("echo", "hello") == "thanks"
         assert await echo.receive() == ("heard", "hello")
+
+
+def echo_with_its_page(folder: Path) -> None:
+    """The files as README says to save them."""
+    program, _, pages = PROGRAMS["The smallest program"]
+    (folder / "app.py").write_text(program.rpartition("\napp =")[0] + "\n" + pages)
+    (folder / "static").mkdir()
+    (folder / "static" / "index.html").write_text(re.findall(r"```html\n(.*?)```", README.read_text(), re.DOTALL)[0])
+
+
+@pytest.mark.parametrize("server", ["asocketio", "uvicorn-httptools-websockets-sansio"])
+async def test_the_client_in_python(
+    server: str, start_server: StartServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echo_with_its_page(tmp_path)
+    await run("The smallest program", 1)["main"](start_server("app:app", server, cwd=tmp_path).url)
+    assert capsys.readouterr().out == "thanks\n['heard', 'hello']\n"
+
+
+def test_nothing_is_installed_from_where_it_is_not_yet() -> None:
+    """``pip install asocketio`` is said once the version is out."""
+    texts = [README, *README.parent.glob("docs/*.md"), *README.parent.glob("examples/*.md")]
+    released = "(unreleased)" not in (README.parent / "CHANGELOG.md").read_text()
+    said = [text.name for text in texts if re.search(r"pip install (-\S+ )*'?asocketio", text.read_text())]
+    assert said == [] or released
 
 
 async def test_fastapi_guards_the_door() -> None:
@@ -113,7 +140,7 @@ async def test_a_mount_of_the_path_itself_has_no_slashless_one(transport: Any) -
     async with TestClient(app, transport=transport) as client:
         assert await (await client.connect("/chat")).call("echo", 1) == 1
     async with TestClient(app, path="/socket.io", transport=transport) as client:
-        with pytest.raises(ClientRefused, match="307|403|404"):
+        with pytest.raises(ClientRefused, match=r"307|403|404"):
             await client.connect("/chat")
 
 
