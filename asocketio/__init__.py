@@ -15,7 +15,7 @@ from asocketio.errors import (
     SocketIOError,
     UsageError,
 )
-from asocketio.manage import socketio_manage
+from asocketio.manage import socketio_accept, socketio_manage
 from asocketio.namespace import BaseNamespace, BroadcastMixin, RoomsMixin
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.packet import Packet, PacketType
@@ -47,5 +47,6 @@ __all__ = [
     "default_error_handler",
     "event",
     "of",
+    "socketio_accept",
     "socketio_manage",
 ]

@@ -28,7 +28,7 @@ from asocketio.asgi.request import (
 )
 from asocketio.asgi.responses import connection_close_headers, respond
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
-from asocketio.asgi.view import ViewCall, http_scope
+from asocketio.asgi.view import Accepted, ViewCall, http_scope
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
@@ -67,7 +67,8 @@ class SocketIOApp:
     """Serves Socket.IO; gives everything else to ``app``.
 
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
-    once, as an HTTP GET, and a view in it awaits `socketio_manage`. ``adapter`` keeps the rooms; without it
+    once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
+    decides, by `socketio_accept`, and the socket then lives by itself. ``adapter`` keeps the rooms; without it
     they are those of this process. ``settings`` are the fields of `Config`.
 
     Raises:
@@ -80,6 +81,7 @@ class SocketIOApp:
         *,
         namespaces: Mapping[str, type[BaseNamespace]] | Namespaces | None = None,
         path: str = "socket.io",
+        guard: bool = False,
         adapter: Adapter | None = None,
         **settings: Unpack[Settings],
     ) -> None:
@@ -102,6 +104,12 @@ class SocketIOApp:
                 "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
                 "or the app whose view awaits socketio_manage"
             )
+        if guard and (app is None or namespaces is None):
+            raise UsageError(
+                "guard=True is for an application whose view calls socketio_accept, and the namespaces it guards: "
+                "SocketIOApp(app, namespaces={'/': Chat}, guard=True)"
+            )
+        self.guard = guard
         self.namespaces = None if namespaces is None else namespaces_of(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
         served = [str(generation) for generation in self.config.generations]
@@ -303,7 +311,7 @@ class SocketIOApp:
             websocket.upgrade(socket)
 
     async def _open(self, request: EngineRequest, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        """A new socket: by itself, or by a view, whose call is its life."""
+        """A new socket: by itself, at once or when a view has accepted it; or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
         text_only = request.body_format.text_only
@@ -326,15 +334,26 @@ class SocketIOApp:
             value = socket.handshake.pin if self.config.pin == "cookie" else socket.sessid
             cookie = f"{self.config.cookie}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
             answer_headers.append((b"set-cookie", cookie.encode()))
-        if self.namespaces is not None:
+        if self.namespaces is not None and not self.guard:
             await manage_by_itself(http_scope(scope, socket), self.namespaces)
             return
-        assert self.app is not None
+        accepted = await self._ask_view(ViewCall(scope, opening, socket, headers, guard=self.guard), opening, socket)
+        if accepted is not None and self.namespaces is not None:
+            answer_headers += accepted.cookies
+            await manage_by_itself(accepted.environ, self.namespaces, accepted.request)
+
+    async def _ask_view(self, view: ViewCall, opening: HandshakeTransport, socket: Socket) -> Accepted | None:
+        """Call the view. None: it has refused the client, or its call was the life of the socket."""
+        accepted: Accepted | None = None
         try:
-            await self._call_view(self.app, ViewCall(scope, opening, socket, headers), opening)
+            accepted = await self._call_view(view, opening)
         finally:
-            opening.stop_listening()
-            self.server.ended(socket)
+            if accepted is None:
+                opening.stop_listening()
+                self.server.ended(socket)
+        if accepted is not None:
+            view.end()
+        return accepted
 
     def _compare_limits(self, receive: Receive) -> None:
         """Compare, once, the server's limit of websocket messages with ``max_payload``: the server buffers them whole.
@@ -359,24 +378,27 @@ class SocketIOApp:
             limit, self.config.max_payload, self.config.max_payload,
         )  # fmt: skip
 
-    async def _call_view(self, app: ASGIApp, view: ViewCall, opening: HandshakeTransport) -> None:
+    async def _call_view(self, view: ViewCall, opening: HandshakeTransport) -> Accepted | None:
         """Let the view decide on the handshake, within ``connect_timeout``."""
-        in_time = await view.run(app)
+        assert self.app is not None
+        in_time = await view.run(self.app)
         if opening.answered:
-            return
+            return None
         if not in_time and self.server.closing:
             raise Unavailable("a new socket while the server is closing")
+        path = view.scope["path"][:200]
         if not in_time:
-            raise Unavailable(
-                f"the view at {view.scope['path'][:200]!r} neither awaited socketio_manage nor answered "
-                f"within connect_timeout ({self.config.connect_timeout} s)"
-            )
+            undone = "has not ended" if self.guard else "neither awaited socketio_manage nor answered"
+            raise Unavailable(f"the view at {path!r} {undone} within connect_timeout ({self.config.connect_timeout} s)")
+        if view.accepted is not None:
+            return view.accepted
         self.server.throttled_log.error(
-            "view", "the view at %r returned without awaiting socketio_manage and without a response",
-            view.scope["path"][:200],
+            "view", "the view at %r returned without %s and without a response",
+            path, "calling socketio_accept" if self.guard else "awaiting socketio_manage",
         )  # fmt: skip
         await opening.reject({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
         await opening.reject({"type": "http.response.body", "body": b""})
+        return None
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_client_file(scope["path"]):

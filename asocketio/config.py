@@ -40,7 +40,8 @@ class Timing:
     polling_duration: float = 20.0
     """0.9 by polling: how long a poll waits before it is answered with nothing."""
     connect_timeout: float = 45.0
-    """A view must have called ``socketio_manage``, and a client have joined a namespace, by then."""
+    """By then a view must have called ``socketio_manage`` (or have ended, with ``guard=True``), and then a client have
+    joined a namespace."""
     upgrade_timeout: float = 10.0
     """A websocket that has not taken over from polling by then is closed; polling goes on."""
     send_timeout: float = 30.0

@@ -96,7 +96,7 @@ class UnexpectedPacket(ProtocolError):
 
 
 class StrayPacket(UnexpectedPacket):
-    """A packet for a namespace that the client is not in, or is in already."""
+    """A packet for a namespace that the client is not in."""
 
 
 class HandshakeError(SocketIOError):

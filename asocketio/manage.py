@@ -20,7 +20,14 @@ from asocketio.session.socket import ErrorHandler, Socket
 from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport
 
-__all__ = ["NamespaceTable", "manage_by_itself", "namespace_name", "namespaces_of", "socketio_manage"]
+__all__ = [
+    "NamespaceTable",
+    "manage_by_itself",
+    "namespace_name",
+    "namespaces_of",
+    "socketio_accept",
+    "socketio_manage",
+]
 
 _NO_SOCKET = (
     "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
@@ -59,12 +66,30 @@ async def socketio_manage(
         await clean_up(socket.dispatcher)
 
 
-async def manage_by_itself(scope: Scope, namespaces: Namespaces) -> None:
+def socketio_accept(scope: Scope, request: Any = None) -> None:
+    """Accept the client that this request is about, in an app of ``SocketIOApp(app, namespaces={...}, guard=True)``.
+
+    Call it in a view, plain or ``async``, and answer 2xx: when the view, its dependencies and its middleware have
+    ended, the socket opens and lives by itself. Any other answer refuses the client. ``scope`` is the request's ASGI
+    scope and becomes ``self.environ``; ``request`` becomes ``self.request``. What handlers need of the view goes into
+    the dict ``scope["socketio"].session``, which is ``self.session``.
+
+    Raises:
+        UsageError: the scope has no socket, the socket is open or refused already, or the app has no ``guard=True``.
+    """
+    socket = _socket_of(scope)
+    pending = socket.pending
+    if pending is None or pending.view is None or socket.state is not SocketState.OPENING:
+        raise UsageError("this socket is open already, or refused: call socketio_accept in the view, before it answers")
+    pending.view.accept(scope, request)
+
+
+async def manage_by_itself(scope: Scope, namespaces: Namespaces, request: Any = None) -> None:
     """As `socketio_manage`, for a socket that lives by itself: it returns when this call has nothing more to carry.
 
     The socket's clean-up is the server's.
     """
-    socket, opening = _begin(scope, namespaces, None, None)
+    socket, opening = _begin(scope, namespaces, request, None)
     socket.on_closed = socket.server.schedule_cleanup
     try:
         await _open(socket, opening)
@@ -80,9 +105,7 @@ def _begin(
     error_handler: ErrorHandler | None,
 ) -> tuple[Socket, HandshakeTransport]:
     """Claim the socket of ``scope`` and make it ready for packets."""
-    socket = scope.get("socketio")
-    if not isinstance(socket, Socket):
-        raise UsageError(_NO_SOCKET)
+    socket = _socket_of(scope)
     if asyncio.get_running_loop() is not socket.server.loop:
         raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
     namespaces = namespaces_of(given)
@@ -98,6 +121,13 @@ def _begin(
         socket.error_handler = error_handler
     socket.dispatcher = Dispatcher(socket, namespaces, copy_context())
     return socket, opening
+
+
+def _socket_of(scope: Scope) -> Socket:
+    socket = scope.get("socketio")
+    if not isinstance(socket, Socket):
+        raise UsageError(_NO_SOCKET)
+    return socket
 
 
 async def _open(socket: Socket, opening: HandshakeTransport) -> None:

@@ -12,25 +12,25 @@ Without a token the handshake itself is refused, with the dependency's own answe
     {"detail":"Who are you?"}
 
 With one it succeeds. Clients that can set headers send ``Authorization``; a browser's
-websocket can not, so the query is read too (mind that queries end up in access logs: hand out
-short-lived tokens)::
+websocket can not, so a cookie is read too (not the query: those end up in access logs)::
 
     $ curl -H 'Authorization: Bearer sesame' 'http://127.0.0.1:8000/socket.io/?EIO=4&transport=polling'
     0{"sid":"...
 
-    const socket = io("http://127.0.0.1:8000", { query: { token: "sesame" } });
+    document.cookie = "token=sesame; SameSite=Lax";          // a real site sets it when the user logs in, HttpOnly
+    const socket = io();
     socket.on("announcement", console.log);
     socket.emit("whoami", console.log);                      // ada
 
 A view speaks to the sockets as well::
 
-    $ curl -X POST 'http://127.0.0.1:8000/announce?text=Lunch&token=sesame'
+    $ curl -X POST -H 'Authorization: Bearer sesame' 'http://127.0.0.1:8000/announce?text=Lunch'
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Cookie, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from asocketio import BaseNamespace, SocketIOApp, socketio_manage
@@ -45,8 +45,8 @@ USERS = {"sesame": User("ada"), "abracadabra": User("grace")}  # by token
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-async def current_user(bearer: Credentials, token: str = "") -> User:
-    """The user whose token is in the ``Authorization`` header or else in the query."""
+async def current_user(bearer: Credentials, token: Annotated[str, Cookie()] = "") -> User:
+    """The user whose token is in the ``Authorization`` header or else in a cookie."""
     user = USERS.get(bearer.credentials if bearer else token)
     if user is None:
         raise HTTPException(401, "Who are you?", {"WWW-Authenticate": "Bearer"})

@@ -68,6 +68,10 @@ class ServerProtocol(Protocol):
     def close_packet(self, reason: str) -> Packet:
         """The last packet for a poll of a socket that was closed for ``reason``."""
 
+    def refuses_last_poll(self, reason: str) -> bool:
+        """The poll of a socket that was closed for ``reason`` is refused instead of answered with `close_packet`."""
+        return False
+
     @abstractmethod
     def refusal(self, error: HandshakeError, body_format: BodyFormat, method: str) -> Body:
         """The answer to an HTTP request that reached no socket."""
@@ -88,6 +92,10 @@ class _ServerEngineIO(ServerProtocol):
     def close_packet(self, reason: str) -> Packet:
         # A client that closes also ends its own poll: it expects a noop (Engine.IO protocol, "Closing").
         return Packet(PacketType.NOOP if reason == "transport close" else PacketType.CLOSE)
+
+    def refuses_last_poll(self, reason: str) -> bool:
+        # To python-socketio's client a close packet is final, whatever the reason; a refusal brings all clients back.
+        return reason in ("server shutting down", "ping timeout", "forced close")
 
     def refusal(self, error: HandshakeError, body_format: BodyFormat, method: str) -> Body:
         # JSONP too gets the status: a script that fails to load is an error to its client, one that throws is not.

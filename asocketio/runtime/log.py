@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from asocketio.runtime.safe_text import one_line, safe_error, shown
 
-__all__ = ["HideSessions", "ThrottledLog", "hide_sessions", "log", "place_of", "shown"]
+__all__ = ["HideSessions", "ThrottledLog", "hide_queries", "hide_sessions", "log", "place_of", "shown"]
 
 WINDOW = 10.0
 """Seconds in which one kind of complaint is written once."""
@@ -72,8 +72,45 @@ def hide_sessions(text: str) -> str:
     return _ID.sub(lambda found: found[0][:6] + "…", text)
 
 
+_QUERY = re.compile(r"([^ \n]*?)\?([^ \n]*?)([\"',)\]}]*)(?=[ \n]|$)")
+"""A URL: its path, its query, and what a line has around it."""
+_SCOPE_QUERY = re.compile(r"('query_string': b)(['\"].*?)(['\"][,}])")
+"""The query in an ASGI scope that is logged."""
+_PATH_09 = re.compile(r"/1(/((websocket|xhr-polling|jsonp-polling|htmlfile|flashsocket)(/[^/]*)?)?)?/?$")
+_KEPT = frozenset({"EIO", "transport", "sid", "t", "j", "b64", "jsonp", "i", "disconnect"})
+"""The fields that are the protocol's."""
+
+
+def hide_queries(text: str) -> str:
+    """``text`` of a server with the queries of Socket.IO requests cut down to the fields of the protocol.
+
+    The others are the program's: a token, as likely as not. A request of generation 3 or 4 is known by its field
+    ``EIO``, one of 0.9 by its path.
+    """
+    if "?" in text:
+        text = _QUERY.sub(_without_own_fields, text)
+    if "'query_string': b" in text and any(sign in unquote(text) for sign in ("EIO", "/1/", "/1'")):
+        text = _SCOPE_QUERY.sub(lambda found: found[1] + found[2][0] + _protocol_fields(found[2][1:]) + found[3], text)
+    return text
+
+
+def _without_own_fields(found: re.Match[str]) -> str:
+    path, query, around = found.groups()
+    names = [unquote(field.partition("=")[0]) for field in query.split("&")]
+    if "EIO" not in names and not _PATH_09.search(unquote(path)):
+        return found[0]
+    return f"{path}?{_protocol_fields(query)}{around}"
+
+
+def _protocol_fields(query: str) -> str:
+    fields = query.split("&")
+    kept = [field for field in fields if field.partition("=")[0] in _KEPT]
+    return "&".join(kept if len(kept) == len(fields) else [*kept, "…"])
+
+
 class HideSessions(logging.Filter):
-    """For the lines of a server: cuts ids of sessions, which are part of every URL, and long lines, and quotes."""
+    """For the lines of a server: cuts ids of sessions, which are part of every URL, the program's own fields of the
+    query, and long lines, and quotes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == log.name:
@@ -86,7 +123,7 @@ class HideSessions(logging.Filter):
 
 
 def _hidden(text: str) -> str:
-    return one_line(hide_sessions(text))  # in this order: of an id at the end not all is cut off
+    return one_line(hide_sessions(hide_queries(text)))  # in this order: of an id at the end not all is cut off
 
 
 def place_of(error: BaseException) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import typing
+from collections.abc import MutableMapping
+from typing import Any
 
 __all__ = ["Carrier", "IncomingPost", "PendingView", "UpgradeAttempt"]
 
@@ -63,6 +65,13 @@ class PendingView(typing.Protocol):
 
     def claim(self) -> None:
         """The socket opens."""
+
+    def accept(self, environ: MutableMapping[str, Any], request: Any) -> None:
+        """Accept the client: the socket opens when the view has answered 2xx and its call has ended.
+
+        Raises:
+            UsageError: the application has no ``guard=True``.
+        """
 
     def time_out(self) -> None:
         """Too late."""

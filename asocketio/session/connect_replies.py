@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from asocketio.errors import Overflow, StrayPacket, UsageError
+from asocketio.errors import Overflow, UsageError
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.socket import Socket
 
@@ -13,14 +13,14 @@ __all__ = ["ack_duplicate_connect", "send_connect_error", "send_too_many_namespa
 
 
 def ack_duplicate_connect(socket: Socket, namespace: str) -> None:
-    """It is in there already.
+    """The client is in there already: only 0.9 answers once more.
 
-    Raises:
-        StrayPacket: its generation does not ask twice.
+    A page connects, disconnects and connects again before the first answer (React's StrictMode does): its client sends
+    two CONNECTs and no DISCONNECT, and takes the first answer for both. A second answer would be a second ``connect``
+    event in the page.
     """
-    if not socket.protocol.acks_duplicate_connect:
-        raise StrayPacket(f"a second connect to the namespace {namespace or '/'!r}")
-    socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT, namespace)))
+    if socket.protocol.acks_duplicate_connect:
+        socket.writer.post(socket.protocol.encode(Packet(PacketType.CONNECT, namespace)))
 
 
 def send_unknown_namespace(socket: Socket, namespace: str, declared: Iterable[str]) -> None:

@@ -14,7 +14,15 @@ import anyio
 
 from asocketio.asgi.responses import read_body, respond, try_send
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send, header
-from asocketio.errors import BadRequest, Disconnected, HandshakeError, PayloadTooLarge, ProtocolError, Refused
+from asocketio.errors import (
+    BadRequest,
+    Disconnected,
+    HandshakeError,
+    PayloadTooLarge,
+    ProtocolError,
+    Refused,
+    UnknownSession,
+)
 from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
@@ -121,9 +129,14 @@ class Poll(Transport):
             body_format = BodyFormat(
                 opened.text_only or body_format.text_only, body_format.jsonp_index, opened.encoded_twice
             )
-        await _answer(self._send, socket.protocol.join(frames or _spell(socket, _NOOP), body_format), self._headers)
+        if frames is None:
+            body = socket.protocol.refusal(UnknownSession(), body_format, "GET")
+        else:
+            body = socket.protocol.join(frames or _spell(socket, _NOOP), body_format)
+        await _answer(self._send, body, self._headers)
 
-    async def _frames(self, socket: Socket) -> list[Frame]:
+    async def _frames(self, socket: Socket) -> list[Frame] | None:
+        """What the outbox holds. None: nothing more will come, and the client is to come back."""
         if socket.state is SocketState.OPEN:
             began_late = socket.upgrade is not None
             former = socket.transport
@@ -147,8 +160,10 @@ class Poll(Transport):
             socket.server.trim(socket)
         if socket.state is SocketState.CLOSED and not frames:
             # Alone: clients take a close that comes with other packets before those.
-            frames += _spell(socket, socket.protocol.close_packet(socket.reason))
             socket.server.forget(socket)
+            if socket.protocol.refuses_last_poll(socket.reason):
+                return None
+            frames += _spell(socket, socket.protocol.close_packet(socket.reason))
         return frames
 
     async def _wait(self, socket: Socket) -> None:

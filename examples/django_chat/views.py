@@ -5,14 +5,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import redirect, render
 
-from asocketio import BaseNamespace, BroadcastMixin, socketio_manage
+from asocketio import BaseNamespace, BroadcastMixin, socketio_accept
 
 MAX_NAME, MAX_TEXT = 20, 1000
 
 
 class Chat(BaseNamespace, BroadcastMixin):
     async def recv_connect(self) -> None:
-        self.name: str = await self.request.session.aget("name")
+        self.name: str = self.session["name"]
         await self.broadcast_event("notice", f"{self.name} is here")
 
     async def recv_disconnect(self, reason: str) -> None:
@@ -35,8 +35,10 @@ async def page(request: HttpRequest) -> HttpResponse:
 
 
 async def socketio(request: HttpRequest) -> HttpResponse:
-    """Runs once per socket, and its answer to a stranger is what the stranger's client gets."""
-    if not await request.session.aget("name"):
+    """Runs once for each socket, before it opens; its answer to a stranger is what the stranger's client gets."""
+    name = await request.session.aget("name")
+    if not name:
         return HttpResponseForbidden("Tell the page your name first.")
-    await socketio_manage(request.scope, {"/chat": Chat}, request=request)
+    request.scope["socketio"].session["name"] = name
+    socketio_accept(request.scope, request=request)
     return HttpResponse()

@@ -2,7 +2,7 @@
 
 Run it from the repository root, then open http://127.0.0.1:8000/ ::
 
-    pip install 'asocketio[prometheus]'
+    pip install -e '.[prometheus]'
     asocketio examples.observability.app:app --log-config examples/observability/logging.json
 
 The page shows what a scrape sees while you talk, wait and fail. ``/?transport=polling`` does without websockets.

@@ -824,7 +824,7 @@ async def test_nothing_is_left_after_the_end(way: Way) -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    ["", "x", "4", "4abc", "49", "42{}", "42[]", '42["disconnect"]', '42abc["echo"]', "42[", "2", "40[1]", "40",
+    ["", "x", "4", "4abc", "49", "42{}", "42[]", '42["disconnect"]', '42abc["echo"]', "42[", "2", "40[1]",
      '451-["echo",{"_placeholder":true,"num":1}]', '4511-["echo"]', b"binary", '42["echo",NaN]',
      "42" + "[" * 101 + "]" * 101],
 )  # fmt: skip

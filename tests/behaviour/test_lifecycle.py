@@ -330,6 +330,41 @@ async def test_disconnected_in_the_code_of_a_dead_client_is_logged_at_debug_only
     assert [m for r in caplog.records if r.levelno > logging.INFO and "Session ID" not in (m := r.getMessage())] == []
 
 
+@pytest.mark.parametrize("name", ["/", "/chat"])
+async def test_a_second_connect_leaves_the_client_in_once(name: str, way: Way, caplog: Log) -> None:
+    """React's StrictMode connects, disconnects and connects again before the first answer: two CONNECTs.
+
+    The second one comes while ``recv_connect`` runs; a third one when the client is in.
+    """
+    opens_unasked = way["generation"] != 4 and name == "/"
+    decide = asyncio.Event()
+    connects: list[str] = []
+
+    class Once(Recorder):
+        async def recv_connect(self) -> None:
+            if (self.ns_name or "/") == name:
+                connects.append(self.sid)
+                if not opens_unasked:
+                    await decide.wait()
+
+    app = SocketIOApp(namespaces={"/": Once, "/chat": Once, "/other": Recorder})
+    async with TestClient(app, **way) as client:
+        other = await client.connect("/other")
+        joining = asyncio.create_task(client.connect(name))
+        await settle()
+        again = client.client_protocol.connect(name.rstrip("/"), None) or Packet(PacketType.CONNECT)
+        await client.post(again)
+        decide.set()
+        namespace = await joining
+        sid = namespace.sid
+        await client.post(again)
+        assert await namespace.call("echo", 1) == 1
+        assert await other.call("echo", 2) == 2
+        assert (namespace.sid, namespace.reason, other.reason, len(connects)) == (sid, None, None, 1)
+    assert Once.last.reasons == ["transport close"]
+    assert "broke the protocol" not in caplog.text
+
+
 async def test_a_client_that_leaves_during_recv_connect_gets_no_recv_disconnect_if_that_fails() -> None:
     gate = asyncio.Event()
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from asocketio import ConnectionRefused, SocketIOApp
+from asocketio import ConnectionRefused, SocketIOApp, socketio_accept, socketio_manage
 from asocketio.testing import ClientRefused, TestClient
+from examples import auth_fastapi
+from tests.conftest import StartServer
+from tests.support.worlds import Recorder, Way, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -38,6 +45,7 @@ def test_each_block_has_its_test() -> None:
     missing = [heading for heading in PROGRAMS if f'"{heading}"' not in source]
     assert missing == []
     assert {heading: len(blocks) for heading, blocks in PROGRAMS.items() if len(blocks) > 1} == {
+        "The smallest program": 3,
         "Let the framework guard the door": 3,
         "Rooms and broadcasts": 2,
     }
@@ -50,34 +58,114 @@ async def test_the_smallest_program() -> None:
         assert await echo.receive() == ("heard", "hello")
 
 
+def echo_with_its_page(folder: Path) -> None:
+    """The files as README says to save them."""
+    program, _, pages = PROGRAMS["The smallest program"]
+    (folder / "app.py").write_text(program.rpartition("\napp =")[0] + "\n" + pages)
+    (folder / "static").mkdir()
+    (folder / "static" / "index.html").write_text(re.findall(r"```html\n(.*?)```", README.read_text(), re.DOTALL)[0])
+
+
+@pytest.mark.parametrize("server", ["asocketio", "uvicorn-httptools-websockets-sansio"])
+async def test_the_client_in_python(
+    server: str, start_server: StartServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echo_with_its_page(tmp_path)
+    await run("The smallest program", 1)["main"](start_server("app:app", server, cwd=tmp_path).url)
+    assert capsys.readouterr().out == "thanks\n['heard', 'hello']\n"
+
+
+def test_nothing_is_installed_from_where_it_is_not_yet() -> None:
+    """``pip install asocketio`` is said once the version is out."""
+    texts = [README, *README.parent.glob("docs/*.md"), *README.parent.glob("examples/*.md")]
+    released = "(unreleased)" not in (README.parent / "CHANGELOG.md").read_text()
+    said = [text.name for text in texts if re.search(r"pip install (-\S+ )*'?asocketio", text.read_text())]
+    assert said == [] or released
+
+
 async def test_fastapi_guards_the_door() -> None:
     api = run("Let the framework guard the door", 0)["api"]
     async with TestClient(api) as stranger:
         with pytest.raises(ClientRefused, match="401"):
             await stranger.connect("/chat")
-    async with TestClient(api, query={"token": "sesame"}) as client:
+    async with TestClient(api, headers={"cookie": "session=sesame"}) as client:
         assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
-async def test_django_awaits_the_socket() -> None:
+async def test_django_decides() -> None:
     import django
     from django.conf import settings
 
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="secret", ROOT_URLCONF=__name__, MIDDLEWARE=[], DEBUG=True)
         django.setup()
-    from django.core.asgi import get_asgi_application
+    from django.contrib.sessions.backends.signed_cookies import SessionStore
     from django.test import override_settings
 
-    world = run("Let the framework guard the door", 1)
-    with override_settings(ROOT_URLCONF=tuple(world["urlpatterns"]), ALLOWED_HOSTS=["*"], MIDDLEWARE=[]):
-        async with TestClient(SocketIOApp(get_asgi_application())) as client:
-            assert await (await client.connect("/chat")).call("whoami") == "/socket.io/"
+    with override_settings(
+        ALLOWED_HOSTS=["*"],
+        MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+    ):
+        world = run("Let the framework guard the door", 1)
+        session = SessionStore()
+        session["name"] = "ada"
+        session.save()
+        with override_settings(ROOT_URLCONF=tuple(world["urlpatterns"])):
+            async with TestClient(world["application"]) as stranger:
+                with pytest.raises(ClientRefused, match="403"):
+                    await stranger.connect("/chat")
+                await until(lambda: not world["application"].server.active_sessions)
+            headers = {"cookie": f"sessionid={session.session_key}"}
+            async with TestClient(world["application"], headers=headers) as client:
+                assert await (await client.connect("/chat")).call("whoami") == "ada"
 
 
-async def test_mounted() -> None:
-    async with TestClient(run("Let the framework guard the door", 2)["app"]) as client:
+@pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
+async def test_mounted(path: str, way: Way) -> None:
+    async with TestClient(run("Let the framework guard the door", 2)["app"], path=path, **way) as client:
         assert await (await client.connect("/chat")).call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("path", ["/live/socket.io/", "/live/socket.io"])
+async def test_mounted_below_a_path(path: str, way: Way) -> None:
+    app = run("Let the framework guard the door", 2)["app"]
+    async with TestClient(Starlette(routes=[Mount("/live", app)]), path=path, **way) as client:
+        assert await (await client.connect("/chat")).call("echo", 1) == 1
+
+
+async def test_a_mount_of_the_path_itself_has_no_slashless_one(transport: Any) -> None:
+    mount = run("Let the framework guard the door", 2)["app"].routes[0]
+    app = Starlette(routes=[Mount("/socket.io", mount.app)])
+    async with TestClient(app, transport=transport) as client:
+        assert await (await client.connect("/chat")).call("echo", 1) == 1
+    async with TestClient(app, path="/socket.io", transport=transport) as client:
+        with pytest.raises(ClientRefused, match=r"307|403|404"):
+            await client.connect("/chat")
+
+
+@pytest.mark.parametrize("guard", [False, True], ids=["stays", "decides"])
+@pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
+async def test_a_view_is_found_without_the_slash(path: str, guard: bool, way: Way) -> None:
+    api = FastAPI()
+
+    @api.get("/socket.io/{_:path}", include_in_schema=False)
+    async def view(request: Request) -> None:
+        if guard:
+            socketio_accept(request.scope, request=request)
+        else:
+            await socketio_manage(request.scope, {"/": Recorder}, request=request)
+
+    view.__annotations__["request"] = Request
+    app = SocketIOApp(api, namespaces={"/": Recorder}, guard=True) if guard else SocketIOApp(api)
+    async with TestClient(app, path=path, **way) as client:
+        assert await (await client.connect()).call("echo", 1) == 1
+
+
+def test_the_route_of_the_sockets_is_in_no_schema() -> None:
+    """It is no operation of the API, and clients that are made of the schema have no use for it."""
+    for api in (run("Let the framework guard the door", 0)["api"], auth_fastapi.api):
+        assert "socket.io" not in json.dumps(api.openapi())
 
 
 async def test_refuse_a_client() -> None:

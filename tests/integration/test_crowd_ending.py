@@ -69,7 +69,7 @@ async def talker(server: Server) -> Connection:
 
 async def told_by_poll(connection: Connection) -> bool:
     response = await connection.response()
-    return (response.status, response.body) == (200, b"1")
+    return (response.status, response.body) == (400, b'{"code":1,"message":"Session ID unknown"}')
 
 
 async def told_by_close(connection: Connection) -> bool:

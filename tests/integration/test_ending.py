@@ -57,7 +57,7 @@ async def stop_amid_clients(server: Server, peer: Peer, number: int, *, group: b
         await join(in_view, "viewer")
         code, took = await stop(server, number, group=group)
         answer = await poll
-        assert (answer.status_code, answer.text) == (200, "1")
+        assert (answer.status_code, answer.json()) == (400, {"code": 1, "message": "Session ID unknown"})
         assert await websocket.closed() == []
         assert await in_view.closed() == []
     return code, took

@@ -524,7 +524,7 @@ async def test_a_server_that_ends_tells_clients_behind_nginx(
         poll = await waiting_poll(peer, "poller")
         _, took = await stop(server, signal.SIGTERM)
         answer = await poll
-        assert (answer.status_code, answer.text) == (200, "1")
+        assert (answer.status_code, answer.json()) == (400, {"code": 1, "message": "Session ID unknown"})
         assert await websocket.closed() == []
         assert connection.close_code in (1000, 1001, 1005), connection.close_code  # it was told, not cut
         assert (await peer.get(SOCKETIO, **WORDS)).status_code == 502

@@ -15,6 +15,9 @@ from tests.behaviour.test_log_lines import spelled
 from tests.conftest import StartServer
 from tests.support.servers import Server
 
+TOKEN = "of.a~user"
+"""What a program has its clients put into the query."""
+
 
 def get(server: Server, target: str, *, method: str = "GET") -> str:
     """The answer to a request whose target is sent as it is."""
@@ -38,19 +41,20 @@ async def test_no_line_has_a_session_id_written_whole(ws: str, level: str, start
     server = start_server("tests.integration.app:app", "asocketio", args=("--log-level", level, "--ws", ws))
     secrets: list[str] = []
     for number in range(len(spelled(""))):
-        opened = get(server, "/socket.io/?EIO=4&transport=polling")
+        opened = get(server, f"/socket.io/?EIO=4&transport=polling&token={TOKEN}")
         secrets.append(json.loads(opened[1:])["sid"])
         get(server, joined(spelled(secrets[-1])[number]), method="POST")
-    secrets.append(get(server, "/socket.io/1/").split(":")[0])
+    secrets.append(get(server, f"/socket.io/1/?token={TOKEN}").split(":")[0])
     hexed = "".join(f"%{ord(each):02x}" for each in secrets[-1])
     get(server, f"/socket.io/%31/xhr-polling/{hexed}", method="POST")
-    for query in (f"EIO=4&transport=websocket&%73id={secrets[0]}", f"EIO=4&transport=websocket&{'x' * 20_000}=1"):
-        with contextlib.suppress(WebSocketException, OSError), connect(f"{server.ws_url}/socket.io/?{query}") as peer:
+    for field in (f"%73id={secrets[0]}", f"{'x' * 20_000}=1", f"token={TOKEN}"):
+        url = f"{server.ws_url}/socket.io/?EIO=4&transport=websocket&{field}"
+        with contextlib.suppress(WebSocketException, OSError), connect(url) as peer:
             secrets.append(json.loads(str(peer.recv(10))[1:])["sid"])
     get(server, "/last")
     await server.logs("/last")
     log = server.log()
-    for secret in secrets:
+    for secret in [*secrets, TOKEN]:
         assert secret not in log
         assert secret not in unquote(log)
     assert log.count("/socket.io/") > len(secrets)

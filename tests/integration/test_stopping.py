@@ -31,7 +31,8 @@ HANDSHAKES = {
     "3": "/socket.io/?EIO=3&transport=polling",
     "0.9": "/socket.io/1/",
 }
-LAST = {"4": "1", "3": "1:1", "0.9": "7:::1+0"}
+UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
+LAST = {"4": UNKNOWN, "3": UNKNOWN, "0.9": "7:::1+0"}
 """The answer to the last poll of a session."""
 
 

@@ -128,6 +128,24 @@ async function a_refused_client_may_come_again(t) {
 // It tells a namespace nothing.
 a_refused_client_may_come_again.without = ["1.0"];
 
+// React's StrictMode mounts, unmounts and mounts again: the client sends two CONNECTs, and no DISCONNECT.
+async function a_namespace_joined_twice_before_the_answer_is_joined_once(t) {
+  const root = await t.client();
+  const chat = t.also(root, "/chat");
+  let [connects, told] = [0, 0];
+  chat.on("connect", () => connects++);
+  chat.on("auth", () => told++);
+  chat.disconnect();
+  chat.connect();
+  await t.connected(chat);
+  same(await t.ask(chat, "where"), ["/chat"]);
+  same(await t.ask(root, "where"), ["/"]);
+  same([connects, told, chat.log, root.log], [1, 1, [], []]);
+}
+// 0.9 does not ask again; 1.0 then closes the connection by itself.
+a_namespace_joined_twice_before_the_answer_is_joined_once.only = ["1", "2", "3", "4"];
+a_namespace_joined_twice_before_the_answer_is_joined_once.without = ["1.0"];
+
 async function a_view_refuses_with_its_own_answer(t) {
   const answer = { status: 401, body: "no entry: who are you?" };
   const socket = t.socket({ path: "/guarded", reconnection: false });
@@ -735,6 +753,7 @@ module.exports = {
   a_refusal_without_data_has_none,
   the_global_namespace_may_refuse,
   a_refused_client_may_come_again,
+  a_namespace_joined_twice_before_the_answer_is_joined_once,
   a_view_refuses_with_its_own_answer,
   events_carry_json_both_ways,
   events_without_arguments_arrive,

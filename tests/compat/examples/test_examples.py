@@ -216,19 +216,21 @@ async def test_auth_refuses_the_handshake_with_the_dependencys_401(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_auth_knows_the_user_by_header_and_by_query(transport: Transport) -> None:
+async def test_auth_knows_the_user_by_header_and_by_cookie(transport: Transport) -> None:
     bearer = {"Authorization": "Bearer sesame"}
     async with TestClient(auth_fastapi.app, transport=transport, headers=bearer) as client:
         assert await (await client.connect()).call("whoami") == "ada"
-    async with TestClient(auth_fastapi.app, transport=transport, query={"token": "abracadabra"}) as client:
+    cookie = {"cookie": "token=abracadabra"}
+    async with TestClient(auth_fastapi.app, transport=transport, headers=cookie) as client:
         assert await (await client.connect()).call("whoami") == "grace"
 
 
 async def test_auth_announces_to_the_sockets_from_a_view() -> None:
-    async with TestClient(auth_fastapi.app, query={"token": "sesame"}) as client, web(auth_fastapi.app) as browser:
+    ada_s, grace_s = {"cookie": "token=sesame"}, {"cookie": "token=abracadabra"}
+    async with TestClient(auth_fastapi.app, headers=ada_s) as client, web(auth_fastapi.app) as browser:
         ada = await client.connect()
         assert (await browser.post("/announce", params={"text": "Lunch"})).status_code == 401
-        answer = await browser.post("/announce", params={"text": "Lunch", "token": "abracadabra"})
+        answer = await browser.post("/announce", params={"text": "Lunch"}, headers=grace_s)
         assert answer.status_code == 204
         assert await ada.receive() == ("announcement", "grace: Lunch")
         await ada.nothing()

@@ -182,13 +182,59 @@ def test_the_formatter_of_uvicorns_access_log_gets_what_it_wants() -> None:
         "Will watch for changes in these directories: ['/home/me/a-project-with-a-long-name']",
         "~_GUMEB99a9LsoDkuitpn /: an event of the public sid",
         "/socket.io/1/websocket/short",
-        "/socket.io/1/websocket/?ordinary=words-of-a-url",
+        "/api/1/items?ordinary=words-of-a-url",
+        "GET /page?token=of-another-application HTTP/1.1",
     ],
 )
 def test_what_is_no_session_id_is_left(text: str) -> None:
     record = logging.LogRecord("uvicorn.error", 20, "", 0, "%s", (text,), None)
     HideSessions().filter(record)
     assert record.getMessage() == text
+
+
+TOKEN = "eyJ0.secret~sesame"
+CUT = {
+    f"/socket.io/?EIO=4&transport=polling&token={TOKEN}": "/socket.io/?EIO=4&transport=polling&…",
+    f"/socket.io/?token={TOKEN}&EIO=4&transport=websocket": "/socket.io/?EIO=4&transport=websocket&…",
+    f"/socket.io/?EIO=3&transport=polling&t=N&b64=1&j=0&{TOKEN}": "/socket.io/?EIO=3&transport=polling&t=N&b64=1&j=0&…",
+    f"/socket.io/?%45IO=4&token={TOKEN}": "/socket.io/?…",
+    f"/live/socket.io/?EIO=4&to%6ben={TOKEN}&sid={SID}": "/live/socket.io/?EIO=4&sid=_GUMEB…&…",
+    f"/socket.io/?EIO=4&a=it's?{TOKEN}\"{TOKEN}": "/socket.io/?EIO=4&…",
+    f"/socket.io/?EIO=4&a=\xa0{TOKEN}": "/socket.io/?EIO=4&…",
+    f"/socket.io/1/?t=1&token={TOKEN}": "/socket.io/1/?t=1&…",
+    f"/socket.io/1?token={TOKEN}": "/socket.io/1?…",
+    f"/socket.io/1/websocket/{SID}?token={TOKEN}": "/socket.io/1/websocket/_GUMEB…?…",
+    f"/socket.io/%31/xhr-polling/{SID}/?t=1&token={TOKEN}": "/socket.io/%31/xhr-polling/_GUMEB…/?t=1&…",
+    f"/socket.io/1/jsonp-polling/{SID}?t=1&i=0&token={TOKEN}": "/socket.io/1/jsonp-polling/_GUMEB…?t=1&i=0&…",
+}
+
+
+@pytest.mark.parametrize("url", CUT)
+@pytest.mark.parametrize("name", ["uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets.server", "hypercorn"])
+def test_a_programs_own_query_is_in_no_line_of_a_server(url: str, name: str) -> None:
+    path, _, query = url.partition("?")
+    lines: list[tuple[str, Any, str]] = [
+        (
+            '%s - "%s %s HTTP/%s" %d',
+            ("1.2.3.4:5", "GET", url, "1.1", 200),
+            f'1.2.3.4:5 - "GET {CUT[url]} HTTP/1.1" 200',
+        ),
+        ('%s - "WebSocket %s" [accepted]', ("1.2.3.4:5", url), f'1.2.3.4:5 - "WebSocket {CUT[url]}" [accepted]'),
+        ("< GET %s HTTP/1.1", (url,), f"< GET {CUT[url]} HTTP/1.1"),
+    ]
+    for message, args, expected in lines:
+        record = logging.LogRecord(name, logging.INFO, "", 0, message, args, None)
+        HideSessions().filter(record)
+        if '"' not in url:
+            assert record.getMessage() == expected
+        assert "secret" not in record.getMessage()
+    scope = {"path": path, "query_string": query.encode("latin-1"), "headers": []}
+    record = logging.LogRecord(
+        name, logging.INFO, "", 0, "%s [%d] Started scope=%s", ("1.2.3.4 - ASGI", 7, scope), None
+    )
+    HideSessions().filter(record)
+    assert "secret" not in record.getMessage()
+    assert "'headers': []" in record.getMessage()
 
 
 def test_the_exceptions_of_a_servers_line_are_quoted_too() -> None:
