@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, by another parser, the tests about the frames of the JSON parser.
+    """Leave out, by another parser, the tests about the frames of the JSON parser; for 0.9 those about binary.
 
     Tests of properties do not count for coverage: they take thousands of inputs along lines that others cover, and
     three times as long when each line is counted. So it is with most ways of a behaviour.
@@ -58,7 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     everywhere = config.getoption("--parser") != "json"
 
     left_out = [
-        item for item in items if item.get_closest_marker("json_wire") and (everywhere or way_of(item) in SECOND)
+        item
+        for item in items
+        if (item.get_closest_marker("json_wire") and (everywhere or way_of(item) in SECOND))
+        or (item.get_closest_marker("binary") and str(way_of(item)).startswith("0.9"))
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

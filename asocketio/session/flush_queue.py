@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable
 from time import monotonic
 
@@ -15,7 +15,7 @@ __all__ = ["FIRST_SLICE", "LEAST_SLICE", "MAX_SLICE_SECONDS", "FlushQueue"]
 MAX_SLICE_SECONDS = 0.005
 """Seconds for which the sending of a broadcast, or clean-up, may hold the event loop at a time."""
 
-FIRST_SLICE = 64
+FIRST_SLICE = 100
 """Sockets that are flushed in the first turn after a broadcast."""
 
 LEAST_SLICE = 8
@@ -36,7 +36,7 @@ class FlushQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._fresh: list[Socket] = []
-        self._waiting: OrderedDict[Socket, None] = OrderedDict()
+        self._waiting: deque[Socket] = deque()
         self._scheduled = False
         self._slice = FIRST_SLICE
         self._began = 0.0
@@ -66,12 +66,17 @@ class FlushQueue:
     def _let_wait(self, sockets: list[Socket]) -> None:
         """They are added again, before their turn, when they are sent more: an answer, for one."""
         for socket in sockets:
-            socket.writer.flush_scheduled = False
-        self._waiting.update(dict.fromkeys(sockets))
+            writer = socket.writer
+            writer.flush_scheduled = False
+            if not writer.flush_waits:
+                writer.flush_waits = True
+                self._waiting.append(socket)
 
     def _take(self, most: int) -> list[Socket]:
-        waiting = self._waiting
-        return [waiting.popitem(last=False)[0] for _ in range(min(most, len(waiting)))]
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        for socket in taken:
+            socket.writer.flush_waits = False
+        return taken
 
     def _next_slice(self) -> int:
         """How many sockets to flush, by how long the turn with the last slice took."""

@@ -26,15 +26,16 @@ class Writer:
     """Takes what is sent to a client.
 
     ``outbox`` holds it until the transport takes it. ``flush_scheduled``: what is queued now goes out in this turn of
-    the event loop, see `FlushQueue`.
+    the event loop; ``flush_waits``: what was queued in former turns has not gone out yet. See `FlushQueue`.
     """
 
-    __slots__ = ("_socket", "flush_scheduled", "outbox")
+    __slots__ = ("_socket", "flush_scheduled", "flush_waits", "outbox")
 
     def __init__(self, socket: Socket) -> None:
         self.outbox = Outbox(socket.server.config.max_outbox)
         self._socket = socket
         self.flush_scheduled = False
+        self.flush_waits = False
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and queue it.

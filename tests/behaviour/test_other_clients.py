@@ -57,10 +57,9 @@ def base64_frames(way: Way, text: str) -> list[str | bytes]:
     return ['451-["keep",{"_placeholder":true,"num":0}]', f"b{number}{text}"]
 
 
+@pytest.mark.binary
 @pytest.mark.parametrize("text", BASE64.values(), ids=BASE64)
 async def test_base64_is_taken_as_clients_write_it(way: Way, text: str) -> None:
-    if way["generation"] == "0.9":
-        pytest.skip("it knows no binary")
     async with serve(Keeper, **way) as client:
         namespace = await client.connect()
         await client.post_frames(*base64_frames(way, text))
@@ -68,10 +67,9 @@ async def test_base64_is_taken_as_clients_write_it(way: Way, text: str) -> None:
         assert Keeper.last.kept == [DATA]
 
 
+@pytest.mark.binary
 @pytest.mark.parametrize("text", ["AQ!D", "AQI*", "AQ==AQ==", "AQIDA", "é", "AQ%3D"])
 async def test_what_is_no_base64_ends_the_session(way: Way, text: str) -> None:
-    if way["generation"] == "0.9":
-        pytest.skip("it knows no binary")
     async with serve(Keeper, **way) as client:
         await client.connect()
         await client.post_frames(*base64_frames(way, text))
@@ -82,11 +80,10 @@ async def test_what_is_no_base64_ends_the_session(way: Way, text: str) -> None:
 # ---- no binary ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.binary
 @pytest.mark.parametrize("asked", ["b64=1", "b64=true"])
 async def test_who_takes_no_binary_is_sent_none(way: Way, asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """``forceBase64``, by every transport."""
-    if way["generation"] == "0.9":
-        pytest.skip("it knows no binary")
     frames: list[Frame] = []
 
     async def taken(self: ClientTransport, frame: Frame) -> None:

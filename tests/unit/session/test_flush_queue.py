@@ -24,6 +24,7 @@ class Client:
     def __init__(self, number: int, then: Any = None) -> None:
         self.number = number
         self.flush_scheduled = True
+        self.flush_waits = False
         self.then = then
         self.reason = ""
         self.writer = self.server = self
