@@ -12,6 +12,7 @@ import pytest
 
 from asocketio import (
     BaseNamespace,
+    BroadcastMixin,
     ConnectionRefused,
     Disconnected,
     Overflow,
@@ -421,3 +422,62 @@ async def test_close_ends_though_a_handler_does_not(way: Way, caplog: Log) -> No
         await until(lambda: app.server.active_sessions == 0)
     assert lines(caplog, "was still running after close_grace: cancelled") != []
     assert lines(caplog, "does not end when cancelled") != []
+
+
+BINARY_WAYS = [(3, "websocket"), (3, "polling"), (3, "jsonp"), (4, "websocket"), (4, "polling")]
+
+
+@pytest.mark.parametrize("name", ["/", "/chat"])
+@pytest.mark.parametrize(("generation", "transport"), BINARY_WAYS)
+async def test_more_attachments_than_clients_take_are_named_where_they_are_emitted(
+    generation: Any, transport: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """socket.io-client closes the connection at the eleventh, with no word of the event."""
+
+    class Images(BaseNamespace, BroadcastMixin):
+        async def on_emit(self, count: int) -> None:
+            await self.emit("ten", [b"x"] * 10)
+            for _ in range(3):
+                await self.emit("gallery", {"all": [b"x"] * count})
+
+        async def on_broadcast(self, count: int) -> None:
+            await self.broadcast_event("tiles", *[b"x"] * count)
+
+        def on_ack(self, count: int) -> list[bytes]:
+            return [b"x"] * count
+
+    def lines() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "binary values" in record.getMessage()]
+
+    app = SocketIOApp(namespaces=dict.fromkeys({"/", name}, Images))
+    async with TestClient(app, generation=generation, transport=transport) as client:
+        images = await client.connect(name)
+        assert len(await images.call("ack", 10)) == 10
+        await images.call("emit", 10)
+        assert lines() == []
+        await images.call("emit", 11)
+        await images.call("broadcast", 12)
+        assert len(await images.call("ack", 13)) == 13
+    advice = (
+        "binary values: socket.io-client takes at most 10 in one packet, and closes the connection; "
+        "send several events, or join the values"
+    )
+    assert lines() == [
+        f"{name}: the event 'gallery' has 11 {advice}", f"{name}: the event 'tiles' has 12 {advice}",
+        f"{name}: an ack has 13 {advice}",
+    ]  # fmt: skip
+
+
+async def test_a_client_cannot_have_attachments_named_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    class Repeating(BaseNamespace):
+        async def on_repeat(self, name: str) -> None:
+            await self.emit(name, *[b"x"] * 11)
+
+    async with TestClient(SocketIOApp(namespaces={"/": Repeating})) as client:
+        namespace = await client.connect()
+        for number in range(150):
+            await namespace.call("repeat", f"{number} \n" + "x" * 1000)
+    said = [record.getMessage() for record in caplog.records if "binary values" in record.getMessage()]
+    assert len(said) == 100
+    assert max(map(len, said)) < 400
+    assert all("\n" not in line for line in said)
