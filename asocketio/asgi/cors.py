@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST = re.compile(r"[^,\s]+")
 _ONCE = (b"host", b"origin", b"referer", b"sec-fetch-site")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
@@ -39,11 +40,12 @@ def check_origin(scope: Scope, config: Config) -> str | None:
             if names.count(name) > 1:
                 raise BadRequest(f"{names.count(name)} header fields {name.decode()!r}")
     sent = named.get(b"origin", b"").decode("latin-1")
-    if not sent:
-        return None
+    host = named.get(b"host", b"").decode("latin-1")
+    if not sent or (sent in (f"https://{host}", f"http://{host}") and _HOST.fullmatch(host)):
+        return None  # as browsers write it: told at once, since each poll has one
     if is_list(sent):
         raise BadRequest(f"several origins in one header field: {sent[:SHOWN]!r}")
-    origin, host = serialised(sent), named.get(b"host", b"").decode("latin-1")
+    origin = serialised(sent)
     if _is_same(origin, host):
         return None
     if is_allowed(origin, scope, config.cors_allowed_origins):
