@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
+from contextlib import AbstractContextManager
 
 from asocketio.adapters.base import Adapter
 from asocketio.asgi.admission import Admission
@@ -135,11 +136,16 @@ class Server:
         self.loop = loop
         self.thread = threading.get_ident()
         self.eager_runner = EagerRunner(loop)
-        self.flush_soon = FlushQueue(loop).add
+        self._flush_queue = FlushQueue(loop)
+        self.flush_soon = self._flush_queue.add
         self.schedule_cleanup = CleanupQueue(loop, self.ended).add
         self.sessions = SessionTable()
         self.admission = Admission(self.config, self.metrics)
         self._adapter_runs = False
+
+    def behind_answers(self) -> AbstractContextManager[None]:
+        """See `FlushQueue.behind_answers`."""
+        return self._flush_queue.behind_answers()
 
     def _set_timers(self) -> None:
         self.timers = SessionTimers(self.clock, self.config, self.metrics)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
@@ -19,7 +20,10 @@ from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import ThrottledLog
 
-__all__ = ["Adapter", "EncodedPerProtocol", "Host", "Post", "Recipient", "Target"]
+__all__ = ["CROWD", "Adapter", "EncodedPerProtocol", "Host", "Post", "Recipient", "Target"]
+
+CROWD = 100
+"""Clients. A broadcast to more goes out behind what others are answered."""
 
 
 class Post(typing.Protocol):
@@ -85,6 +89,13 @@ class Host(typing.Protocol):
         Raises:
             UsageError: it has no JSON form.
         """
+
+    def behind_answers(self) -> AbstractContextManager[None]:
+        """What is queued within goes out behind what clients are answered, some of it in each turn of the event loop.
+
+        For broadcasts to more than `CROWD` clients.
+        """
+        ...
 
 
 class Target(NamedTuple):
@@ -176,10 +187,23 @@ class Adapter(ABC):
 
     def deliver(self, packet: Packet, target: Target, *, volatile: bool = False) -> None:
         """`broadcast` to the clients of this process."""
+        clients = self.local.find(target.namespace, target.rooms, target.excluded)
+        if len(clients) > CROWD:
+            with self.host.behind_answers():
+                packets = self._post(packet, clients, volatile)
+        else:
+            packets = self._post(packet, clients, volatile)
+        if packets is None:
+            self.host.check(packet)
+        else:
+            packets.check()
+
+    def _post(self, packet: Packet, clients: Iterable[Recipient], volatile: bool) -> EncodedPerProtocol | None:
+        """What was encoded; None where nobody was sent anything."""
         packets: EncodedPerProtocol | None = None
         protocol: Protocol | None = None
         encoded: Encoded | None = None
-        for client in self.local.find(target.namespace, target.rooms, target.excluded):
+        for client in clients:
             if volatile and not client.writable:
                 continue
             if client.protocol is not protocol:  # most speak the same as the one before
@@ -189,10 +213,7 @@ class Adapter(ABC):
             if encoded is not None:
                 post = client.post  # in two steps: as an attribute, not a method, it is looked up in half the time
                 post(encoded)
-        if packets is None:
-            self.host.check(packet)
-        else:
-            packets.check()
+        return packets
 
     def ask_here(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
         """`ask` the clients of this process."""

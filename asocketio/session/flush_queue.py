@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from asocketio.session.close_reasons import TRANSPORT_ERROR
 from asocketio.session.socket import Socket
 
-__all__ = ["FIRST_SLICE", "LEAST_SLICE", "MAX_SLICE_SECONDS", "FlushQueue"]
+__all__ = ["AT_ONCE", "MAX_SLICE_SECONDS", "POLLS", "SLICE_SECONDS", "FlushQueue"]
 
 MAX_SLICE_SECONDS = 0.005
-"""Seconds for which the sending of a broadcast, or clean-up, may hold the event loop at a time."""
+"""Seconds for which clean-up, and the sending to fresh sockets and to those that wait, may hold the event loop."""
 
-FIRST_SLICE = 100
-"""Sockets that are flushed in the first turn after a broadcast."""
+SLICE_SECONDS = MAX_SLICE_SECONDS / 2
 
-LEAST_SLICE = 8
-"""Sockets that are flushed in each turn, however long the turns are."""
+AT_ONCE = 100
+"""Sockets that are flushed without a look at the clock."""
+
+FLUSHES = 16
+"""Sockets that are flushed between two looks at the clock."""
+
+POLLS = 8
+"""Polls in a slice. To flush one is to wake a task: that, and the poll that comes next, take 0.25 ms in later turns."""
 
 
 class FlushQueue:
     """Flushes each socket once in a turn of the loop, so that what was queued in that turn goes out in one write.
 
     After a broadcast to thousands, others have their turns in between, and what they are answered goes first: a slice
-    of the sockets that were added in this turn is flushed, then one of those that wait from former turns. How many a
-    slice has goes by how long the last turn took, all of it: to flush a poll is to wake a task, and what that costs,
-    with the poll that comes next, is seen only a turn later.
+    of the sockets that were added in this turn is flushed, then one of those that wait, for a broadcast or from former
+    turns.
     """
 
-    __slots__ = ("_began", "_fresh", "_loop", "_scheduled", "_slice", "_waiting")
+    __slots__ = ("_fresh", "_loop", "_scheduled", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._fresh: list[Socket] = []
         self._waiting: deque[Socket] = deque()
         self._scheduled = False
-        self._slice = FIRST_SLICE
-        self._began = 0.0
 
     def add(self, socket: Socket) -> None:
         """Flush the socket at the end of this turn. Not twice in a turn: `Writer.flush_scheduled` tells."""
@@ -48,22 +51,31 @@ class FlushQueue:
             self._loop.call_soon(self.flush)
         self._fresh.append(socket)
 
+    @contextmanager
+    def behind_answers(self) -> Generator[None, None, None]:
+        """What is added within, by a broadcast, waits for its slice from the beginning."""
+        answers, self._fresh = self._fresh, []
+        try:
+            yield
+        finally:
+            self._let_wait(self._fresh)
+            self._fresh = answers
+
     def flush(self) -> None:
         """Flush the sockets in the queue, or a slice of them."""
         fresh, self._fresh = self._fresh, []
-        if self._waiting or len(fresh) > FIRST_SLICE:
-            most = self._next_slice()
-            former = self._take(most)
-            self._let_wait(fresh[most:])
-            _flush(fresh[:most])
-            _flush(former)
+        if self._waiting or len(fresh) > AT_ONCE:
+            rest = deque(fresh)
+            _flush(_slice(rest))
+            _flush(_slice(self._waiting))
+            self._let_wait(rest)
         else:
             _flush(fresh)
         self._scheduled = bool(self._fresh or self._waiting)
         if self._scheduled:
             self._loop.call_soon(self.flush)
 
-    def _let_wait(self, sockets: list[Socket]) -> None:
+    def _let_wait(self, sockets: Iterable[Socket]) -> None:
         """They are added again, before their turn, when they are sent more: an answer, for one."""
         for socket in sockets:
             writer = socket.writer
@@ -72,23 +84,20 @@ class FlushQueue:
                 writer.flush_waits = True
                 self._waiting.append(socket)
 
-    def _take(self, most: int) -> list[Socket]:
-        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        for socket in taken:
-            socket.writer.flush_waits = False
-        return taken
 
-    def _next_slice(self) -> int:
-        """How many sockets to flush, by how long the turn with the last slice took."""
-        now = monotonic()
-        took, self._began = now - self._began, now
-        if not self._waiting:
-            self._slice = FIRST_SLICE
-        elif took > MAX_SLICE_SECONDS:
-            self._slice = max(LEAST_SLICE, self._slice // 2)
-        elif took < MAX_SLICE_SECONDS / 2:
-            self._slice *= 2
-        return self._slice
+def _slice(sockets: deque[Socket]) -> Iterator[Socket]:
+    """Take out the first ones, for `SLICE_SECONDS` and at most `POLLS` of those that poll."""
+    until = monotonic() + SLICE_SECONDS
+    taken = polls = 0
+    while sockets:
+        socket = sockets.popleft()
+        socket.writer.flush_waits = False
+        transport = socket.transport
+        yield socket
+        taken += 1
+        polls += transport is not None and transport.name == "polling"
+        if polls == POLLS or (taken % FLUSHES == 0 and monotonic() > until):
+            break
 
 
 def _flush(sockets: Iterable[Socket]) -> None:

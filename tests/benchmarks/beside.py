@@ -55,12 +55,12 @@ class Listener(asyncio.Protocol):
     """One of the crowd: throws away what comes; by polling it asks again."""
 
     def __init__(self, opened: Opened) -> None:
-        self._transport = opened.writer.transport
+        self._opened = opened  # a writer that nobody holds closes its transport
         self._poll = opened.poll
 
     def data_received(self, data: bytes) -> None:
         if self._poll:
-            self._transport.write(self._poll)
+            self._opened.writer.transport.write(self._poll)
 
 
 def listen(port: int, carrier: str, count: int, ready: Event) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 
-from asocketio.adapters.base import Post, Target
+from asocketio.adapters.base import CROWD, Post, Target
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.config import Config
 from asocketio.errors import UsageError
@@ -64,9 +65,14 @@ class World:
         self.protocols = SharedProtocols()
         self.protocol = Counting()
         self.clients: dict[str, Client] = {}
+        self.crowds = 0
 
     def check(self, packet: Packet) -> None:
         self.protocols.check(packet)
+
+    def behind_answers(self) -> AbstractContextManager[None]:
+        self.crowds += 1
+        return nullcontext()
 
     def add(self, sid: str, *rooms: str, endpoint: str = "/chat", protocol: Protocol | None = None) -> Client:
         client = self.clients[sid] = Client(endpoint, sid, protocol or self.protocol)
@@ -324,3 +330,13 @@ def test_a_packet_without_a_wire_form_reaches_nobody(world: World) -> None:
     with pytest.raises(UsageError):
         world.adapter.broadcast(Packet(PacketType.EVENT, "/chat", name="n", args=[object()]), Target("/chat"))
     assert world.received == {"a": [], "b": []}
+
+
+@pytest.mark.parametrize(("count", "crowds"), [(CROWD, 0), (CROWD + 1, 1)])
+def test_a_broadcast_to_a_crowd_goes_behind_answers(count: int, crowds: int) -> None:
+    world = World()
+    for number in range(count):
+        world.add(f"client {number}")
+    world.adapter.broadcast(Packet(PacketType.EVENT, "/chat", name="x"), Target("/chat"))
+    assert world.crowds == crowds
+    assert all(client.posted for client in world.clients.values())
