@@ -112,7 +112,9 @@ async def hall(stack: AsyncExitStack, app: SocketIOApp) -> dict[Any, Any]:
     """A client of each generation, by polling: nothing leaves its outbox but what it fetches."""
     found = {}
     for generation in GENERATIONS:
-        client = await stack.enter_async_context(TestClient(app, generation=generation, transport="polling"))
+        client = await stack.enter_async_context(
+            TestClient(app, generation=generation, transport="polling", deadline=60)
+        )
         found[generation] = await client.connect()
     return found
 

@@ -221,8 +221,8 @@ def test_the_old_desk_has_the_same_events() -> None:
 # Tables.
 
 READERS = """
-    Chat Desk Route StaticFiles answer api auth data f function job json_dumps json_loads logging message name
-    on_message other_app re_path redis request requests room sid socketio task tasks url user work
+    Chat Desk Route StaticFiles answer api auth data f function job json_dumps json_loads logging message name origin
+    on_message other_app re_path redis request requests room scope sid socketio task tasks url user work
 """
 """Names in the tables that the reader's program or another library brings."""
 
