@@ -324,7 +324,6 @@ ENDS = [
     ['42["message",NaN]'],
     ['42["message",' + "[" * 200 + "]" * 200 + "]"],
     ["431{}"],
-    ["40"],  # once more
     ["40[1]"],
     ['40/custom,"text"'],
     ["41{}"],
@@ -353,6 +352,14 @@ async def test_a_packet_against_the_rules_closes_the_connection(peer: Peer, fram
     async with peer.joined() as websocket:
         await websocket.send_if_open(*frames)
         assert await websocket.closed() == []
+
+
+async def test_a_second_connect_is_ignored(peer: Peer) -> None:
+    """React's strict mode sends one before the answer to the first."""
+    async with peer.joined() as websocket:
+        await websocket.send("40")
+        await websocket.send('421["message-with-ack",1]')
+        assert await websocket.receive() == "431[1]"
 
 
 @pytest.mark.parametrize(
