@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
-from asocketio.asgi.acceptance import Acceptance, choose_subprotocol
+from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
 from asocketio.asgi.request import (
@@ -270,7 +270,7 @@ class SocketIOApp:
             headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
             await respond(send, body.status, body.content, headers)
         elif isinstance(error, UnknownSession) and who.protocol.allows_transport_switch:
-            acceptance = Acceptance(choose_subprotocol(scope, self.config))
+            acceptance = Acceptance.of(scope, self.config)
             await RoamingWebSocket(receive, send, acceptance).turn_away([body.content.decode()])
         else:
             headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
@@ -300,7 +300,7 @@ class SocketIOApp:
         allows_transport_switch = request.protocol.allows_transport_switch
         # Clients whose polls take no binary say so again where their websocket takes none either.
         text_only = request.body_format.text_only
-        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
+        front, acceptance = find_front(scope), Acceptance.of(scope, self.config, text_only=text_only)
         websocket = None if front is None else take_over(front, [], self.config.max_payload, acceptance)
         if websocket is None:
             joining = RoamingWebSocket if allows_transport_switch else UpgradingWebSocket
@@ -315,7 +315,7 @@ class SocketIOApp:
         opening: HandshakeTransport
         answer_headers: Headers = []
         text_only = request.body_format.text_only
-        front, acceptance = find_front(scope), Acceptance(choose_subprotocol(scope, self.config), text_only)
+        front, acceptance = find_front(scope), Acceptance.of(scope, self.config, text_only=text_only)
         if front is not None:
             opening = TakeoverHandshake(front, send, answer_headers, acceptance)
         elif request.transport == "websocket":

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from asocketio.asgi.types import Headers, Message, Scope
+from asocketio.asgi.types import TOKEN, Headers, Message, Scope
 from asocketio.config import Config
 from asocketio.errors import UsageError
 
 __all__ = ["PLAIN", "Acceptance", "choose_subprotocol"]
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Acceptance(NamedTuple):
@@ -21,6 +18,11 @@ class Acceptance(NamedTuple):
     subprotocol: str | None = None
     text_only: bool = False
     """What is binary goes out as base64 in a text: the client takes no binary (``b64=1``)."""
+
+    @classmethod
+    def of(cls, scope: Scope, config: Config, *, text_only: bool = False) -> Acceptance:
+        """That of a request, with the subprotocol that is chosen for it."""
+        return cls(choose_subprotocol(scope, config), text_only)
 
     def message(self, headers: Headers | None = None) -> Message:
         """The ASGI message that accepts it."""
@@ -45,7 +47,7 @@ def choose_subprotocol(scope: Scope, config: Config) -> str | None:
     Raises:
         UsageError: the program's function chose what was not offered.
     """
-    offered: list[str] = [name for name in scope.get("subprotocols") or () if _TOKEN.fullmatch(name)]
+    offered: list[str] = [name for name in scope.get("subprotocols") or () if TOKEN.fullmatch(name)]
     if not offered or scope["type"] != "websocket":
         return None
     wanted = config.subprotocols

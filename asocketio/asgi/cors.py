@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from asocketio.asgi.origins import SHOWN, allows_all, is_allowed, is_list, proposal, serialised
-from asocketio.asgi.types import Headers, Scope, header
+from asocketio.asgi.types import TOKEN, Headers, Scope, header
 from asocketio.config import Config
 from asocketio.errors import BadRequest, Forbidden
 
@@ -19,7 +19,6 @@ __all__ = [
     "replace_cors",
 ]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[^,\s]+")
 _ONCE = (b"host", b"origin", b"referer", b"sec-fetch-site")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
@@ -123,7 +122,7 @@ def preflight_headers(scope: Scope, origin: str | None, config: Config) -> Heade
     if origin is None:
         return headers
     asked = b",".join(value for name, value in scope["headers"] if name == b"access-control-request-headers")
-    tokens = [token for each in asked.decode("latin-1").split(",") if _TOKEN.fullmatch(token := each.strip())]
+    tokens = [token for each in asked.decode("latin-1").split(",") if TOKEN.fullmatch(token := each.strip())]
     if config.cors_allowed_headers is not None:
         allowed = {name.lower() for name in config.cors_allowed_headers}
         tokens = [token for token in tokens if token.lower() in allowed]
