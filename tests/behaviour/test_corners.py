@@ -27,7 +27,7 @@ from asocketio import (
 )
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.clients.asgi import Client
-from tests.support.worlds import Recorder, Transport, Way, call_of, serve, until
+from tests.support.worlds import Recorder, Transport, Way, call_of, refused_by_connect_timeout, serve, until
 
 Log = pytest.LogCaptureFixture
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -227,12 +227,7 @@ async def test_a_view_that_never_decides_is_ended_by_connect_timeout(way: Way) -
             ended.append("ended")
 
     async with TestClient(app_of(view), **way) as client:
-        opening = asyncio.create_task(client.connect())
-        await client.advance(44)
-        assert not opening.done()
-        await client.advance(2)
-        with pytest.raises(ClientRefused, match=r"503|handshake error"):
-            await opening
+        await refused_by_connect_timeout(client)
     assert ended == ["ended"]
 
 

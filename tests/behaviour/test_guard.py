@@ -28,7 +28,7 @@ from asocketio.testing import ClientRefused, TestClient, settle
 from tests.behaviour.test_corners import respond
 from tests.clients.asgi import Client
 from tests.clients.raw import CLIENTS
-from tests.support.worlds import Recorder, Way, until
+from tests.support.worlds import Recorder, Way, refused_by_close, refused_by_connect_timeout, until
 
 Log = pytest.LogCaptureFixture
 PATH = "/socket.io/{_:path}"
@@ -285,12 +285,7 @@ async def test_a_view_that_does_not_end_is_ended_by_connect_timeout(answers: boo
             ended.append("ended")
 
     async with TestClient(guard(view), **way) as client:
-        opening = asyncio.create_task(client.connect())
-        await client.advance(44)
-        assert not opening.done()
-        await client.advance(2)
-        with pytest.raises(ClientRefused, match=r"503|handshake error"):
-            await opening
+        await refused_by_connect_timeout(client)
     assert (ended, events) == (["ended"], [])
     assert "the view at '/socket.io/" in caplog.text
     assert "has not ended within connect_timeout (45.0 s)" in caplog.text
@@ -401,11 +396,7 @@ async def test_closing_while_a_view_decides_refuses_the_client(way: Way) -> None
 
     app = guard(view)
     async with TestClient(app, **way) as client:
-        opening = asyncio.create_task(client.connect())
-        await settle()
-        await app.close()
-        with pytest.raises(ClientRefused, match=r"503|handshake error"):
-            await opening
+        await refused_by_close(client, app)
     assert events == []
 
 

@@ -26,7 +26,7 @@ from asocketio import (
 )
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.behaviour.test_corners import app_of, respond
-from tests.support.worlds import Recorder, Way, call_of, serve, until
+from tests.support.worlds import Recorder, Way, call_of, refused_by_close, serve, until
 
 Log = pytest.LogCaptureFixture
 
@@ -493,11 +493,7 @@ async def test_closing_while_a_view_decides_refuses_the_client(way: Way) -> None
 
     app = app_of(view)
     async with TestClient(app, **way) as client:
-        opening = asyncio.create_task(client.connect())
-        await settle()
-        await app.close()
-        with pytest.raises(ClientRefused, match=r"503|handshake error"):
-            await opening
+        await refused_by_close(client, app)
 
 
 async def test_a_view_that_answers_slowly_while_the_app_closes() -> None:

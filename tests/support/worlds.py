@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
+import pytest
+
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio.testing import TestClient
+from asocketio.testing import ClientRefused, TestClient, settle
 from tests.clients.asgi import HEADERS, Call
 
 Transport = Literal["websocket", "polling"]
@@ -78,3 +80,22 @@ async def until(condition: Any, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  (a condition of whatever kind)
             await asyncio.sleep(0.001)
+
+
+async def refused_by_connect_timeout(client: TestClient) -> None:
+    """Connect to an app whose view does not decide: the client waits for 45 s, and is refused."""
+    opening = asyncio.create_task(client.connect())
+    await client.advance(44)
+    assert not opening.done()
+    await client.advance(2)
+    with pytest.raises(ClientRefused, match=r"503|handshake error"):
+        await opening
+
+
+async def refused_by_close(client: TestClient, app: SocketIOApp) -> None:
+    """Connect to an app whose view does not decide, and close the app: the client is refused."""
+    opening = asyncio.create_task(client.connect())
+    await settle()
+    await app.close()
+    with pytest.raises(ClientRefused, match=r"503|handshake error"):
+        await opening
