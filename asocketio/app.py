@@ -31,7 +31,7 @@ from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
 from asocketio.namespace import BaseNamespace
-from asocketio.operators import BroadcastOperator
+from asocketio.operators import Namespace
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import hide_sessions, log
@@ -125,13 +125,13 @@ class SocketIOApp:
         else:
             await self._not_found(scope, receive, send)
 
-    def of(self, namespace: str) -> BroadcastOperator:
+    def of(self, namespace: str) -> Namespace:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
         name = namespace_name(namespace)
         if self.namespaces is not None and self.namespaces.resolve(name) is None:
             declared = [name or "/" for name in self.namespaces.names]
             raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
-        return BroadcastOperator(self.server, name)
+        return Namespace(self.server, name)
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
@@ -393,24 +393,35 @@ class SocketIOApp:
             await respond(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
 
 
-def of(app: Any, namespace: str) -> BroadcastOperator:
-    """Everybody in a namespace of the `SocketIOApp` that wraps ``app``, or was added to it as middleware.
+def of(app: Any, namespace: str) -> Namespace:
+    """Everybody in a namespace of a `SocketIOApp`.
+
+    ``app`` is the application that it wraps, or that it was added to as middleware; or a request (or an ASGI scope)
+    that has passed through it.
 
     Raises:
         UsageError: there is none, or the application has not started yet.
     """
-    found: SocketIOApp | None
+    return _find_app(app).of(namespace)
+
+
+def _find_app(app: Any) -> SocketIOApp:
     if isinstance(app, SocketIOApp):
-        found = app
-    else:
-        try:
-            reference = _apps.get(app)
-        except TypeError:  # not to be referred to weakly
-            reference = None
-        found = None if reference is None else reference()
+        return app
+    scope = app if isinstance(app, Mapping) else getattr(app, "scope", None)
+    if isinstance(scope, Mapping):
+        passed: Any = scope.get("asocketio")
+        if not isinstance(passed, SocketIOApp):
+            raise UsageError("this request has passed through no SocketIOApp: wrap the application, or add it there")
+        return passed
+    try:
+        reference = _apps.get(app)
+    except TypeError:  # not to be referred to weakly
+        reference = None
+    found = None if reference is None else reference()
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
-    return found.of(namespace)
+    return found
 
 
 def _check_adapter(adapter: Adapter | None) -> Adapter:

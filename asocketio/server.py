@@ -17,6 +17,7 @@ from asocketio.protocol.packet import Packet
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
+from asocketio.runtime.jobs import Jobs
 from asocketio.runtime.log import ThrottledLog
 from asocketio.session.carrier import Carrier
 from asocketio.session.cleanup_queue import CleanupQueue
@@ -65,6 +66,8 @@ class Server:
         self._adapter_runs = False
         self.custom_json = SharedProtocols()
         self.throttled_log = ThrottledLog()
+        self.jobs = Jobs(self.throttled_log, config.on_exception)
+        """Jobs that belong to no client."""
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
@@ -140,6 +143,7 @@ class Server:
         self.sessions = SessionTable()
         self.admission = Admission(self.config, self.metrics)
         self._adapter_runs = False
+        self.jobs = Jobs(self.throttled_log, self.config.on_exception)  # the former ones went with their loop
 
     def _set_timers(self) -> None:
         self.timers = SessionTimers(self.clock, self.config, self.metrics)
