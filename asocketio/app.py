@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.admission import address_of, check_pin, pin_of
+from asocketio.asgi.client_files import ClientFiles
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
+from asocketio.asgi.lifespan import Lifespan, LifespanFunction, enter_lifespan
 from asocketio.asgi.request import (
     GENERATIONS,
     EngineRequest,
@@ -37,6 +41,7 @@ from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import hide_sessions, log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
+from asocketio.runtime.worker_lock import run_once, worker_lock
 from asocketio.server import Server
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.shutdown import close_at_shutdown
@@ -61,12 +66,17 @@ FOLLOW_ENV = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
 _apps: weakref.WeakKeyDictionary[Any, weakref.ref[SocketIOApp]] = weakref.WeakKeyDictionary()
 
 
+_numbers = itertools.count()
+
+
 class SocketIOApp:
     """Serves Socket.IO; gives everything else to ``app``.
 
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. ``adapter`` keeps the rooms; without it
-    they are those of this process. ``settings`` are the fields of `Config`.
+    they are those of this process. ``lifespan`` is an async context manager, called with this object: it is entered at
+    the start and left at the end, round that of ``app``, and may yield state for requests. ``client_files`` is a folder
+    with the client's scripts, to be served at ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
 
     Raises:
         UsageError: an argument is wrong; the message says what was expected.
@@ -79,6 +89,8 @@ class SocketIOApp:
         namespaces: Mapping[str, type[BaseNamespace]] | Namespaces | None = None,
         path: str = "socket.io",
         adapter: Adapter | None = None,
+        lifespan: LifespanFunction | None = None,
+        client_files: str | os.PathLike[str] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         cls: Any = app
@@ -106,6 +118,15 @@ class SocketIOApp:
         self._protocols: dict[str, ServerProtocol] = {
             name: make() for name, make in GENERATIONS.items() if name in served
         }
+        if lifespan is not None and not callable(lifespan):
+            raise UsageError(
+                f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager"
+            )
+        self.lifespan = lifespan
+        self._lifespan_seen = False
+        self._number = next(_numbers)
+        """The same in all workers of a server: they make their apps in the same order."""
+        self.client_files = None if client_files is None else ClientFiles(client_files)
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The event loop in which its signal handlers are chained."""
@@ -120,6 +141,8 @@ class SocketIOApp:
         below = path_below(scope, self.path) if scope["type"] in ("http", "websocket") else None
         if below is not None and is_ours(below):
             await self._serve(below, scope, receive, send)
+        elif below is not None and self.client_files is not None and self.client_files.has(below, scope):
+            await self.client_files.serve(below, scope, send, self.config)
         elif self.app is not None:
             await self.app(scope, receive, send)
         else:
@@ -162,7 +185,36 @@ class SocketIOApp:
             await self.server.wait_idle()
         if scope.cancelled_caught:
             log.error("%d sockets did not end within four times close_grace", self.server.active_sessions)
+        await self.server.stop_jobs()
         await self.server.stop_adapter()
+
+    def spawn(self, fn: Callable[..., Any], *args: Any, once: bool = False) -> asyncio.Task[None]:
+        """Run ``fn``, plain or async, as a job of this app: cancelled when it closes. Returns its task.
+
+        Its exceptions are logged. With ``once`` it runs in one of the workers of this host; when that one ends or dies,
+        another takes it over, within a second.
+
+        Raises:
+            UsageError: there is no running event loop (call it in ``lifespan=``, a handler or a view), another one has
+                the sockets, the app has closed, or ``fn`` is no function.
+        """
+        if not callable(fn):
+            if asyncio.iscoroutine(fn):
+                fn.close()
+            raise UsageError(f"spawn takes the function and its arguments: spawn(tick, 1), not spawn({fn!r})")
+        try:
+            self.server.bind()
+        except RuntimeError:
+            raise UsageError(
+                "app.spawn needs a running event loop: call it in lifespan=, a handler or a view"
+            ) from None
+        if self.server.closing and not self.server.active_sessions:
+            raise UsageError("app.spawn: the app has closed")
+        name = getattr(fn, "__qualname__", repr(fn))
+        if not once:
+            return self.server.jobs.spawn(f"job {name}", fn, *args)
+        lock = worker_lock(f"{self.path} {self._number} {getattr(fn, '__module__', '')}.{name}")
+        return self.server.jobs.spawn(f"job {name}", run_once, lock, fn, *args)
 
     def begin_close(self) -> None:
         """Do `close` in a task of this app. A later `close` waits for the same end."""
@@ -177,30 +229,9 @@ class SocketIOApp:
         self._compare_limits(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
-        heard = False
-
-        async def hear() -> Any:
-            nonlocal heard
-            heard = True
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await self.close()
-            return message
-
-        if self.app is not None:
-            try:
-                await self.app(scope, hear, send)
-            except Exception:
-                if heard:
-                    raise
-            if heard:
-                return
-        # There is no application, or it knows nothing of a lifespan; we have sockets to end.
-        while True:
-            message = await hear()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        self._lifespan_seen = True
+        own = None if self.lifespan is None else partial(enter_lifespan, self.lifespan, self)
+        await Lifespan(scope, receive, send, own, self.close).run(self.app)
 
     def _introduce(self, app: Any) -> None:
         """Remember the application that this wraps, for `of`."""
@@ -303,6 +334,9 @@ class SocketIOApp:
         """A new socket: by itself, or by a view, whose call is its life."""
         opening: HandshakeTransport
         answer_headers: Headers = []
+        if self.lifespan is not None and not self._lifespan_seen:
+            self._lifespan_seen = True
+            log.warning("lifespan= was not run: the server, or what this is mounted in, does not tell of its start")
         front = find_front(scope)
         if front is not None:
             opening = TakeoverHandshake(front, send, answer_headers)
@@ -376,7 +410,8 @@ class SocketIOApp:
         if is_client_file(scope["path"]):
             self.server.throttled_log.warning(
                 "script", "404: %r: the script of the client is not served here; take it from the npm package "
-                "socket.io-client, or from https://cdn.socket.io", hide_sessions(scope["path"])[:200],
+                "socket.io-client, or from https://cdn.socket.io, or write client_files=",
+                hide_sessions(scope["path"])[:200],
             )  # fmt: skip
         elif is_client(scope):
             root = scope.get("root_path", "").rstrip("/")

@@ -18,7 +18,7 @@ from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
 from asocketio.runtime.jobs import Jobs
-from asocketio.runtime.log import ThrottledLog
+from asocketio.runtime.log import ThrottledLog, log
 from asocketio.session.carrier import Carrier
 from asocketio.session.cleanup_queue import CleanupQueue
 from asocketio.session.flush_queue import FlushQueue
@@ -162,6 +162,13 @@ class Server:
         if self._adapter_runs:
             self._adapter_runs = False
             await self.adapter.stop()
+
+    async def stop_jobs(self) -> None:
+        """Cancel the jobs that belong to no client, and wait for their ends within ``close_grace``."""
+        with self.clock.deadline(self.config.close_grace) as scope:
+            await self.jobs.stop()
+        if scope.cancelled_caught:
+            log.error("these do not end when cancelled: %s", ", ".join(self.jobs.names))
 
     # The life of a session.
 
