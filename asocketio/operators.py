@@ -30,6 +30,10 @@ __all__ = ["BroadcastOperator", "Namespace", "RemoteSocket", "names"]
 CALL_TIMEOUT = 60.0
 """Seconds that ``call`` waits for an answer when it is given no ``timeout``."""
 
+GONE = "gone"
+"""The reason of a `Disconnected` where nobody here knows why the client has left: it may have been in another process.
+"""
+
 F = TypeVar("F", bound=Callable[..., Any])
 RoomEvent = Literal["created", "joined", "left", "deleted"]
 _ROOM_EVENTS = ("created", "joined", "left", "deleted")
@@ -296,7 +300,7 @@ class RemoteSocket:
         """
         answers = await self._operator.ask(event, args, timeout, _unpacked)
         if not answers:
-            raise Disconnected("it has left")
+            raise Disconnected(GONE)
         return answers[0]
 
     def join(self, *rooms: str) -> Awaitable[None]:
