@@ -174,6 +174,23 @@ async def test_the_failure_of_the_wrapped_application_is_told_once() -> None:
     assert life.events == ["enter", "exit"]
 
 
+async def test_a_failure_at_the_end_of_the_wrapped_application_is_told_once() -> None:
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.failed", "message": "no database"})
+        raise ValueError("no database")
+
+    life = Life()
+    server = Server(SocketIOApp(failing, namespaces={"/": Recorder}, lifespan=life.lifespan))
+    assert await server.tell("startup") == ["lifespan.startup.complete"]
+    assert await server.tell("shutdown") == ["lifespan.shutdown.failed"]
+    with pytest.raises(ValueError, match="no database"):
+        await server.call.task
+    assert life.events == ["enter", "exit"]
+
+
 async def test_state_needs_a_server_that_has_some() -> None:
     server = Server(SocketIOApp(namespaces={"/": Recorder}, lifespan=Life({"pool": 1}).lifespan))
     del server.scope["state"]
