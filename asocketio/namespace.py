@@ -23,7 +23,7 @@ from asocketio.protocol.packet import EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
-from asocketio.session.handlers import Handler, Handlers, read_handler
+from asocketio.session.handlers import Handler, Handlers, call_decorated_connect, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
@@ -79,11 +79,12 @@ class BaseNamespace:
         """A dict of JSON values that others see as `RemoteSocket.data`, one for this client in this namespace.
 
         ``self.data = {...}`` replaces what is in it. Values that have no form as JSON stay behind, with a line in the
-        log.
+        log: when others ask for them; in tests, and where the event loop is in debug mode, at once.
         """
         member = self._member
         if member.data is None:
             member.data = {}
+        member.watch_data()
         return member.data
 
     @data.setter
@@ -91,6 +92,7 @@ class BaseNamespace:
         if not isinstance(values, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"self.data is a dict, not {type(values).__name__}: self.data = {{'name': ...}}")
         self._member.data = dict(values)
+        self._member.watch_data()
 
     @property
     def handshake(self) -> HandshakeInfo:
@@ -223,7 +225,7 @@ class BaseNamespace:
         if self._handlers.decorated:
             decorate = self.exception_handler_decorator  # type: ignore[attr-defined]  # the user's own
             if packet.type is PacketType.CONNECT:
-                return _guarded(method, decorate, fitting)
+                return call_decorated_connect(method, decorate, fitting)
             method = decorate(method)
         result = method(*fitting)
         if type(result) is CoroutineType or hasattr(result, "__await__"):
@@ -542,27 +544,6 @@ def _answered(answer: asyncio.Future[Any], got: list[Any] | None, error: BaseExc
 
 def _give_up(answer: asyncio.Future[Any], event: str, seconds: float) -> None:
     _answered(answer, None, AckTimeout(f"no answer to {event!r} within {seconds} s"))
-
-
-async def _guarded(method: Callable[..., Any], decorate: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call a decorated ``recv_connect``; a decorator that swallows what it raises must not let the client in."""
-    raised: list[Exception] = []
-
-    @functools.wraps(method)
-    async def remembering(*args: Any) -> Any:
-        try:
-            result = method(*args)
-            return await result if hasattr(result, "__await__") else result
-        except Exception as error:
-            raised.append(error)
-            raise
-
-    result = decorate(remembering)(*args)
-    if hasattr(result, "__await__"):
-        result = await result
-    if raised:
-        raise raised[0]
-    return result
 
 
 BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPrivateUsage]

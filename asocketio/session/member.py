@@ -21,6 +21,7 @@ from asocketio.session.close_reasons import SERVER_DISCONNECT
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.outbox import PACKET_OVERHEAD
 from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
+from asocketio.session.threads import run_in_loop
 from asocketio.session.waiters import ClosedWaiter
 
 if TYPE_CHECKING:
@@ -105,9 +106,16 @@ class Member:
 
     def describe(self) -> SocketInfo:
         """What adapters tell others of it."""
-        lines = self.socket.server.throttled_log
-        data = {} if not self.data else copied(self.data, f"{self}: self.data", lines)
-        return SocketInfo(self.sid, frozenset(self.rooms or ()), data, self.handshake.shared())
+        return SocketInfo(self.sid, frozenset(self.rooms or ()), self._copied_data(), self.handshake.shared())
+
+    def watch_data(self) -> None:
+        """Its data is about to change: in tests and in debug mode what is no JSON shows soon, not when others ask."""
+        server = self.socket.server
+        if server.clock.for_tests or (server.loop is not None and server.loop.get_debug()):
+            run_in_loop(server, self._copied_data)
+
+    def _copied_data(self) -> dict[str, Any]:
+        return copied(self.data, f"{self}: self.data", self.socket.server.throttled_log) if self.data else {}
 
     def check_room(self, room: str) -> None:
         """Raise `Overflow` where one room more would be too much."""

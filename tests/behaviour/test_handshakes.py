@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from asocketio import BaseNamespace, ConnectionRefused, HandshakeInfo, SocketIOApp, UsageError
 from asocketio.adapters.socket_info import SocketInfo
-from asocketio.testing import TestClient
+from asocketio.testing import TestClient, settle
 from tests.support.worlds import Recorder, Way, serve
 
 HEADERS = {"User-Agent": "tests", "Cookie": 'a=1; b=%20x; c="q"; a=2; junk', "X-More": "é"}
@@ -185,3 +186,28 @@ async def test_a_key_that_is_no_text_stays_behind(key: Any, caplog: pytest.LogCa
         [peer] = await client.app.of("/").sockets()
         assert peer.data == {"good": 1}
     assert "stays behind" in caplog.text
+
+
+async def test_in_tests_what_is_no_json_shows_before_others_ask(caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(Known) as client:
+        await client.connect()
+        Known.last.data["bad"] = object()
+        await settle()
+        assert "self.data['bad'] stays behind for others" in caplog.text
+        caplog.clear()
+        Known.last.data = {"worse": object()}
+        await settle()
+        assert "self.data['worse'] stays behind for others" in caplog.text
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_so_it_does_in_debug_mode(
+    debug: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(Known) as client:
+        await client.connect()
+        monkeypatch.setattr(type(client.clock), "for_tests", False)
+        monkeypatch.setattr(asyncio.get_running_loop(), "get_debug", lambda: debug)
+        Known.last.data["bad"] = object()
+        await settle()
+        assert ("stays behind" in caplog.text) is debug
