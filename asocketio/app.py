@@ -18,12 +18,11 @@ from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.client_files import ClientFiles
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
 from asocketio.asgi.lifespan import Lifespan, LifespanFunction, enter_lifespan
+from asocketio.asgi.not_found import log_wrong_path
 from asocketio.asgi.request import (
     GENERATIONS,
     EngineRequest,
     guess_responder,
-    is_client,
-    is_client_file,
     is_ours,
     parse_request,
     path_below,
@@ -38,7 +37,7 @@ from asocketio.namespace import BaseNamespace
 from asocketio.operators import Namespace
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
-from asocketio.runtime.log import hide_sessions, log
+from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.runtime.worker_lock import run_once, worker_lock
@@ -407,20 +406,7 @@ class SocketIOApp:
         await opening.reject({"type": "http.response.body", "body": b""})
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if is_client_file(scope["path"]):
-            self.server.throttled_log.warning(
-                "script", "404: %r: the script of the client is not served here; take it from the npm package "
-                "socket.io-client, or from https://cdn.socket.io, or write client_files=",
-                hide_sessions(scope["path"])[:200],
-            )  # fmt: skip
-        elif is_client(scope):
-            root = scope.get("root_path", "").rstrip("/")
-            served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
-            self.server.throttled_log.warning(
-                "path",
-                "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
-                hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
-            )  # fmt: skip
+        log_wrong_path(scope, self.path, self.server.throttled_log)
         if scope["type"] == "websocket":
             await receive()
             await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])
