@@ -17,7 +17,8 @@ from asocketio.errors import (
 )
 from asocketio.manage import socketio_accept, socketio_manage
 from asocketio.namespace import BaseNamespace, BroadcastMixin, RoomsMixin
-from asocketio.operators import BroadcastOperator
+from asocketio.operators import BroadcastOperator, Namespace, RemoteSocket
+from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.handlers import event
 from asocketio.session.socket import Socket, default_error_handler
@@ -33,11 +34,14 @@ __all__ = [
     "ConnectionRefused",
     "Disconnected",
     "HandshakeError",
+    "HandshakeInfo",
     "MemoryAdapter",
+    "Namespace",
     "Overflow",
     "Packet",
     "PacketType",
     "ProtocolError",
+    "RemoteSocket",
     "RoomsMixin",
     "Socket",
     "SocketIOApp",

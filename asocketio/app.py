@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, Unpack
 
@@ -14,14 +16,15 @@ from asocketio.adapters.base import Adapter
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
+from asocketio.asgi.client_files import ClientFiles
 from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_origin, cors_headers, preflight_headers
+from asocketio.asgi.lifespan import Lifespan, LifespanFunction, enter_lifespan
+from asocketio.asgi.not_found import log_wrong_path
 from asocketio.asgi.request import (
     GENERATIONS,
     EngineRequest,
     encodes_twice,
     guess_responder,
-    is_client,
-    is_client_file,
     is_ours,
     parse_request,
     path_below,
@@ -33,12 +36,13 @@ from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
 from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
 from asocketio.namespace import BaseNamespace
-from asocketio.operators import BroadcastOperator
+from asocketio.operators import Namespace
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
-from asocketio.runtime.log import hide_sessions, log
+from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
+from asocketio.runtime.worker_lock import run_once, worker_lock
 from asocketio.server import Server
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.shutdown import close_at_shutdown
@@ -63,13 +67,18 @@ FOLLOW_ENV = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
 _apps: weakref.WeakKeyDictionary[Any, weakref.ref[SocketIOApp]] = weakref.WeakKeyDictionary()
 
 
+_numbers = itertools.count()
+
+
 class SocketIOApp:
     """Serves Socket.IO; gives everything else to ``app``.
 
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
     decides, by `socketio_accept`, and the socket then lives by itself. ``adapter`` keeps the rooms; without it
-    they are those of this process. ``settings`` are the fields of `Config`.
+    they are those of this process. ``lifespan`` is an async context manager, called with this object: it is entered at
+    the start and left at the end, round that of ``app``, and may yield state for requests. ``client_files`` is a folder
+    with the client's scripts, to be served at ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
 
     Raises:
         UsageError: an argument is wrong; the message says what was expected.
@@ -83,6 +92,8 @@ class SocketIOApp:
         path: str = "socket.io",
         guard: bool = False,
         adapter: Adapter | None = None,
+        lifespan: LifespanFunction | None = None,
+        client_files: str | os.PathLike[str] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         cls: Any = app
@@ -116,6 +127,15 @@ class SocketIOApp:
         self._protocols: dict[str, ServerProtocol] = {
             name: make() for name, make in GENERATIONS.items() if name in served
         }
+        if lifespan is not None and not callable(lifespan):
+            raise UsageError(
+                f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager"
+            )
+        self.lifespan = lifespan
+        self._lifespan_seen = False
+        self._number = next(_numbers)
+        """The same in all workers of a server: they make their apps in the same order."""
+        self.client_files = None if client_files is None else ClientFiles(client_files)
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The event loop in which its signal handlers are chained."""
@@ -130,18 +150,20 @@ class SocketIOApp:
         below = path_below(scope, self.path) if scope["type"] in ("http", "websocket") else None
         if below is not None and is_ours(below):
             await self._serve(below, scope, receive, send)
+        elif below is not None and self.client_files is not None and self.client_files.has(below, scope):
+            await self.client_files.serve(below, scope, send, self.config)
         elif self.app is not None:
             await self.app(scope, receive, send)
         else:
             await self._not_found(scope, receive, send)
 
-    def of(self, namespace: str) -> BroadcastOperator:
+    def of(self, namespace: str) -> Namespace:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
         name = namespace_name(namespace)
         if self.namespaces is not None and self.namespaces.resolve(name) is None:
             declared = [name or "/" for name in self.namespaces.names]
             raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
-        return BroadcastOperator(self.server, name)
+        return Namespace(self.server, name)
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
@@ -172,7 +194,36 @@ class SocketIOApp:
             await self.server.wait_idle()
         if scope.cancelled_caught:
             log.error("%d sockets did not end within four times close_grace", self.server.active_sessions)
+        await self.server.stop_jobs()
         await self.server.stop_adapter()
+
+    def spawn(self, fn: Callable[..., Any], *args: Any, once: bool = False) -> asyncio.Task[None]:
+        """Run ``fn``, plain or async, as a job of this app: cancelled when it closes. Returns its task.
+
+        Its exceptions are logged. With ``once`` it runs in one of the workers of this host; when that one ends or dies,
+        another takes it over, within a second.
+
+        Raises:
+            UsageError: there is no running event loop (call it in ``lifespan=``, a handler or a view), another one has
+                the sockets, the app has closed, or ``fn`` is no function.
+        """
+        if not callable(fn):
+            if asyncio.iscoroutine(fn):
+                fn.close()
+            raise UsageError(f"spawn takes the function and its arguments: spawn(tick, 1), not spawn({fn!r})")
+        try:
+            self.server.bind()
+        except RuntimeError:
+            raise UsageError(
+                "app.spawn needs a running event loop: call it in lifespan=, a handler or a view"
+            ) from None
+        if self.server.closing and not self.server.active_sessions:
+            raise UsageError("app.spawn: the app has closed")
+        name = getattr(fn, "__qualname__", repr(fn))
+        if not once:
+            return self.server.jobs.spawn(f"job {name}", fn, *args)
+        lock = worker_lock(f"{self.path} {self._number} {getattr(fn, '__module__', '')}.{name}")
+        return self.server.jobs.spawn(f"job {name}", run_once, lock, fn, *args)
 
     def begin_close(self) -> None:
         """Do `close` in a task of this app. A later `close` waits for the same end."""
@@ -187,30 +238,9 @@ class SocketIOApp:
         self._compare_limits(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
-        heard = False
-
-        async def hear() -> Any:
-            nonlocal heard
-            heard = True
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await self.close()
-            return message
-
-        if self.app is not None:
-            try:
-                await self.app(scope, hear, send)
-            except Exception:
-                if heard:
-                    raise
-            if heard:
-                return
-        # There is no application, or it knows nothing of a lifespan; we have sockets to end.
-        while True:
-            message = await hear()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        self._lifespan_seen = True
+        own = None if self.lifespan is None else partial(enter_lifespan, self.lifespan, self)
+        await Lifespan(scope, receive, send, own, self.close).run(self.app)
 
     def _introduce(self, app: Any) -> None:
         """Remember the application that this wraps, for `of`."""
@@ -316,6 +346,9 @@ class SocketIOApp:
         answer_headers: Headers = []
         text_only = request.body_format.text_only
         front, acceptance = find_front(scope), Acceptance.of(scope, self.config, text_only=text_only)
+        if self.lifespan is not None and not self._lifespan_seen:
+            self._lifespan_seen = True
+            log.warning("lifespan= was not run: the server, or what this is mounted in, does not tell of its start")
         if front is not None:
             opening = TakeoverHandshake(front, send, answer_headers, acceptance)
         elif request.transport == "websocket":
@@ -401,19 +434,7 @@ class SocketIOApp:
         return None
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if is_client_file(scope["path"]):
-            self.server.throttled_log.warning(
-                "script", "404: %r: the script of the client is not served here; take it from the npm package "
-                "socket.io-client, or from https://cdn.socket.io", hide_sessions(scope["path"])[:200],
-            )  # fmt: skip
-        elif is_client(scope):
-            root = scope.get("root_path", "").rstrip("/")
-            served = f"{root}/" if root.endswith(self.path) else f"{root}{self.path}/"
-            self.server.throttled_log.warning(
-                "path",
-                "404: the path is %r, Socket.IO is at %r: write io(url, {path: %r}) there, or another path=%r here",
-                hide_sessions(scope["path"])[:200], served, served, self.path.strip("/"),
-            )  # fmt: skip
+        log_wrong_path(scope, self.path, self.server.throttled_log)
         if scope["type"] == "websocket":
             await receive()
             await deny(scope, send, 404, b"Not Found", [(b"content-type", b"text/plain")])
@@ -421,24 +442,35 @@ class SocketIOApp:
             await respond(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
 
 
-def of(app: Any, namespace: str) -> BroadcastOperator:
-    """Everybody in a namespace of the `SocketIOApp` that wraps ``app``, or was added to it as middleware.
+def of(app: Any, namespace: str) -> Namespace:
+    """Everybody in a namespace of a `SocketIOApp`.
+
+    ``app`` is the application that it wraps, or that it was added to as middleware; or a request (or an ASGI scope)
+    that has passed through it.
 
     Raises:
         UsageError: there is none, or the application has not started yet.
     """
-    found: SocketIOApp | None
+    return _find_app(app).of(namespace)
+
+
+def _find_app(app: Any) -> SocketIOApp:
     if isinstance(app, SocketIOApp):
-        found = app
-    else:
-        try:
-            reference = _apps.get(app)
-        except TypeError:  # not to be referred to weakly
-            reference = None
-        found = None if reference is None else reference()
+        return app
+    scope = app if isinstance(app, Mapping) else getattr(app, "scope", None)
+    if isinstance(scope, Mapping):
+        passed: Any = scope.get("asocketio")
+        if not isinstance(passed, SocketIOApp):
+            raise UsageError("this request has passed through no SocketIOApp: wrap the application, or add it there")
+        return passed
+    try:
+        reference = _apps.get(app)
+    except TypeError:  # not to be referred to weakly
+        reference = None
+    found = None if reference is None else reference()
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
-    return found.of(namespace)
+    return found
 
 
 def _check_adapter(adapter: Adapter | None) -> Adapter:

@@ -213,12 +213,17 @@ class Disconnected(SocketIOError):
 class AckTimeout(SocketIOError, TimeoutError):
     """The client did not acknowledge in time.
 
-    ``answers`` holds what other clients had answered until then, when several were asked.
+    Where several were asked, ``answers`` holds what had come until then, ``missing`` is the number of clients that had
+    not answered, and ``servers_missing`` that of other servers: nobody knows how many clients these have.
     """
 
-    def __init__(self, message: str, answers: list[Any] | None = None) -> None:
+    def __init__(
+        self, message: str, answers: list[Any] | None = None, *, missing: int = 0, servers_missing: int = 0
+    ) -> None:
         super().__init__(message)
         self.answers = [] if answers is None else answers
+        self.missing = missing
+        self.servers_missing = servers_missing
 
 
 class Overflow(SocketIOError):

@@ -14,16 +14,16 @@ from threading import get_ident
 from types import CoroutineType
 from typing import Any
 
-from asocketio.adapters.local_rooms import size_of
 from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
-from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, names
+from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, Namespace, names
 from asocketio.protocol.base import check_size
+from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import EVENT, Packet, PacketType
 from asocketio.runtime.awaitables import COMPLETED, Completed
 from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
-from asocketio.session.handlers import Handler, Handlers, read_handler
+from asocketio.session.handlers import Handler, Handlers, call_decorated_connect, read_handler
 from asocketio.session.member import Member
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
@@ -71,8 +71,38 @@ class BaseNamespace:
 
     @property
     def session(self) -> dict[str, Any]:
-        """A dict for the program's own use, shared by all namespaces of this client."""
+        """A dict for the program's own use, shared by all namespaces of this client: live objects, for this process."""
         return self.socket.session
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A dict of JSON values that others see as `RemoteSocket.data`, one for this client in this namespace.
+
+        ``self.data = {...}`` replaces what is in it. Values that have no form as JSON stay behind, with a line in the
+        log: when others ask for them; in tests, and where the event loop is in debug mode, at once.
+        """
+        member = self._member
+        if member.data is None:
+            member.data = {}
+        member.watch_data()
+        return member.data
+
+    @data.setter
+    def data(self, values: dict[str, Any]) -> None:
+        if not isinstance(values, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"self.data is a dict, not {type(values).__name__}: self.data = {{'name': ...}}")
+        self._member.data = dict(values)
+        self._member.watch_data()
+
+    @property
+    def handshake(self) -> HandshakeInfo:
+        """The request that opened this client's session, and what the client gave for this namespace (``auth``)."""
+        return self._member.handshake
+
+    @property
+    def namespace(self) -> Namespace:
+        """Everybody in this namespace, this client included: ``self.namespace.to("lobby").emit("x")``."""
+        return Namespace(self.socket.server, self.ns_name)
 
     @property
     def sid(self) -> str:
@@ -195,7 +225,7 @@ class BaseNamespace:
         if self._handlers.decorated:
             decorate = self.exception_handler_decorator  # type: ignore[attr-defined]  # the user's own
             if packet.type is PacketType.CONNECT:
-                return _guarded(method, decorate, fitting)
+                return call_decorated_connect(method, decorate, fitting)
             method = decorate(method)
         result = method(*fitting)
         if type(result) is CoroutineType or hasattr(result, "__await__"):
@@ -416,7 +446,7 @@ class BaseNamespace:
         if member.rule.left:
             raise Disconnected(member.reason)
         if room != member.sid and room not in (member.rooms or ()):
-            _check_rooms(member, room)
+            member.check_room(room)
         server = member.socket.server
         if is_other_thread(server):
             server.adapter.local.check(member, room)
@@ -499,10 +529,7 @@ class BaseNamespace:
         if is_other_thread(server):
             run_in_loop(server, BaseNamespace.disconnect, self, silent)
             return COMPLETED
-        if self.socket.protocol.global_is_connection and not self.ns_name:
-            return self.socket.disconnect()
-        if self._member.disconnect("server namespace disconnect", silent=silent):
-            self.socket.dispatcher.enqueue_disconnect(self._member)
+        self._member.expel(silent=silent)
         return COMPLETED
 
 
@@ -517,27 +544,6 @@ def _answered(answer: asyncio.Future[Any], got: list[Any] | None, error: BaseExc
 
 def _give_up(answer: asyncio.Future[Any], event: str, seconds: float) -> None:
     _answered(answer, None, AckTimeout(f"no answer to {event!r} within {seconds} s"))
-
-
-async def _guarded(method: Callable[..., Any], decorate: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call a decorated ``recv_connect``; a decorator that swallows what it raises must not let the client in."""
-    raised: list[Exception] = []
-
-    @functools.wraps(method)
-    async def remembering(*args: Any) -> Any:
-        try:
-            result = method(*args)
-            return await result if hasattr(result, "__await__") else result
-        except Exception as error:
-            raised.append(error)
-            raise
-
-    result = decorate(remembering)(*args)
-    if hasattr(result, "__await__"):
-        result = await result
-    if raised:
-        raise raised[0]
-    return result
 
 
 BaseNamespace._handlers = Handlers(BaseNamespace)  # pyright: ignore[reportPrivateUsage]
@@ -578,19 +584,6 @@ class BroadcastMixin:
     def broadcast_event_not_me(self, event: str, *args: Any) -> Awaitable[None]:
         """Send an event to everybody else in this namespace."""
         return _others(self).emit(event, *args)
-
-
-def _check_rooms(member: Member, room: str) -> None:
-    """Raise `Overflow` where one room more would be too much."""
-    config, rooms = member.socket.config, member.rooms
-    where = f"of a client in {member.namespace[:100] or '/'!r}"
-    if rooms is not None and len(rooms) >= config.max_rooms:
-        member.socket.count_limit("max_rooms")
-        raise Overflow(f"one room more than the {config.max_rooms} {where} (max_rooms)", "in")
-    taken = sum(each.rooms.size for each in member.socket.members.values() if each.rooms is not None)
-    if taken + size_of(room) > config.max_room_bytes:
-        member.socket.count_limit("max_room_bytes")
-        raise Overflow(f"the rooms {where} would take over {config.max_room_bytes} bytes (max_room_bytes)", "in")
 
 
 def _member_of(mixin: object) -> Member:

@@ -18,7 +18,8 @@ from asocketio.protocol.packet import Packet
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
-from asocketio.runtime.log import ThrottledLog
+from asocketio.runtime.jobs import Jobs
+from asocketio.runtime.log import ThrottledLog, log
 from asocketio.session.carrier import Carrier
 from asocketio.session.cleanup_queue import CleanupQueue
 from asocketio.session.flush_queue import FlushQueue
@@ -66,6 +67,8 @@ class Server:
         self._adapter_runs = False
         self.custom_json = SharedProtocols()
         self.throttled_log = ThrottledLog()
+        self.jobs = Jobs(self.throttled_log, config.on_exception)
+        """Jobs that belong to no client."""
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
@@ -142,6 +145,7 @@ class Server:
         self.sessions = SessionTable()
         self.admission = Admission(self.config, self.metrics)
         self._adapter_runs = False
+        self.jobs = Jobs(self.throttled_log, self.config.on_exception)  # the former ones went with their loop
 
     def behind_answers(self) -> AbstractContextManager[None]:
         """See `FlushQueue.behind_answers`."""
@@ -164,6 +168,13 @@ class Server:
         if self._adapter_runs:
             self._adapter_runs = False
             await self.adapter.stop()
+
+    async def stop_jobs(self) -> None:
+        """Cancel the jobs that belong to no client, and wait for their ends within ``close_grace``."""
+        with self.clock.deadline(self.config.close_grace) as scope:
+            await self.jobs.stop()
+        if scope.cancelled_caught:
+            log.error("these do not end when cancelled: %s", ", ".join(self.jobs.names))
 
     # The life of a session.
 

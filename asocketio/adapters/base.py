@@ -1,7 +1,7 @@
 """SEAM. Adapter: who is in which room, and how a broadcast reaches them. `MemoryAdapter` is the plain one.
 
-An adapter that spans processes overrides `Adapter.broadcast` and `Adapter.ask`: it publishes, and calls
-`Adapter.deliver` and `Adapter.ask_here` for the clients of this process. Those are in ``local``.
+An adapter that spans processes publishes each verb, and does it here by what ends in ``_here`` (and
+`Adapter.deliver`). The clients of this process are in ``local``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.local_rooms import LocalRooms, RoomNames
+from asocketio.adapters.socket_info import SocketInfo
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
 from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
+from asocketio.runtime.jobs import Jobs
 from asocketio.runtime.log import ThrottledLog
 
 __all__ = ["CROWD", "Adapter", "EncodedPerProtocol", "Host", "Post", "Recipient", "Target"]
@@ -71,6 +73,16 @@ class Recipient(typing.Protocol):
     def forget_ack(self, number: int) -> None:
         """The ack is awaited no longer."""
 
+    def describe(self) -> SocketInfo:
+        """What others may know of it."""
+        ...
+
+    def check_room(self, room: str) -> None:
+        """Raise `Overflow` where one room more would be too much."""
+
+    def expel(self, *, close: bool) -> None:
+        """Disconnect it from its namespace; with ``close`` from all of them, and end its connection."""
+
 
 class Host(typing.Protocol):
     """What an adapter may use of the server that it belongs to."""
@@ -82,6 +94,8 @@ class Host(typing.Protocol):
 
     throttled_log: ThrottledLog
     """For lines that a client can cause."""
+    jobs: Jobs
+    """Runs functions of the program."""
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
@@ -124,6 +138,8 @@ class Adapter(ABC):
     def __init__(self) -> None:
         self.local: LocalRooms[Recipient] = LocalRooms()
         """The clients of this process, and their rooms."""
+        self.server_events: dict[tuple[str, str], Callable[..., Any]] = {}
+        """By namespace and name: what this server does with an event of another one."""
 
     # The life of the server. An adapter that listens to others does so from `start` to `stop`.
 
@@ -176,12 +192,48 @@ class Adapter(ABC):
     def ask(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
         """Queue ``packet``, an event that wants an ack, for all clients that ``target`` means; ``acks`` gets theirs.
 
-        `AckCollector.expect` has been called for each of them when it returns.
+        When it returns, `AckCollector.expect` has been called for each of them here, and `AckCollector.expect_server`
+        for each other server, which names its clients later.
 
         Raises:
             UsageError: the packet has no JSON form. Nobody was asked.
             Overflow: it is over ``max_outbox``. Nobody was asked.
         """
+
+    # Verbs that act at the call, here; what they return may be awaited until the others know.
+
+    @abstractmethod
+    def join_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        """Put all clients that ``target`` means into each of ``rooms``."""
+
+    @abstractmethod
+    def leave_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        """Take all clients that ``target`` means out of each of ``rooms``."""
+
+    @abstractmethod
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        """Disconnect all clients that ``target`` means from the namespace; with ``close`` end their connections."""
+
+    # Questions. Each server's answer goes to ``answers``: by `AckCollector.add`, or, of a server for which
+    # `AckCollector.expect_server` was called, by `AckCollector.server_answered`.
+
+    @abstractmethod
+    def fetch(self, target: Target, answers: AckCollector) -> None:
+        """Ask who the clients are that ``target`` means. An answer is a list of `SocketInfo`."""
+
+    @abstractmethod
+    def fetch_sids(self, target: Target, answers: AckCollector) -> None:
+        """Ask for the sids of the clients that ``target`` means. An answer is a list of them."""
+
+    # The other servers.
+
+    @abstractmethod
+    def server_emit(self, packet: Packet) -> Awaitable[None]:
+        """Send an event to the other servers: each calls its `server_event_here`."""
+
+    @abstractmethod
+    def server_call(self, packet: Packet, answers: AckCollector) -> None:
+        """Ask the other servers by an event: each answers with what its `server_event_here` tells ``reply``."""
 
     # What they do for the clients of this process.
 
@@ -190,30 +242,13 @@ class Adapter(ABC):
         clients = self.local.find(target.namespace, target.rooms, target.excluded)
         if len(clients) > CROWD:
             with self.host.behind_answers():
-                packets = self._post(packet, clients, volatile)
+                packets = _post(self.host, packet, clients, volatile)
         else:
-            packets = self._post(packet, clients, volatile)
+            packets = _post(self.host, packet, clients, volatile)
         if packets is None:
             self.host.check(packet)
         else:
             packets.check()
-
-    def _post(self, packet: Packet, clients: Iterable[Recipient], volatile: bool) -> EncodedPerProtocol | None:
-        """What was encoded; None where nobody was sent anything."""
-        packets: EncodedPerProtocol | None = None
-        protocol: Protocol | None = None
-        encoded: Encoded | None = None
-        for client in clients:
-            if volatile and not client.writable:
-                continue
-            if client.protocol is not protocol:  # most speak the same as the one before
-                packets = packets or EncodedPerProtocol(packet, self.host)
-                protocol = client.protocol
-                encoded = packets.get(protocol)
-            if encoded is not None:
-                post = client.post  # in two steps: as an attribute, not a method, it is looked up in half the time
-                post(encoded)
-        return packets
 
     def ask_here(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
         """`ask` the clients of this process."""
@@ -234,6 +269,55 @@ class Adapter(ABC):
                 continue
             client.post(encoded)
 
+    def join_here(self, target: Target, rooms: frozenset[str]) -> None:
+        """`join_all` for the clients of this process. One that is in enough rooms is left out, with a line in the log.
+
+        Clients that leave meanwhile are left out, too.
+        """
+        for client in self._find(target):
+            for room in rooms:
+                if room == client.sid or room in (client.rooms or ()):
+                    continue
+                try:
+                    client.check_room(room)
+                except Overflow as error:
+                    self.host.throttled_log.warning("rooms", "%s did not join a room: %s", client.sid, error)
+                else:
+                    self.join(client, room)
+
+    def leave_here(self, target: Target, rooms: frozenset[str]) -> None:
+        """`leave_all` for the clients of this process."""
+        for client in self._find(target):
+            for room in rooms:
+                self.leave(client, room)
+
+    def disconnect_here(self, target: Target, *, close: bool) -> None:
+        """`disconnect_all` for the clients of this process."""
+        for client in self._find(target):
+            client.expel(close=close)
+
+    def fetch_here(self, target: Target) -> list[SocketInfo]:
+        """This server's answer to `fetch`."""
+        return [client.describe() for client in self._find(target)]
+
+    def fetch_sids_here(self, target: Target) -> list[str]:
+        """This server's answer to `fetch_sids`."""
+        return [client.sid for client in self._find(target)]
+
+    def server_event_here(self, packet: Packet, reply: Callable[[Any], None] | None = None) -> None:
+        """An event of another server: run what the program has for it; ``reply`` is told what that returns.
+
+        It is told nothing where there is nothing for the event, or it fails.
+        """
+        handler = self.server_events.get((packet.endpoint, packet.name))
+        if handler is not None:
+            self.host.jobs.call(f"on_server_event {packet.name!r}", handler, *packet.args, then=reply)
+
+    def _find(self, target: Target) -> list[Recipient]:
+        """The clients of this process that ``target`` means, and that have not left."""
+        clients = self.local.find(target.namespace, target.rooms, target.excluded)
+        return [client for client in clients if not client.gone]
+
 
 def _expect(client: Recipient, acks: AckCollector) -> None:
     """Collect the client's ack. Raises `Overflow` where it owes too many already."""
@@ -246,6 +330,24 @@ def _expect(client: Recipient, acks: AckCollector) -> None:
 
     client.expect_ack(acks.number, answered)
     acks.expect(client, lambda: client.forget_ack(acks.number))
+
+
+def _post(host: Host, packet: Packet, clients: Iterable[Recipient], volatile: bool) -> EncodedPerProtocol | None:
+    """What was encoded; None where nobody was sent anything."""
+    packets: EncodedPerProtocol | None = None
+    protocol: Protocol | None = None
+    encoded: Encoded | None = None
+    for client in clients:
+        if volatile and not client.writable:
+            continue
+        if client.protocol is not protocol:  # most speak the same as the one before
+            packets = packets or EncodedPerProtocol(packet, host)
+            protocol = client.protocol
+            encoded = packets.get(protocol)
+        if encoded is not None:
+            post = client.post  # in two steps: as an attribute, not a method, it is looked up in half the time
+            post(encoded)
+    return packets
 
 
 class EncodedPerProtocol:

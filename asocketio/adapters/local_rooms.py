@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 from asocketio.errors import UsageError
 from asocketio.protocol.sids import is_sid
 
-__all__ = ["LocalRooms", "RoomNames", "size_of"]
+__all__ = ["LocalRooms", "RoomListener", "RoomNames", "size_of"]
 
 
 class RoomNames(set[str]):
@@ -49,20 +49,25 @@ class Occupant(typing.Protocol):
 
 T = TypeVar("T", bound=Occupant)
 
+RoomListener = Callable[[str, str, str], None]
+"""Called with what happened (``created``, ``joined``, ``left``, ``deleted``), the room, and the sid of the client."""
+
 
 class LocalRooms(Generic[T]):
     """Tables of clients. An empty room is no room, and a namespace that nobody is in is not kept."""
 
-    __slots__ = ("namespaces", "rooms")
+    __slots__ = ("listeners", "namespaces", "rooms")
 
     def __init__(self) -> None:
+        self.listeners: dict[str, list[RoomListener]] = {}
+        """By namespace: who is told of what happens to rooms."""
         self.namespaces: dict[str, dict[str, T]] = {}
         """Clients by namespace and sid."""
         self.rooms: dict[tuple[str, str], dict[T, None]] = {}
         """Clients by namespace and room, in the order of joining."""
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Forget everybody. Listeners stay, and hear nothing of it."""
         self.namespaces.clear()
         self.rooms.clear()
 
@@ -90,14 +95,27 @@ class LocalRooms(Generic[T]):
             return
         if client.rooms is None:
             client.rooms = RoomNames()
-        if room not in client.rooms:
-            client.rooms.add(room)
-            client.rooms.size += size_of(room)
-        self.rooms.setdefault((client.namespace, room), {})[client] = None
+        if room in client.rooms:
+            return
+        client.rooms.add(room)
+        client.rooms.size += size_of(room)
+        key = client.namespace, room
+        clients = self.rooms.get(key)
+        if clients is None:
+            self.rooms[key] = {client: None}
+        else:
+            clients[client] = None
+        if client.namespace in self.listeners:
+            self._tell(client, room, *(("created", "joined") if clients is None else ("joined",)))
 
     def check(self, client: T, room: str) -> None:
         """Raise `UsageError` where ``room`` is another client's private room."""
-        if room != client.sid and (is_sid(room) or room in self.namespaces.get(client.namespace, ())):
+        if room != client.sid:
+            self.check_public(client.namespace, room)
+
+    def check_public(self, namespace: str, room: str) -> None:
+        """Raise `UsageError` where ``room`` is a private room."""
+        if is_sid(room) or room in self.namespaces.get(namespace, ()):
             raise UsageError(
                 "this room's name is another client's sid, or has the form of one: private rooms are for their client"
             )
@@ -113,6 +131,13 @@ class LocalRooms(Generic[T]):
         del clients[client]
         if not clients:
             del self.rooms[key]
+        if client.namespace in self.listeners:
+            self._tell(client, room, *(("left",) if clients else ("left", "deleted")))
+
+    def _tell(self, client: T, room: str, *what: str) -> None:
+        for each in what:
+            for listener in self.listeners[client.namespace]:
+                listener(each, room, client.sid)
 
     def find(self, namespace: str, rooms: frozenset[str] | None, excluded: frozenset[str]) -> Collection[T]:
         """The clients in any of ``rooms`` (None: in the namespace), without those in any of ``excluded``, each once.

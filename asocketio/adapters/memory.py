@@ -21,3 +21,27 @@ class MemoryAdapter(Adapter):
 
     def ask(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
         self.ask_here(packet, target, acks, volatile=volatile)
+
+    def join_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        self.join_here(target, rooms)
+        return COMPLETED
+
+    def leave_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        self.leave_here(target, rooms)
+        return COMPLETED
+
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        self.disconnect_here(target, close=close)
+        return COMPLETED
+
+    def fetch(self, target: Target, answers: AckCollector) -> None:
+        answers.add(self.fetch_here(target))
+
+    def fetch_sids(self, target: Target, answers: AckCollector) -> None:
+        answers.add(self.fetch_sids_here(target))
+
+    def server_emit(self, packet: Packet) -> Awaitable[None]:
+        return COMPLETED  # there are no others
+
+    def server_call(self, packet: Packet, answers: AckCollector) -> None:
+        """Nobody is asked: there are no others."""

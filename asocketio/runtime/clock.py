@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import anyio
 
@@ -21,6 +21,9 @@ class Timer(Protocol):
 
 class Clock:
     """The time of an event loop: of the running one, unless it is given."""
+
+    for_tests: ClassVar[bool] = False
+    """A test advances it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._given = loop

@@ -9,7 +9,13 @@ from asocketio.errors import Overflow, UsageError
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.socket import Socket
 
-__all__ = ["ack_duplicate_connect", "send_connect_error", "send_too_many_namespaces", "send_unknown_namespace"]
+__all__ = [
+    "ack_duplicate_connect",
+    "send_connect_error",
+    "send_too_large_auth",
+    "send_too_many_namespaces",
+    "send_unknown_namespace",
+]
 
 
 def ack_duplicate_connect(socket: Socket, namespace: str) -> None:
@@ -44,6 +50,16 @@ def send_too_many_namespaces(socket: Socket, namespace: str) -> None:
         socket.sid_in(""), namespace[:100], len(socket.members), fields=socket.fields(),
     )  # fmt: skip
     send_connect_error(socket, namespace, {"message": "Too many namespaces"})
+
+
+def send_too_large_auth(socket: Socket, namespace: str) -> None:
+    """What the client gives for its namespaces is too much to be kept."""
+    socket.count_limit("max_head")
+    socket.server.throttled_log.warning(
+        "auth", "%s: refused in the namespace %r: the auth of its namespaces takes over %d bytes (max_head)",
+        socket.sid_in(""), namespace[:100] or "/", socket.config.max_head, fields=socket.fields(),
+    )  # fmt: skip
+    send_connect_error(socket, namespace, {"message": "Auth too large"})
 
 
 def send_connect_error(socket: Socket, namespace: str, data: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import log
 from asocketio.session.signatures import accepted, method_of
 
-__all__ = ["Handler", "Handlers", "event", "initialize", "read_handler"]
+__all__ = ["Handler", "Handlers", "call_decorated_connect", "event", "initialize", "read_handler"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -385,3 +385,26 @@ def initialize(namespace: object) -> None:
         if inspect.iscoroutine(result):
             result.close()
             raise UsageError(_ASYNC_INITIALIZE.format(cls.__name__))
+
+
+async def call_decorated_connect(
+    method: Callable[..., Any], decorate: Callable[..., Any], args: tuple[Any, ...]
+) -> Any:
+    """Call a decorated ``recv_connect``; a decorator that swallows what it raises must not let the client in."""
+    raised: list[Exception] = []
+
+    @functools.wraps(method)
+    async def remembering(*args: Any) -> Any:
+        try:
+            result = method(*args)
+            return await result if hasattr(result, "__await__") else result
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    result = decorate(remembering)(*args)
+    if hasattr(result, "__await__"):
+        result = await result
+    if raised:
+        raise raised[0]
+    return result

@@ -14,6 +14,7 @@ from asocketio.protocol.custom_json import SharedProtocols
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.eager_runner import EagerRunner
+from asocketio.runtime.jobs import Jobs
 from asocketio.runtime.log import ThrottledLog
 
 if typing.TYPE_CHECKING:
@@ -54,6 +55,8 @@ class SessionServer(typing.Protocol):
     metrics: Metrics
     throttled_log: ThrottledLog
     eager_runner: EagerRunner
+    jobs: Jobs
+    """Jobs that belong to no client."""
     custom_json: SharedProtocols
     loop: asyncio.AbstractEventLoop | None
     """The event loop that they belong to; None before the first session opens."""

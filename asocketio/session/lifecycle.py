@@ -11,10 +11,12 @@ from typing import Any
 from asocketio.errors import ConnectionRefused, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.sids import new_sid
+from asocketio.session.backlog import weight
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import (
     ack_duplicate_connect,
     send_connect_error,
+    send_too_large_auth,
     send_too_many_namespaces,
     send_unknown_namespace,
 )
@@ -103,10 +105,13 @@ class MemberLifecycle:
         if len(socket.members) >= socket.config.max_namespaces:
             send_too_many_namespaces(socket, namespace)
             return
-        if socket.protocol.opens_global:
-            packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
         member = Member(socket, namespace, new_sid(), params)
+        if packet.data and not _keep_auth(member, packet.data):
+            send_too_large_auth(socket, namespace)
+            return
+        if socket.protocol.opens_global:
+            packet.data = {**socket.handshake.query, **packet.data}
         await self._connect(member, cls, packet)
 
     async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
@@ -244,3 +249,21 @@ class MemberLifecycle:
     def break_cycles(self) -> None:
         """See `Socket.break_cycles`."""
         self.socket = weakref.proxy(self.socket)
+
+
+def _keep_auth(member: Member, auth: dict[str, Any]) -> bool:
+    """Keep what the client gave, for `HandshakeInfo.auth`. False where it is too much.
+
+    All that a client gives counts in ``max_head``, as the memory that it takes; what it gives for several namespaces
+    is kept once.
+    """
+    kept: list[dict[str, Any]] = []
+    for other in member.socket.members.values():
+        if other.auth == auth:
+            member.auth = other.auth
+            return True
+        if other.auth is not None and not any(other.auth is each for each in kept):
+            kept.append(other.auth)
+    member.auth = auth
+    most = member.socket.config.max_head
+    return weight([auth, *kept], most) <= most

@@ -9,14 +9,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
-from asocketio.adapters.local_rooms import RoomNames
+from asocketio.adapters.local_rooms import RoomNames, size_of
+from asocketio.adapters.socket_info import SocketInfo, copied
+from asocketio.errors import Overflow
 from asocketio.protocol.base import Encoded, check_size
+from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
+from asocketio.session.close_reasons import SERVER_DISCONNECT
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.outbox import PACKET_OVERHEAD
 from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
+from asocketio.session.threads import run_in_loop
 from asocketio.session.waiters import ClosedWaiter
 
 if TYPE_CHECKING:
@@ -37,7 +42,9 @@ class Member:
     __slots__ = (
         "_held",
         "_held_size",
+        "auth",
         "connector",
+        "data",
         "handle",
         "instance",
         "jobs",
@@ -75,12 +82,52 @@ class Member:
         self.jobs: set[asyncio.Task[None]] | None = None
         self.connector: asyncio.Task[None] | None = None
         """The task in which ``recv_connect`` runs."""
-        self._held: list[Encoded] = []
+        self.auth: dict[str, Any] | None = None
+        """What the client gave when it asked for the namespace; None where that was nothing. See `keep_auth`."""
+        self.data: dict[str, Any] | None = None
+        """What the program keeps of the client, for others to see. None until something is."""
+        self._held: list[Encoded] | None = None  # an empty list is 56 bytes for each idle client
         self._held_size = 0
 
     def __str__(self) -> str:
         """For log lines: who, and where."""
         return f"{self.sid} {self.namespace or '/'}"
+
+    # What others may know of it.
+
+    @property
+    def handshake(self) -> HandshakeInfo:
+        """The request that opened the session, with what the client gave for this namespace. Made anew each time."""
+        socket = self.socket
+        auth = self.auth or {}
+        if self.protocol.opens_global:
+            auth = {**socket.handshake.query, **auth}
+        return socket.handshake.describe(socket.environ, auth)
+
+    def describe(self) -> SocketInfo:
+        """What adapters tell others of it."""
+        return SocketInfo(self.sid, frozenset(self.rooms or ()), self._copied_data(), self.handshake.shared())
+
+    def watch_data(self) -> None:
+        """Its data is about to change: in tests and in debug mode what is no JSON shows soon, not when others ask."""
+        server = self.socket.server
+        if server.clock.for_tests or (server.loop is not None and server.loop.get_debug()):
+            run_in_loop(server, self._copied_data)
+
+    def _copied_data(self) -> dict[str, Any]:
+        return copied(self.data, f"{self}: self.data", self.socket.server.throttled_log) if self.data else {}
+
+    def check_room(self, room: str) -> None:
+        """Raise `Overflow` where one room more would be too much."""
+        config, rooms = self.socket.config, self.rooms
+        where = f"of a client in {self.namespace[:100] or '/'!r}"
+        if rooms is not None and len(rooms) >= config.max_rooms:
+            self.socket.count_limit("max_rooms")
+            raise Overflow(f"one room more than the {config.max_rooms} {where} (max_rooms)", "in")
+        taken = sum(each.rooms.size for each in self.socket.members.values() if each.rooms is not None)
+        if taken + size_of(room) > config.max_room_bytes:
+            self.socket.count_limit("max_room_bytes")
+            raise Overflow(f"the rooms {where} would take over {config.max_room_bytes} bytes (max_room_bytes)", "in")
 
     # Where it is in its life.
 
@@ -104,8 +151,8 @@ class Member:
         self.connector = None
         writer = self.socket.writer
         writer.send(Packet(PacketType.CONNECT, self.namespace, data={"sid": self.sid}))
-        held, self._held = self._held, []
-        for encoded in held:
+        held, self._held = self._held, None
+        for encoded in held or ():
             writer.post(encoded)
         self._move(_ADMITTED[self.state])
 
@@ -127,6 +174,17 @@ class Member:
         self.socket.acks.fail(reason, self.namespace)
         return True
 
+    def expel(self, *, close: bool = False, silent: bool = False) -> None:
+        """The server disconnects the client: from this namespace; with ``close`` from all, and its connection ends.
+
+        ``recv_disconnect`` runs after the handlers that are running.
+        """
+        socket = self.socket
+        if close or (socket.protocol.global_is_connection and not self.namespace):
+            socket.disconnect()
+        elif self.disconnect(SERVER_DISCONNECT, silent=silent):
+            socket.dispatcher.enqueue_disconnect(self)
+
     def begin_disconnect(self, reason: str) -> None:
         """``recv_disconnect`` is about to run: nothing more goes to the client from here."""
         self.reason = self.reason or reason
@@ -135,7 +193,7 @@ class Member:
     def leave(self, reason: str) -> None:
         """The client is out, or was refused."""
         self.reason = self.reason or reason
-        self._held = []
+        self._held = None
         self._move(MemberState.LEFT)
 
     # Sending.
@@ -154,10 +212,12 @@ class Member:
             return
         limit = self.socket.config.max_outbox
         check_size(encoded, limit)
+        if self._held is None:
+            self._held = []
         self._held.append(encoded)
         self._held_size += encoded.size + PACKET_OVERHEAD
         if self._held_size > limit and len(self._held) > 1:
-            self._held = []
+            self._held = None
             self.socket.writer.close_slow_consumer(
                 f"recv_connect emits over {limit} bytes before it lets the client in (max_outbox)"
             )

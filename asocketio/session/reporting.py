@@ -6,6 +6,7 @@ from typing import Any
 
 from asocketio.errors import Disconnected
 from asocketio.protocol.packet import ACK, Packet
+from asocketio.runtime.jobs import report_failure
 from asocketio.session.socket import Socket
 
 __all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]
@@ -16,16 +17,8 @@ def raised(error: BaseException, what: str, socket: Socket, namespace: str, even
 
     A client may have it raised as often as it likes: the log counts those of one place, ``on_exception`` hears of each.
     """
-    about = socket.fields(namespace, event)
-    lines = socket.server.throttled_log
-    lines.error("raised", "%s raised %r", what, error, error=error, fields=about)
-    hook = socket.config.on_exception
-    if hook is None:
-        return
-    try:
-        hook(error, about)
-    except Exception as failure:  # the program's function
-        lines.error("on_exception", "on_exception itself failed on %r", error, error=failure, fields=about)
+    server = socket.server
+    report_failure(error, what, server.throttled_log, server.config.on_exception, socket.fields(namespace, event))
 
 
 def is_late(socket: Socket, error: BaseException, namespace: str) -> bool:

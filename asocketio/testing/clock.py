@@ -17,6 +17,7 @@ class TestClock(Clock):
     """A clock that stands still until `advance`."""
 
     __test__ = False
+    for_tests = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -55,11 +55,14 @@ async def test_an_operator_of_no_rooms_at_all_reaches_nobody_and_asks_no_adapter
     async with clients(2) as (app, namespaces, [me, _]):
         nobody = operator(app, me)
         with monkeypatch.context() as patch:
-            for verb in ("broadcast", "ask"):
+            for verb in ("broadcast", "ask", "fetch", "fetch_sids", "join_all", "leave_all", "disconnect_all"):
                 patch.setattr(app.server.adapter, verb, None)  # not called: nothing would be published either
             await nobody.emit("x")
             assert await nobody.call("x") == []
             await asyncio.to_thread(lambda: nobody.emit("x"))
+            assert (await nobody.sockets(), await nobody.count()) == ([], 0)
+            for act in (nobody.join("red"), nobody.leave("red"), nobody.disconnect(), nobody.disconnect(close=True)):
+                await act
             for verb in (nobody.emit, nobody.call):
                 with pytest.raises(UsageError):
                     await verb("x", object())

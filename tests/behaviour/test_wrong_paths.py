@@ -68,7 +68,7 @@ async def test_whoever_else_asks_is_no_line(path: str, query: bytes, caplog: Log
 async def test_who_asks_for_the_script_of_the_client_is_told_where_it_is(path: str, caplog: Log) -> None:
     assert await asked(path, b"", caplog) == [
         f"404: {path!r}: the script of the client is not served here; take it from the npm package socket.io-client, "
-        "or from https://cdn.socket.io"
+        "or from https://cdn.socket.io, or write client_files="
     ]
 
 

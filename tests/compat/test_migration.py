@@ -23,6 +23,7 @@ from asocketio import (
     BroadcastOperator,
     Config,
     ConnectionRefused,
+    Namespace,
     RoomsMixin,
     SocketIOApp,
 )
@@ -221,8 +222,8 @@ def test_the_old_desk_has_the_same_events() -> None:
 # Tables.
 
 READERS = """
-    Chat Desk Route StaticFiles answer api auth data f function job json_dumps json_loads logging message name origin
-    on_message other_app re_path redis request requests room scope sid socketio task tasks url user work
+    Chat Desk Route StaticFiles answer api auth data f function job json_dumps json_loads logging lifespan message name
+    on_message origin other_app re_path redis request requests room scope sid socketio task tasks url user work
 """
 """Names in the tables that the reader's program or another library brings."""
 
@@ -290,7 +291,9 @@ class Looker:
                 self.value(node)
 
     def setting(self, name: str) -> None:
-        assert name in {"namespaces", "path"} | {field.name for field in fields(Config)}, name
+        assert name in {"namespaces", "path", "lifespan", "client_files"} | {field.name for field in fields(Config)}, (
+            name
+        )
 
     def value(self, node: ast.expr) -> Any:
         """What the expression means; None where only running it would tell."""
@@ -321,11 +324,9 @@ class Looker:
         signature = inspect.signature(function)
         assert set(keywords) <= set(signature.parameters), ast.unparse(node)
         signature.bind(*node.args, **dict.fromkeys(keywords))
-        return (
-            BroadcastOperator(self.names["app"].server, "")
-            if signature.return_annotation == "BroadcastOperator"
-            else None
-        )
+        operators = {"BroadcastOperator": BroadcastOperator, "Namespace": Namespace}
+        made = operators.get(signature.return_annotation)
+        return None if made is None else made(self.names["app"].server, "")
 
 
 async def test_every_name_in_the_columns_for_asocketio_is_there() -> None:

@@ -79,3 +79,41 @@ async def test_who_is_missing_at_the_end_is_forgotten() -> None:
     await waiting
     assert (acks.close(), acks.forgotten, acks.answers, acks.missing) == (2, ["a", "c"], [[1]], 0)
     acks.end()
+
+
+# ---- servers ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_is_waited_for_until_it_has_named_its_clients_and_these_have_answered() -> None:
+    acks = Asked("a")
+    acks.expect_server("other")
+    acks.all_asked()
+    acks.answer("a", [1])
+    assert (await acks.is_over(), acks.missing, acks.servers_missing) == (False, 0, 1)
+    acks.ask("b")
+    acks.server_answered("other")
+    assert (await acks.is_over(), acks.missing, acks.servers_missing) == (False, 1, 0)
+    acks.answer("b", [2])
+    assert (await acks.is_over(), acks.answers, acks.close()) == (True, [[1], [2]], 0)
+
+
+async def test_a_server_that_answers_twice_or_unasked_counts_once() -> None:
+    acks = Asked()
+    acks.add("mine")
+    acks.expect_server("other")
+    acks.server_answered("stranger", "x")
+    acks.server_answered("other", "theirs")
+    acks.server_answered("other", "again")
+    acks.all_asked()
+    assert (await acks.is_over(), acks.answers) == (True, ["mine", "theirs"])
+
+
+async def test_who_comes_after_the_end_is_not_waited_for() -> None:
+    acks = Asked("a")
+    acks.expect_server("late")
+    acks.all_asked()
+    assert (acks.close(), acks.servers_missing, acks.forgotten) == (1, 1, ["a"])
+    acks.ask("b")
+    acks.server_answered("late", "x")
+    acks.answer("a", [1])
+    assert (acks.answers, acks.forgotten, acks.missing) == ([], ["a", "b"], 0)
