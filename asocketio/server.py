@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 
 from asocketio.adapters.base import Adapter
+from asocketio.adapters.recording import record
 from asocketio.asgi.admission import Admission
 from asocketio.config import Config
 from asocketio.errors import UnknownSession, UsageError
@@ -65,6 +66,9 @@ class Server:
         self._adapter_runs = False
         self.custom_json = SharedProtocols()
         self.throttled_log = ThrottledLog()
+        self.clock = Clock()
+        if config.recovery is not None:
+            record(adapter)
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
@@ -72,7 +76,6 @@ class Server:
         """All sockets are about to be told so, one after the other."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        self.clock = Clock()
         self.sessions = SessionTable()
         self._idle: asyncio.Future[None] | None = None
 
@@ -152,11 +155,15 @@ class Server:
         if not self._adapter_runs:
             self._adapter_runs = True
             self.adapter.start()
+            if self.adapter.recovery is not None:
+                self.adapter.recovery.start()
 
     async def stop_adapter(self) -> None:
         """Stop the adapter, if it runs."""
         if self._adapter_runs:
             self._adapter_runs = False
+            if self.adapter.recovery is not None:
+                self.adapter.recovery.stop()
             await self.adapter.stop()
 
     # The life of a session.

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.local_rooms import LocalRooms, RoomNames
+from asocketio.adapters.recovery import RecoveryStore
+from asocketio.adapters.trails import Trail
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
 from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
+from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import ThrottledLog
 
 __all__ = ["Adapter", "EncodedPerProtocol", "Host", "Post", "Recipient", "Target"]
@@ -39,6 +42,8 @@ class Recipient(typing.Protocol):
     """The rooms that it is in, without its private one. Written by `LocalRooms` only."""
     post: Post
     """Queues a packet for it."""
+    trail: Trail | None
+    """What is known of it so that it can come back; None: it cannot."""
 
     def __hash__(self) -> int: ...
 
@@ -78,6 +83,8 @@ class Host(typing.Protocol):
 
     throttled_log: ThrottledLog
     """For lines that a client can cause."""
+    clock: Clock
+    """The time of its event loop."""
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
@@ -109,6 +116,8 @@ class Adapter(ABC):
 
     host: Host
     """Set by the server, before `start`."""
+    recovery: RecoveryStore | None = None
+    """What clients may have missed, where the setting ``recovery`` asks for it. Set by the server, before `start`."""
 
     def __init__(self) -> None:
         self.local: LocalRooms[Recipient] = LocalRooms()
@@ -125,6 +134,14 @@ class Adapter(ABC):
 
     async def stop(self) -> None:  # noqa: B027  (most have nothing to stop)
         """The server has closed: all clients have left. It may start again."""
+
+    def make_recovery(self) -> RecoveryStore:
+        """What keeps events and clients for the setting ``recovery``. Its life is the server's affair.
+
+        Raises:
+            UsageError: this adapter has none.
+        """
+        raise UsageError(f"recovery={self.host.config.recovery!r}: {type(self).__name__} has no store for it")
 
     # Clients come and go.
 
@@ -143,10 +160,14 @@ class Adapter(ABC):
             UsageError: ``room`` is another client's private room.
         """
         self.local.join(client, room)
+        if self.recovery is not None and client.trail is not None:
+            client.trail.join(room, self.recovery.position)
 
     def leave(self, client: Recipient, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""
         self.local.leave(client, room)
+        if self.recovery is not None and client.trail is not None:
+            client.trail.leave(room, self.recovery.position)
 
     # Verbs.
 

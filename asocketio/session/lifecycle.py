@@ -10,7 +10,6 @@ from typing import Any
 
 from asocketio.errors import ConnectionRefused, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.sids import new_sid
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import (
     ack_duplicate_connect,
@@ -23,6 +22,7 @@ from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
 from asocketio.session.namespaces import Namespaces
+from asocketio.session.recovery import come_back, enter, give_data_back, leave, save
 from asocketio.session.reporting import is_late, raised, report
 from asocketio.session.socket import Socket
 from asocketio.session.states import OPEN
@@ -106,14 +106,14 @@ class MemberLifecycle:
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
         cls, params = found
-        member = Member(socket, namespace, new_sid(), params)
-        await self._connect(member, cls, packet)
+        restored = None if socket.server.adapter.recovery is None else await come_back(socket, namespace, packet.data)
+        if socket.state is OPEN:
+            await self._connect(enter(socket, namespace, params, restored), cls, packet)
 
     async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
         socket = self.socket
         member.connector = asyncio.current_task()
         socket.members[member.namespace] = member
-        socket.server.adapter.add(member)
         try:
             await self._admit(member, cls, packet)
         except BaseException as error:
@@ -135,6 +135,8 @@ class MemberLifecycle:
         socket = self.socket
         member.instance = cls(socket.environ, member.namespace, socket.request)
         initialize(member.instance)
+        if member.trail is not None:
+            give_data_back(member)
         member.handle = self._wrapped(member, member.instance.way_of_events)
         admitted: Any = member.instance.process_packet(packet)
         if hasattr(admitted, "__await__"):
@@ -198,6 +200,8 @@ class MemberLifecycle:
 
     async def close_member(self, member: Member, reason: str) -> None:
         """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
+        if member.trail is not None:
+            save(member)
         member.begin_disconnect(reason)
         try:
             await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.namespace, data=reason))
@@ -236,6 +240,8 @@ class MemberLifecycle:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
+            if member.trail is not None:
+                leave(member)
             if member.namespace in self.namespaces.names and member.namespace not in socket.former_namespaces:
                 socket.former_namespaces |= {member.namespace}
             socket.members.pop(member.namespace, None)

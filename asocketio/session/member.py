@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
 from asocketio.adapters.local_rooms import RoomNames
+from asocketio.adapters.trails import Trail
 from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
@@ -44,12 +45,14 @@ class Member:
         "namespace",
         "params",
         "post",
+        "prepare",
         "protocol",
         "reason",
         "rooms",
         "sid",
         "socket",
         "state",
+        "trail",
     )
 
     instance: NamespaceObject
@@ -69,6 +72,10 @@ class Member:
 
         An attribute, not a method: a broadcast calls `Writer.post` of each recipient with nothing in between.
         """
+        self.prepare: Callable[[Packet], Encoded] = self.protocol.encoder
+        """Encodes what is sent to this client alone; and keeps it, if the client may come back for it."""
+        self.trail: Trail | None = None
+        """What is known of it so that it can come back; None: it cannot."""
         self.reason = ""
         """Why it left."""
         self.rooms: RoomNames | None = None
@@ -100,14 +107,23 @@ class Member:
         self.post = self.socket.writer.post if posts == "sent" else self._hold_back if posts == "held back" else _drop
 
     def accept(self) -> None:
-        """The client is admitted: tell it, then send what was held back."""
+        """The client is admitted: send what it missed, tell it, then send what was held back."""
         self.connector = None
         writer = self.socket.writer
-        writer.send(Packet(PacketType.CONNECT, self.namespace, data={"sid": self.sid}))
+        told = {"sid": self.sid}
+        if self.trail is not None:
+            told["pid"] = self.trail.private_id
+            for encoded in self._missed(self.trail):
+                writer.post(encoded)
+        writer.send(Packet(PacketType.CONNECT, self.namespace, data=told))
         held, self._held = self._held, []
         for encoded in held:
             writer.post(encoded)
         self._move(_ADMITTED[self.state])
+
+    def _missed(self, trail: Trail) -> list[Encoded]:
+        restored, trail.restored = trail.restored, None
+        return [] if restored is None else restored.unsent()
 
     def on_peer_leaving(self) -> None:
         """The client has said that it leaves; what it sent before is still being handled."""
@@ -147,7 +163,11 @@ class Member:
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and post it."""
-        self.post(self.protocol.encode(packet))
+        self.post(self.prepare(packet))
+
+    def change_held(self, change: Callable[[Encoded], Encoded]) -> None:
+        """Replace what is held back, packet by packet."""
+        self._held = [change(encoded) for encoded in self._held]
 
     def _hold_back(self, encoded: Encoded) -> None:
         if not self.socket.connected:
