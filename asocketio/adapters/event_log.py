@@ -9,7 +9,7 @@ from asocketio.adapters.trails import Entry, Stay, Trail
 
 __all__ = ["EVENT_OVERHEAD", "EventLog"]
 
-EVENT_OVERHEAD = 1000
+EVENT_OVERHEAD = 800
 """Bytes that a kept event takes besides its content; each room that it is for takes as many more."""
 
 QUEUE_OVERHEAD = 100

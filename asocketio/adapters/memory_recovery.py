@@ -49,6 +49,9 @@ class MemoryRecovery(RecoveryStore):
     # The life of the server.
 
     def start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()  # of the event loop before, perhaps
+            self._timer = None
         for namespace in self._protocols:
             self._log.forget(namespace)
         self._protocols.clear()
@@ -56,9 +59,6 @@ class MemoryRecovery(RecoveryStore):
         self._away.clear()
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self.start()
 
     @property
@@ -69,8 +69,7 @@ class MemoryRecovery(RecoveryStore):
     # Clients that are here.
 
     def open(self, namespace: str, sid: str, protocol: Protocol) -> Trail:
-        trail = Trail(namespace, sid, secrets.token_urlsafe(15), protocol, self._number)
-        trail.write = self.write
+        trail = Trail(namespace, sid, secrets.token_urlsafe(15), protocol, self._number, self.write)
         self._here[trail.private_id] = trail
         self._protocols.setdefault(namespace, Counter())[protocol] += 1
         return trail

@@ -50,6 +50,10 @@ class Entry:
         self.time = 0.0
 
 
+Write = Callable[["Trail", Packet], Encoded]
+"""How a store encodes and keeps what is sent to one client alone, see `RecoveryStore.write`."""
+
+
 class Trail:
     """What is known of a client that may come back. It outlives its connections.
 
@@ -58,6 +62,7 @@ class Trail:
 
     __slots__ = (
         "_ended",
+        "_write",
         "heard",
         "namespace",
         "private_id",
@@ -71,10 +76,9 @@ class Trail:
         "stopped",
         "unkept",
         "unsure",
-        "write",
     )
 
-    def __init__(self, namespace: str, sid: str, private_id: str, protocol: Protocol, start: int) -> None:
+    def __init__(self, namespace: str, sid: str, private_id: str, protocol: Protocol, start: int, write: Write) -> None:
         self.namespace = namespace
         self.sid = sid
         self.private_id = private_id
@@ -97,18 +101,17 @@ class Trail:
         """Who wait for the end of its connection."""
         self.unkept = False
         """What is sent now is numbered, but nobody has to get it: it is volatile."""
-        self.write: Callable[[Trail, Packet], Encoded]
-        """See `prepare`."""
+        self._write = write
         self._ended: list[Stay] = []
 
     def prepare(self, packet: Packet) -> Encoded:
         """Encode what is sent to this client alone; an event that wants no ack is numbered, and kept, too."""
-        return self.write(self, packet)
+        return self._write(self, packet)
 
     def copy(self) -> Trail:
         """As it is now: changes of one are not those of the other."""
-        copy = Trail(self.namespace, self.sid, self.private_id, self.protocol, self.start)
-        copy.heard, copy.unsure, copy.write = self.heard, self.unsure, self.write
+        copy = Trail(self.namespace, self.sid, self.private_id, self.protocol, self.start, self._write)
+        copy.heard, copy.unsure = self.heard, self.unsure
         copy.rooms = dict(self.rooms)
         copy._ended = list(self._ended)
         return copy

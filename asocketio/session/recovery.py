@@ -33,7 +33,7 @@ RECOVERABLE = frozenset(
 )
 """Reasons after which a client may come back: its connection ended, not its stay."""
 
-CLIENT_SIZE = 2000
+CLIENT_SIZE = 1000
 """Bytes that a client that is away takes besides its rooms and its data."""
 
 _JSON = StdJson()
