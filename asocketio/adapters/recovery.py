@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from dataclasses import replace
 
 from asocketio.adapters.trails import Restored, Saved, Trail
 from asocketio.protocol.base import Encoded, Protocol, check_size
@@ -146,5 +145,5 @@ def is_numbered(packet: Packet) -> bool:
 def numbered(packet: Packet, offset: str) -> Packet:
     """The same event with its offset as its last argument, where clients look for it."""
     if packet.type is EVENT:
-        return replace(packet, args=[*packet.args, offset])
+        return Packet(EVENT, packet.endpoint, packet.name, [*packet.args, offset])
     return Packet(EVENT, packet.endpoint, "message", [packet.data, offset])

@@ -6,10 +6,9 @@ tell the time. The text is the last argument of an event; clients send it back w
 
 from __future__ import annotations
 
-import binascii
 import re
 import secrets
-from base64 import urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from hashlib import blake2b
 from hmac import compare_digest
 
@@ -18,6 +17,7 @@ __all__ = ["Offsets"]
 _BYTES = 6
 """Of a number, and of its check: 2 to the 48th."""
 _WRITTEN = re.compile(r"[A-Za-z0-9_-]{16}")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
@@ -34,25 +34,26 @@ class Offsets:
         """The offset of event ``number`` (0 up to 2 to the 48th): 16 characters."""
         plain = number.to_bytes(_BYTES, "big")
         check = self._checked(namespace, plain)
-        return urlsafe_b64encode(check + self._masked(check, plain)).decode()
+        return b2a_base64(check + self._masked(check, number), newline=False).translate(_TO_URL).decode()
 
     def open(self, namespace: str, text: str) -> int | None:
         """The number in an offset; None where it is none of this process, or of another namespace."""
         if not _WRITTEN.fullmatch(text):
             return None
-        sealed = binascii.a2b_base64(text.encode().translate(_FROM_URL))
+        sealed = a2b_base64(text.encode().translate(_FROM_URL))
         check = sealed[:_BYTES]
-        plain = self._masked(check, sealed[_BYTES:])
+        plain = self._masked(check, int.from_bytes(sealed[_BYTES:], "big"))
         return int.from_bytes(plain, "big") if compare_digest(check, self._checked(namespace, plain)) else None
 
     def _checked(self, namespace: str, plain: bytes) -> bytes:
         check = self._check.copy()
         check.update(plain)
-        check.update(namespace.encode(errors="surrogatepass"))
+        if namespace:
+            check.update(namespace.encode(errors="surrogatepass"))
         return check.digest()
 
-    def _masked(self, check: bytes, plain: bytes) -> bytes:
-        """``plain`` made unreadable, or readable again."""
+    def _masked(self, check: bytes, number: int) -> bytes:
+        """A number made unreadable, or readable again."""
         mask = self._mask.copy()
         mask.update(check)
-        return bytes(one ^ other for one, other in zip(plain, mask.digest(), strict=True))
+        return (number ^ int.from_bytes(mask.digest(), "big")).to_bytes(_BYTES, "big")
