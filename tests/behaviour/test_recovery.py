@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from asocketio import BaseNamespace, ConnectionRefused, SocketIOApp, UsageError
+from asocketio import Adapter, BaseNamespace, ConnectionRefused, SocketIOApp, UsageError
 from asocketio.testing import ClientNamespace, TestClient, settle
+from tests.support.adapters import CountingAdapter
 from tests.support.worlds import Recorder, until
 
 RECOVERY = 120.0
@@ -149,6 +150,7 @@ async def test_so_it_is_again_and_again() -> None:
             assert pending(chat) == [("n", number)]
 
 
+@pytest.mark.json_wire
 async def test_on_the_wire_it_is_as_from_node() -> None:
     """Missed events, then CONNECT with the same sid and pid, then what the connection says."""
 
@@ -572,6 +574,29 @@ async def test_what_comes_while_recv_connect_runs_comes_once() -> None:
         assert pending(back) == [("n", 1), ("n", 2), ("n", 3)]
 
 
+async def test_a_return_waits_for_the_recv_disconnect_of_the_connection_that_it_ends() -> None:
+    class Slow(Room):
+        gate: asyncio.Event
+
+        async def recv_disconnect(self, reason: str) -> None:
+            await super().recv_disconnect(reason)
+            await self.gate.wait()
+            self.log.append("gone")
+
+    Slow.gate = asyncio.Event()
+    async with world(cls=Slow) as w:
+        ada = await w.join()
+        returning = asyncio.ensure_future(w.back(ada))
+        await until(lambda: len(Slow.log) == 2)
+        await settle()
+        assert not returning.done()
+        w.all.to("lobby").emit("n", 1)
+        Slow.gate.set()
+        back = await returning
+        assert (back.recovered, pending(back)) == (True, [("n", 1)])
+        assert [entry[0] for entry in Slow.log] == ["in", "out", "g", "in"]
+
+
 async def test_auth_is_without_what_belongs_to_recovery() -> None:
     async with world() as w:
         await (await w.client()).connect(auth={"pid": "x", "offset": "y", "mine": 1})
@@ -739,10 +764,11 @@ async def test_in_time_all_is_forgotten_by_itself() -> None:
 
 
 async def test_an_adapter_without_a_store_says_so_at_the_start() -> None:
-    from tests.support.adapters import CountingAdapter
+    class Elsewhere(CountingAdapter):
+        make_recovery = Adapter.make_recovery
 
-    with pytest.raises(UsageError, match="recovery=1: CountingAdapter has no store for it"):
-        SocketIOApp(namespaces={"/": Room}, recovery=1, adapter=CountingAdapter())
+    with pytest.raises(UsageError, match="recovery=1: Elsewhere has no store for it"):
+        SocketIOApp(namespaces={"/": Room}, recovery=1, adapter=Elsewhere())
 
 
 @pytest.mark.parametrize("value", [True, 0, -1, "120", float("inf"), float("nan")])
