@@ -96,30 +96,10 @@ class SocketIOApp:
         client_files: str | os.PathLike[str] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
-        cls: Any = app
-        if isinstance(cls, type) and issubclass(cls, BaseNamespace):
-            raise UsageError(
-                f"{cls.__name__} is a namespace, not an application: SocketIOApp(namespaces={{'/': {cls.__name__}}})"
-            )
-        if app is not None and not callable(app):
-            raise UsageError(
-                f"SocketIOApp({app!r}): expected an ASGI application; namespaces go by name: namespaces={{...}}"
-            )
-        if not isinstance(path, str) or not re.fullmatch(r"/?[^/?#]+(/[^/?#]+)*/?", path):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"path={path!r}: expected the path that clients use, for example 'socket.io'")
+        _check_arguments(app, namespaces, path, guard, lifespan)
         self.app = app
         self.config = Config.of(dict(settings))
         self.path = "/" + path.strip("/")
-        if app is None and namespaces is None:
-            raise UsageError(
-                "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
-                "or the app whose view awaits socketio_manage"
-            )
-        if guard and (app is None or namespaces is None):
-            raise UsageError(
-                "guard=True is for an application whose view calls socketio_accept, and the namespaces it guards: "
-                "SocketIOApp(app, namespaces={'/': Chat}, guard=True)"
-            )
         self.guard = guard
         self.namespaces = None if namespaces is None else namespaces_of(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
@@ -127,10 +107,6 @@ class SocketIOApp:
         self._protocols: dict[str, ServerProtocol] = {
             name: make() for name, make in GENERATIONS.items() if name in served
         }
-        if lifespan is not None and not callable(lifespan):
-            raise UsageError(
-                f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager"
-            )
         self.lifespan = lifespan
         self._lifespan_seen = False
         self._number = next(_numbers)
@@ -471,6 +447,31 @@ def _find_app(app: Any) -> SocketIOApp:
     if found is None:
         raise UsageError(f"no SocketIOApp wraps {app!r}; one added by add_middleware is known once the app has started")
     return found
+
+
+def _check_arguments(app: object, namespaces: object, path: object, guard: bool, lifespan: object) -> None:
+    if isinstance(app, type) and issubclass(app, BaseNamespace):
+        raise UsageError(
+            f"{app.__name__} is a namespace, not an application: SocketIOApp(namespaces={{'/': {app.__name__}}})"
+        )
+    if app is not None and not callable(app):
+        raise UsageError(
+            f"SocketIOApp({app!r}): expected an ASGI application; namespaces go by name: namespaces={{...}}"
+        )
+    if not isinstance(path, str) or not re.fullmatch(r"/?[^/?#]+(/[^/?#]+)*/?", path):
+        raise UsageError(f"path={path!r}: expected the path that clients use, for example 'socket.io'")
+    if app is None and namespaces is None:
+        raise UsageError(
+            "SocketIOApp has nothing to serve: give it namespaces={'/': Chat}, "
+            "or the app whose view awaits socketio_manage"
+        )
+    if guard and (app is None or namespaces is None):
+        raise UsageError(
+            "guard=True is for an application whose view calls socketio_accept, and the namespaces it guards: "
+            "SocketIOApp(app, namespaces={'/': Chat}, guard=True)"
+        )
+    if lifespan is not None and not callable(lifespan):
+        raise UsageError(f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager")
 
 
 def _check_adapter(adapter: Adapter | None) -> Adapter:

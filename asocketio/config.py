@@ -83,6 +83,12 @@ class Limits(Timing):
     """Namespaces that one client may be in at a time. A dict of namespaces bounds them by itself."""
     max_sessions: int = 100_000
     """Sessions of this process; beyond, handshakes are answered 503 with ``Retry-After``."""
+    recovery: float | None = None
+    """Seconds for which a client of 4.6 or later may be away, and miss nothing. ``None``: whoever comes back is new."""
+    recovery_events: int = 10_000
+    """Events that are kept for all clients that may have missed them; each client that is away counts as one."""
+    recovery_bytes: int = 16_000_000
+    """Bytes of memory that these take, together."""
     max_sessions_per_address: int | None = None
     """The same for one client address. ``None``: no limit, for behind a proxy all may have the same one."""
     rate_limits: Mapping[str, tuple[int, float]] | None = None
@@ -171,6 +177,9 @@ class _LimitSettings(_TimingSettings, total=False):
     max_room_bytes: int
     max_namespaces: int
     max_sessions: int
+    recovery: float | None
+    recovery_events: int
+    recovery_bytes: int
     max_sessions_per_address: int | None
     rate_limits: Mapping[str, tuple[int, float]] | None
     concurrency: int
@@ -207,6 +216,8 @@ _COUNTS = (
     "max_room_bytes",
     "max_namespaces",
     "max_sessions",
+    "recovery_events",
+    "recovery_bytes",
     "concurrency",
 )
 
@@ -235,6 +246,8 @@ def _check_limits(limits: Limits) -> None:
         _check(name, getattr(limits, name), int, "a whole number above 0", "1000")
     if limits.max_sessions_per_address is not None:
         _check("max_sessions_per_address", limits.max_sessions_per_address, int, "a whole number above 0", "100")
+    if limits.recovery is not None:
+        _check("recovery", limits.recovery, float, "a number of seconds above 0, or None", "120.0")
     _check_rates(limits.rate_limits)
 
 

@@ -25,6 +25,7 @@ from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
 from asocketio.session.handlers import Handler, Handlers, call_decorated_connect, read_handler
 from asocketio.session.member import Member
+from asocketio.session.recovery import is_recoverable, set_recoverable
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
 from asocketio.session.threads import check_loop, is_other_thread, run_in_loop
@@ -117,6 +118,27 @@ class BaseNamespace:
     def params(self) -> Mapping[str, Any]:
         """The parameters in the name of this namespace, as the program's resolver found them; else empty."""
         return self._member.params
+
+    @property
+    def recovered(self) -> bool:
+        """The client has come back: its sid, its rooms and ``self.data`` are back, and it gets what it missed.
+
+        True in ``recv_connect`` already: there is nothing to join anew. See the setting ``recovery``.
+        """
+        return self._member.trail is not None and self._member.trail.recovered
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether the client may come back in this way; with False, in ``recv_connect``, it may not.
+
+        Raises:
+            UsageError: it is set to True where it is False.
+        """
+        return is_recoverable(self._member)
+
+    @recoverable.setter
+    def recoverable(self, value: bool) -> None:
+        set_recoverable(self._member, value)
 
     # Hooks to override.
 
@@ -336,7 +358,7 @@ class BaseNamespace:
         member = self._member
         if callback is not None or get_ident() != member.socket.server.thread:
             return self._send(packet, callback)
-        member.post(member.protocol.encode(packet))
+        member.post(member.prepare(packet))
         return member.drained()
 
     def send(self, message: Any, json: bool = False, callback: Callable[..., Any] | None = None) -> Awaitable[None]:

@@ -165,7 +165,14 @@ class BroadcastOperator:
             return COMPLETED
         if member.rule.left:
             return member.drained()
-        return member.instance.emit(event, *args, callback=callback)
+        trail = member.trail
+        if trail is None or not self.is_volatile:
+            return member.instance.emit(event, *args, callback=callback)
+        trail.unkept = True
+        try:
+            return member.instance.emit(event, *args, callback=callback)
+        finally:
+            trail.unkept = False
 
     async def ask(
         self, event: str, args: tuple[Any, ...], given: float | None, read: Callable[[list[list[Any]]], list[Any]]

@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import AbstractContextManager
 
 from asocketio.adapters.base import Adapter
+from asocketio.adapters.recording import record
 from asocketio.asgi.admission import Admission
 from asocketio.config import Config
 from asocketio.errors import UnknownSession, UsageError
@@ -69,6 +70,9 @@ class Server:
         self.throttled_log = ThrottledLog()
         self.jobs = Jobs(self.throttled_log, config.on_exception)
         """Jobs that belong to no client."""
+        self.clock = Clock()
+        if config.recovery is not None:
+            record(adapter)
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
@@ -76,7 +80,6 @@ class Server:
         """All sockets are about to be told so, one after the other."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        self.clock = Clock()
         self.sessions = SessionTable()
         self._idle: asyncio.Future[None] | None = None
 
@@ -162,11 +165,15 @@ class Server:
         if not self._adapter_runs:
             self._adapter_runs = True
             self.adapter.start()
+            if self.adapter.recovery is not None:
+                self.adapter.recovery.start()
 
     async def stop_adapter(self) -> None:
         """Stop the adapter, if it runs."""
         if self._adapter_runs:
             self._adapter_runs = False
+            if self.adapter.recovery is not None:
+                self.adapter.recovery.stop()
             await self.adapter.stop()
 
     async def stop_jobs(self) -> None:

@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.local_rooms import LocalRooms, RoomNames
+from asocketio.adapters.recovery import RecoveryStore
 from asocketio.adapters.socket_info import SocketInfo
+from asocketio.adapters.trails import Saved, Trail
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
 from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
+from asocketio.runtime.clock import Clock
 from asocketio.runtime.jobs import Jobs
 from asocketio.runtime.log import ThrottledLog
 
@@ -45,6 +48,8 @@ class Recipient(typing.Protocol):
     """The rooms that it is in, without its private one. Written by `LocalRooms` only."""
     post: Post
     """Queues a packet for it."""
+    trail: Trail | None
+    """What is known of it so that it can come back; None: it cannot."""
 
     def __hash__(self) -> int: ...
 
@@ -96,6 +101,8 @@ class Host(typing.Protocol):
     """For lines that a client can cause."""
     jobs: Jobs
     """Runs functions of the program."""
+    clock: Clock
+    """The time of its event loop."""
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
@@ -134,6 +141,8 @@ class Adapter(ABC):
 
     host: Host
     """Set by the server, before `start`."""
+    recovery: RecoveryStore | None = None
+    """What clients may have missed, where the setting ``recovery`` asks for it. Set by the server, before `start`."""
 
     def __init__(self) -> None:
         self.local: LocalRooms[Recipient] = LocalRooms()
@@ -153,6 +162,14 @@ class Adapter(ABC):
     async def stop(self) -> None:  # noqa: B027  (most have nothing to stop)
         """The server has closed: all clients have left. It may start again."""
 
+    def make_recovery(self) -> RecoveryStore:
+        """What keeps events and clients for the setting ``recovery``. Its life is the server's affair.
+
+        Raises:
+            UsageError: this adapter has none.
+        """
+        raise UsageError(f"recovery={self.host.config.recovery!r}: {type(self).__name__} has no store for it")
+
     # Clients come and go.
 
     def add(self, client: Recipient) -> None:
@@ -170,10 +187,14 @@ class Adapter(ABC):
             UsageError: ``room`` is another client's private room.
         """
         self.local.join(client, room)
+        if self.recovery is not None and client.trail is not None:
+            client.trail.join(room, self.recovery.position)
 
     def leave(self, client: Recipient, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""
         self.local.leave(client, room)
+        if self.recovery is not None and client.trail is not None:
+            client.trail.leave(room, self.recovery.position)
 
     # Verbs.
 
@@ -274,7 +295,7 @@ class Adapter(ABC):
 
         Clients that leave meanwhile are left out, too.
         """
-        for client in self._find(target):
+        for client in _find(self, target):
             for room in rooms:
                 if room == client.sid or room in (client.rooms or ()):
                     continue
@@ -284,25 +305,33 @@ class Adapter(ABC):
                     self.host.throttled_log.warning("rooms", "%s did not join a room: %s", client.sid, error)
                 else:
                     self.join(client, room)
+        for store, saved in _away(self, target):
+            for room in rooms:
+                store.enter(saved, room)
 
     def leave_here(self, target: Target, rooms: frozenset[str]) -> None:
         """`leave_all` for the clients of this process."""
-        for client in self._find(target):
+        for client in _find(self, target):
             for room in rooms:
                 self.leave(client, room)
+        for store, saved in _away(self, target):
+            for room in rooms:
+                store.leave(saved, room)
 
     def disconnect_here(self, target: Target, *, close: bool) -> None:
         """`disconnect_all` for the clients of this process."""
-        for client in self._find(target):
+        for client in _find(self, target):
             client.expel(close=close)
+        for store, saved in _away(self, target):
+            store.forget(saved)
 
     def fetch_here(self, target: Target) -> list[SocketInfo]:
         """This server's answer to `fetch`."""
-        return [client.describe() for client in self._find(target)]
+        return [client.describe() for client in _find(self, target)]
 
     def fetch_sids_here(self, target: Target) -> list[str]:
         """This server's answer to `fetch_sids`."""
-        return [client.sid for client in self._find(target)]
+        return [client.sid for client in _find(self, target)]
 
     def server_event_here(self, packet: Packet, reply: Callable[[Any], None] | None = None) -> None:
         """An event of another server: run what the program has for it; ``reply`` is told what that returns.
@@ -312,11 +341,6 @@ class Adapter(ABC):
         handler = self.server_events.get((packet.endpoint, packet.name))
         if handler is not None:
             self.host.jobs.call(f"on_server_event {packet.name!r}", handler, *packet.args, then=reply)
-
-    def _find(self, target: Target) -> list[Recipient]:
-        """The clients of this process that ``target`` means, and that have not left."""
-        clients = self.local.find(target.namespace, target.rooms, target.excluded)
-        return [client for client in clients if not client.gone]
 
 
 def _expect(client: Recipient, acks: AckCollector) -> None:
@@ -330,6 +354,20 @@ def _expect(client: Recipient, acks: AckCollector) -> None:
 
     client.expect_ack(acks.number, answered)
     acks.expect(client, lambda: client.forget_ack(acks.number))
+
+
+def _find(adapter: Adapter, target: Target) -> list[Recipient]:
+    """The clients of this process that ``target`` means, and that have not left."""
+    clients = adapter.local.find(target.namespace, target.rooms, target.excluded)
+    return [client for client in clients if not client.gone]
+
+
+def _away(adapter: Adapter, target: Target) -> list[tuple[RecoveryStore, Saved]]:
+    """The clients in ``target`` that are away and may come back to this process."""
+    store = adapter.recovery
+    if store is None:
+        return []
+    return [(store, saved) for saved in store.find_away(target.namespace, target.rooms, target.excluded)]
 
 
 def _post(host: Host, packet: Packet, clients: Iterable[Recipient], volatile: bool) -> EncodedPerProtocol | None:

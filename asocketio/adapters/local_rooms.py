@@ -153,6 +153,12 @@ class LocalRooms(Generic[T]):
         without = self._in_any(namespace, excluded)
         return [client for client in found if client not in without]
 
+    def has_any(self, namespace: str, rooms: frozenset[str] | None) -> bool:
+        """Whether `find` has somebody to look at: in any of ``rooms`` (None: in the namespace)."""
+        if rooms is None:
+            return namespace in self.namespaces
+        return any(self._in(namespace, room) for room in rooms)
+
     def _in_any(self, namespace: str, rooms: frozenset[str]) -> Collection[T]:
         if len(rooms) == 1:
             [room] = rooms

@@ -8,7 +8,8 @@ Both sides of a connection use it; what only a server says is in ``server_protoc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from asocketio.config import Config
@@ -152,6 +153,11 @@ class Protocol(ABC):
             UsageError: an argument has no wire form.
             CannotCarry: an argument has no wire form in this generation; it may have one in others.
         """
+
+    @cached_property
+    def encoder(self) -> Callable[[Packet], Encoded]:
+        """`encode` as an object that all clients share: one of its own would be 64 bytes for each."""
+        return self.encode
 
     def encode_ack(self, namespace: str, number: int | None, args: list[Any]) -> Encoded:
         """As `encode`, for the ack of an event."""

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
 
-from asocketio.errors import ConnectionRefused, Refused, StrayPacket
+from asocketio.errors import ConnectionRefused, Overflow, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.sids import new_sid
 from asocketio.session.backlog import weight
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
 from asocketio.session.connect_replies import (
@@ -25,6 +24,7 @@ from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
 from asocketio.session.namespaces import Namespaces
+from asocketio.session.recovery import come_back, enter, leave, save, take_claim
 from asocketio.session.reporting import is_late, raised, report
 from asocketio.session.socket import Socket
 from asocketio.session.states import OPEN
@@ -105,11 +105,18 @@ class MemberLifecycle:
         if len(socket.members) >= socket.config.max_namespaces:
             send_too_many_namespaces(socket, namespace)
             return
-        cls, params = found
-        member = Member(socket, namespace, new_sid(), params)
-        if packet.data and not _keep_auth(member, packet.data):
+        claim = take_claim(socket, packet.data)
+        try:
+            auth = _kept_auth(socket, packet.data) if packet.data else None
+        except Overflow:
             send_too_large_auth(socket, namespace)
             return
+        restored = None if claim is None else await come_back(socket, namespace, claim)
+        if socket.state is not OPEN:
+            return
+        cls, params = found
+        member = enter(socket, namespace, params, restored)
+        member.auth = auth
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
         await self._connect(member, cls, packet)
@@ -118,7 +125,6 @@ class MemberLifecycle:
         socket = self.socket
         member.connector = asyncio.current_task()
         socket.members[member.namespace] = member
-        socket.server.adapter.add(member)
         try:
             await self._admit(member, cls, packet)
         except BaseException as error:
@@ -203,6 +209,8 @@ class MemberLifecycle:
 
     async def close_member(self, member: Member, reason: str) -> None:
         """The client has left a namespace: ``recv_disconnect``, then its jobs end, then it leaves its rooms."""
+        if member.trail is not None:
+            save(member)
         member.begin_disconnect(reason)
         try:
             await self._run_disconnect_hook(member, Packet(PacketType.DISCONNECT, member.namespace, data=reason))
@@ -241,6 +249,8 @@ class MemberLifecycle:
             await member.stop_jobs()
         finally:  # whoever is cancelled in there, no ghost stays in a room
             socket.server.adapter.remove(member)
+            if member.trail is not None:
+                leave(member)
             if member.namespace in self.namespaces.names and member.namespace not in socket.former_namespaces:
                 socket.former_namespaces |= {member.namespace}
             socket.members.pop(member.namespace, None)
@@ -251,19 +261,19 @@ class MemberLifecycle:
         self.socket = weakref.proxy(self.socket)
 
 
-def _keep_auth(member: Member, auth: dict[str, Any]) -> bool:
-    """Keep what the client gave, for `HandshakeInfo.auth`. False where it is too much.
+def _kept_auth(socket: Socket, auth: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of what a client gave for one namespace: the same for all where it gave the same.
 
-    All that a client gives counts in ``max_head``, as the memory that it takes; what it gives for several namespaces
-    is kept once.
+    Raises:
+        Overflow: all that it gave, for all namespaces, is more than ``max_head`` bytes of memory.
     """
     kept: list[dict[str, Any]] = []
-    for other in member.socket.members.values():
-        if other.auth == auth:
-            member.auth = other.auth
-            return True
+    for other in socket.members.values():
+        if other.auth is not None and other.auth == auth:
+            return other.auth
         if other.auth is not None and not any(other.auth is each for each in kept):
             kept.append(other.auth)
-    member.auth = auth
-    most = member.socket.config.max_head
-    return weight([auth, *kept], most) <= most
+    most = socket.config.max_head
+    if weight([auth, *kept], most) > most:
+        raise Overflow("auth takes more than max_head", "in")
+    return auth

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from asocketio.adapters.base import Post
 from asocketio.adapters.local_rooms import RoomNames, size_of
 from asocketio.adapters.socket_info import SocketInfo, copied
+from asocketio.adapters.trails import Trail
 from asocketio.errors import Overflow
 from asocketio.protocol.base import Encoded, check_size
 from asocketio.protocol.handshake_info import HandshakeInfo
@@ -51,12 +52,14 @@ class Member:
         "namespace",
         "params",
         "post",
+        "prepare",
         "protocol",
         "reason",
         "rooms",
         "sid",
         "socket",
         "state",
+        "trail",
     )
 
     instance: NamespaceObject
@@ -76,6 +79,10 @@ class Member:
 
         An attribute, not a method: a broadcast calls `Writer.post` of each recipient with nothing in between.
         """
+        self.prepare: Callable[[Packet], Encoded] = self.protocol.encoder
+        """Encodes what is sent to this client alone; and keeps it, if the client may come back for it."""
+        self.trail: Trail | None = None
+        """What is known of it so that it can come back; None: it cannot."""
         self.reason = ""
         """Why it left."""
         self.rooms: RoomNames | None = None
@@ -147,10 +154,16 @@ class Member:
         self.post = self.socket.writer.post if posts == "sent" else self._hold_back if posts == "held back" else _drop
 
     def accept(self) -> None:
-        """The client is admitted: tell it, then send what was held back."""
+        """The client is admitted: send what it missed, tell it, then send what was held back."""
         self.connector = None
         writer = self.socket.writer
-        writer.send(Packet(PacketType.CONNECT, self.namespace, data={"sid": self.sid}))
+        told = {"sid": self.sid}
+        if self.trail is not None:
+            told["pid"] = self.trail.private_id
+            restored, self.trail.restored = self.trail.restored, None
+            for encoded in () if restored is None else restored.unsent():
+                writer.post(encoded)
+        writer.send(Packet(PacketType.CONNECT, self.namespace, data=told))
         held, self._held = self._held, None
         for encoded in held or ():
             writer.post(encoded)
@@ -205,7 +218,12 @@ class Member:
 
     def send(self, packet: Packet) -> None:
         """Encode a packet in the client's generation and post it."""
-        self.post(self.protocol.encode(packet))
+        self.post(self.prepare(packet))
+
+    def change_held(self, change: Callable[[Encoded], Encoded]) -> None:
+        """Replace what is held back, packet by packet."""
+        if self._held is not None:
+            self._held = [change(encoded) for encoded in self._held]
 
     def _hold_back(self, encoded: Encoded) -> None:
         if not self.socket.connected:

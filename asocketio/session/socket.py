@@ -197,7 +197,7 @@ class Socket:
             run_in_loop(self.server, self.send_packet, packet)
             return
         member = self.members.get(packet.endpoint)
-        (self.writer if member is None else member).post(self.protocol.encode(packet))
+        (self.writer if member is None else member).send(packet)
 
     def error(
         self,

@@ -132,9 +132,16 @@ class TestClient:
                 self._ping_later()
 
     async def connect(
-        self, namespace: str = "/", auth: Any = None, *, on: Mapping[str, Callable[..., Any]] | None = None
+        self,
+        namespace: str = "/",
+        auth: Any = None,
+        *,
+        on: Mapping[str, Callable[..., Any]] | None = None,
+        recover: ClientNamespace | None = None,
     ) -> ClientNamespace:
         """Join a namespace. ``on`` gives events that may come at once their handlers, see `ClientNamespace.on`.
+
+        ``recover`` is what this client was in the namespace before, perhaps by another connection: it comes back.
 
         Raises:
             ConnectionRefused: it was refused, with this message and data.
@@ -151,6 +158,10 @@ class TestClient:
             self._query |= dict(parse_qsl(query_of(auth)))
         joined = former if former is not None and not former.asked else ClientNamespace(self, endpoint)
         joined.asked = True
+        if recover is not None:
+            joined.pid, joined.offset = recover.pid, recover.offset
+            known = {"pid": recover.pid, "offset": recover.offset}
+            auth = {**{name: value for name, value in known.items() if value is not None}, **(auth or {})}
         self.namespaces[endpoint] = joined
         for event, handler in (on or {}).items():
             joined.on(event, handler)
@@ -285,6 +296,12 @@ class ClientNamespace:
         """The test has called `TestClient.connect` for it."""
         self.reason: str | None = None
         """Why it is out; None while it is in."""
+        self.pid: str | None = None
+        """The private id of a client that may come back, see the setting ``recovery``."""
+        self.offset: str | None = None
+        """The offset of the last event that came. It is no argument of the event here."""
+        self.recovered = False
+        """The server has let it come back to what it was."""
         self.pending: deque[tuple[Any, ...]] = deque()
         """Events that have come and were not taken by `receive`: ``(name, *args)``."""
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -350,6 +367,7 @@ class ClientNamespace:
     def take(self, packet: Packet) -> None:
         """A packet for this namespace has come."""
         if packet.type is PacketType.CONNECT:
+            self._told(packet.data)
             self.sid, self.reason = self._sid(packet.data), None
             if not self.joined.done():
                 self.joined.set_result(None)
@@ -361,9 +379,18 @@ class ClientNamespace:
             self.end("io server disconnect")
         elif packet.type in (PacketType.MESSAGE, PacketType.JSON):
             self.take(replace(packet, type=PacketType.EVENT, name="message", args=[packet.data]))
-        elif packet.type is not PacketType.EVENT:
-            return
-        elif packet.name in self._handlers:
+        elif packet.type is PacketType.EVENT:
+            self._take_event(packet)
+
+    def _told(self, data: Any) -> None:
+        pid = data.get("pid") if isinstance(data, dict) else None
+        self.recovered = pid is not None and pid == self.pid
+        self.pid = pid
+
+    def _take_event(self, packet: Packet) -> None:
+        if self.pid is not None and packet.id is None and packet.args and isinstance(packet.args[-1], str):
+            self.offset = packet.args.pop()
+        if packet.name in self._handlers:
             job = asyncio.get_running_loop().create_task(self._handle(packet))
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)

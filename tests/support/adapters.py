@@ -13,6 +13,8 @@ from typing import Any
 from asocketio import Adapter, Packet, Target
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.base import Recipient
+from asocketio.adapters.memory_recovery import MemoryRecovery
+from asocketio.adapters.recovery import RecoveryStore
 from asocketio.adapters.socket_info import SocketInfo
 
 
@@ -40,6 +42,9 @@ class CountingAdapter(Adapter):
         assert self.running
         self.running = False
         self.counts["stop"] += 1
+
+    def make_recovery(self) -> RecoveryStore:
+        return MemoryRecovery(self.host.config, self.host)
 
     def add(self, client: Recipient) -> None:
         assert self.running

@@ -25,6 +25,8 @@ COUNTS = [
         "max_backlog_packets",
         "max_outbox",
         "max_pending_acks",
+        "recovery_events",
+        "recovery_bytes",
     ),
     "concurrency",
 ]
@@ -52,6 +54,9 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "max_room_bytes": 6_000_000,
         "max_namespaces": 100,
         "max_sessions": 100_000,
+        "recovery": None,
+        "recovery_events": 10_000,
+        "recovery_bytes": 16_000_000,
         "max_sessions_per_address": None,
         "rate_limits": None,
         "send_timeout": 30.0,
