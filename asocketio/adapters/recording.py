@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 
-from asocketio.adapters.base import Adapter, EncodedPerProtocol, Recipient, Target
+from asocketio.adapters.base import CROWD, Adapter, EncodedPerProtocol, Recipient, Target
 from asocketio.adapters.recovery import RecoveryStore, numbered
 from asocketio.protocol.packet import Packet
 
@@ -36,12 +37,13 @@ class RecordedDelivery:
         clients = adapter.local.find(target.namespace, target.rooms, target.excluded)
         plain = EncodedPerProtocol(packet, adapter.host)
         with_offset = self._number(packet, target, clients, volatile)
-        for client in clients:
-            if volatile and not client.writable:
-                continue
-            encoded = (plain if client.trail is None or with_offset is None else with_offset).get(client.protocol)
-            if encoded is not None:
-                client.post(encoded)
+        with adapter.host.behind_answers() if len(clients) > CROWD else nullcontext():
+            for client in clients:
+                if volatile and not client.writable:
+                    continue
+                encoded = (plain if client.trail is None or with_offset is None else with_offset).get(client.protocol)
+                if encoded is not None:
+                    client.post(encoded)
         if with_offset is not None:
             with_offset.check()
         if clients:
