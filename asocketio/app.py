@@ -34,7 +34,7 @@ from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
 from asocketio.asgi.view import Accepted, ViewCall, http_scope
 from asocketio.config import Config, Settings
 from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSession, UsageError
-from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
+from asocketio.manage import NamespaceClasses, NamespaceTable, manage_by_itself, namespace_name
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import Namespace
 from asocketio.protocol.server_protocol import ServerProtocol
@@ -48,7 +48,6 @@ from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.shutdown import close_at_shutdown
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
-from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
 from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
@@ -75,10 +74,11 @@ class SocketIOApp:
 
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
-    decides, by `socketio_accept`, and the socket then lives by itself. ``adapter`` keeps the rooms; without it
-    they are those of this process. ``lifespan`` is an async context manager, called with this object: it is entered at
-    the start and left at the end, round that of ``app``, and may yield state for requests. ``client_files`` is a folder
-    with the client's scripts, to be served at ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
+    decides, by `socketio_accept`, and the socket then lives by itself. ``namespaces`` are classes by name or pattern,
+    see `NamespaceTable`. ``adapter`` keeps the rooms; without it they are those of this process. ``lifespan`` is an
+    async context manager, called with this object: it is entered at the start and left at the end, round that of
+    ``app``, and may yield state for requests. ``client_files`` is a folder with the client's scripts, to be served at
+    ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
 
     Raises:
         UsageError: an argument is wrong; the message says what was expected.
@@ -88,7 +88,7 @@ class SocketIOApp:
         self,
         app: ASGIApp | None = None,
         *,
-        namespaces: Mapping[str, type[BaseNamespace]] | Namespaces | None = None,
+        namespaces: NamespaceClasses | None = None,
         path: str = "socket.io",
         guard: bool = False,
         adapter: Adapter | None = None,
@@ -101,7 +101,7 @@ class SocketIOApp:
         self.config = Config.of(dict(settings))
         self.path = "/" + path.strip("/")
         self.guard = guard
-        self.namespaces = None if namespaces is None else namespaces_of(namespaces)
+        self.namespaces = None if namespaces is None else NamespaceTable(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
         served = [str(generation) for generation in self.config.generations]
         self._protocols: dict[str, ServerProtocol] = {
@@ -137,7 +137,7 @@ class SocketIOApp:
         """Everybody in a namespace: ``app.of("/chat").to("lobby").emit("x")``, from anywhere in this process."""
         name = namespace_name(namespace)
         if self.namespaces is not None and self.namespaces.resolve(name) is None:
-            declared = [name or "/" for name in self.namespaces.names]
+            declared = [name or "/" for name in self.namespaces.declared]
             raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
         return Namespace(self.server, name)
 

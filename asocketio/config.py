@@ -80,7 +80,7 @@ class Limits(Timing):
     """Bytes of memory that the rooms of one client may take, in all its namespaces: each counts 450, and one for each
     character of its name, or four where not all of them are ASCII."""
     max_namespaces: int = 100
-    """Namespaces that one client may be in at a time. A dict of namespaces bounds them by itself."""
+    """Namespaces that one client may be in at a time. Patterns serve any number of names."""
     max_sessions: int = 100_000
     """Sessions of this process; beyond, handshakes are answered 503 with ``Retry-After``."""
     recovery: float | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
+from types import MappingProxyType
 from typing import Any, cast
 
 from asocketio.asgi.types import Scope
@@ -14,20 +16,26 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.cleanup import clean_up
 from asocketio.session.close_reasons import FORCED_SERVER_CLOSE
 from asocketio.session.dispatcher import Dispatcher
-from asocketio.session.member import NO_PARAMS
-from asocketio.session.namespaces import Namespaces
+from asocketio.session.name_templates import MOST_CHARACTERS, Template, compile_template, is_template
+from asocketio.session.namespaces import Namespaces, Served
 from asocketio.session.socket import ErrorHandler, Socket
 from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport
 
 __all__ = [
+    "NamespaceClasses",
     "NamespaceTable",
     "manage_by_itself",
     "namespace_name",
-    "namespaces_of",
     "socketio_accept",
     "socketio_manage",
 ]
+
+NamespaceClasses = Mapping[Any, type[BaseNamespace]]
+"""Classes by name, by template (``"/orders/{order_id:int}"``) or by compiled regular expression.
+
+Not ``str | re.Pattern[str]``: to mypy a dict with keys of both kinds is one of ``object``.
+"""
 
 _NO_SOCKET = (
     "this scope has no 'socketio': the request did not come through SocketIOApp. Wrap the application "
@@ -38,7 +46,7 @@ _NO_SOCKET = (
 
 async def socketio_manage(
     scope: Scope,
-    namespaces: Mapping[str, type[BaseNamespace]] | Namespaces,
+    namespaces: NamespaceClasses,
     request: Any = None,
     error_handler: ErrorHandler | None = None,
     json_loads: Callable[[str], Any] | None = None,
@@ -47,14 +55,14 @@ async def socketio_manage(
     """Open the socket that this request asks for, and serve it until it is gone.
 
     Await it from a view, once per socket. ``scope`` is the request's ASGI scope and becomes
-    ``self.environ``; ``namespaces`` maps names (``""`` or ``"/"`` is the global one) to classes;
-    ``request`` becomes ``self.request``. When it returns, every ``recv_disconnect`` has run;
+    ``self.environ``; ``namespaces`` maps names (``""`` or ``"/"`` is the global one) and patterns to classes, see
+    `NamespaceTable`; ``request`` becomes ``self.request``. When it returns, every ``recv_disconnect`` has run;
     the view's response then goes nowhere.
 
     Raises:
         UsageError: the scope has no socket, the socket is managed already, or an argument is wrong.
     """
-    socket, opening = _begin(scope, namespaces, request, error_handler)
+    socket, opening = _begin(scope, NamespaceTable(namespaces), request, error_handler)
     if json_loads is not None or json_dumps is not None:
         protocols = socket.server.custom_json
         socket.use_protocol(protocols.get(socket.protocol, json_loads, json_dumps))
@@ -100,7 +108,7 @@ async def manage_by_itself(scope: Scope, namespaces: Namespaces, request: Any = 
 
 def _begin(
     scope: Scope,
-    given: Mapping[str, type[BaseNamespace]] | Namespaces,
+    namespaces: Namespaces,
     request: Any,
     error_handler: ErrorHandler | None,
 ) -> tuple[Socket, HandshakeTransport]:
@@ -108,7 +116,6 @@ def _begin(
     socket = _socket_of(scope)
     if asyncio.get_running_loop() is not socket.server.loop:
         raise UsageError("socketio_manage runs in the server's event loop: make the view async def, and await it there")
-    namespaces = namespaces_of(given)
     pending = socket.pending
     if pending is None or socket.state is not SocketState.OPENING:
         raise UsageError("this socket is managed already, or refused: await socketio_manage once per request")
@@ -160,6 +167,12 @@ def namespace_name(name: str) -> str:
     Raises:
         UsageError: it is not one that a client could ask for.
     """
+    if isinstance(name, re.Pattern) or (isinstance(name, str) and is_template(name)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"{name!r} is a pattern: of() takes the name of one namespace, for example '/orders/7'")
+    return _checked_name(name)
+
+
+def _checked_name(name: str) -> str:
     if name in ("", "/"):
         return Socket.GLOBAL_NS
     if not isinstance(name, str) or not name.startswith("/") or "," in name or "?" in name:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -168,41 +181,78 @@ def namespace_name(name: str) -> str:
 
 
 class NamespaceTable:
-    """The namespaces of a program by name, from a dict of classes.
+    """The namespaces of a program: classes by name, and by pattern.
+
+    A name wins over patterns; those are asked in their order. A pattern is a template (``"/orders/{order_id:int}"``,
+    with Starlette's converters ``str``, ``int``, ``float``, ``uuid`` and ``path``) or a compiled regular expression,
+    which must match the whole name. What it finds is ``self.params``. A pattern matches names of at most 200
+    characters, and never the global namespace. Clients before generation 4 may add a query string to a name: it is cut
+    off before.
 
     Raises:
-        UsageError: it is no dict of classes by name, or a name does not begin with a slash.
+        UsageError: it is no dict of classes by name or pattern, or a name or a pattern is wrong.
     """
 
-    def __init__(self, namespaces: Mapping[str, type[BaseNamespace]]) -> None:
+    def __init__(self, namespaces: NamespaceClasses) -> None:
         self._classes: dict[str, type[BaseNamespace]] = {}
+        self._patterns: list[tuple[Template | re.Pattern[str], type[BaseNamespace]]] = []
         if not isinstance(namespaces, Mapping) or not namespaces:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"namespaces={namespaces!r}: expected a dict such as {{'/': Chat}}")
-        for name, cls in namespaces.items():
-            name = namespace_name(name)
-            if isinstance(cls, BaseNamespace):  # pyright: ignore[reportUnnecessaryIsInstance]
-                made = type(cls).__name__
-                raise UsageError(f"namespace {name or '/'!r}: give the class {made}, not an object of it")
-            if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise UsageError(f"namespace {name or '/'!r}: expected a subclass of BaseNamespace, not {cls!r}")
+        for key, cls in namespaces.items():
+            _check_class(key, cls)
+            pattern = _pattern_of(key)
+            if pattern is not None:
+                self._patterns.append((pattern, cls))
+                continue
+            name = _checked_name(key)
             if name in self._classes:
                 raise UsageError("namespaces '' and '/' are the same: give one of them")
-            cls._read_class()  # pyright: ignore[reportPrivateUsage]  # what was set on it since it was created
             self._classes[name] = cls
+        self.declared: Collection[str] = [*self._classes, *(_text_of(pattern) for pattern, _ in self._patterns)]
 
-    def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:
+    def resolve(self, name: str) -> Served | None:
         cls = self._classes.get(name)
-        return None if cls is None else (cls, NO_PARAMS)
+        if cls is not None:
+            return Served(cls, name)
+        return self._match(name) if self._patterns else None
+
+    def _match(self, name: str) -> Served | None:
+        if len(name) > MOST_CHARACTERS or not name.startswith("/") or "," in name or "?" in name:
+            return None
+        for pattern, cls in self._patterns:
+            if isinstance(pattern, Template):
+                params = pattern.match(name)
+            else:
+                found = pattern.fullmatch(name)
+                params = None if found is None else found.groupdict()
+            if params is not None:
+                return Served(cls, _text_of(pattern), MappingProxyType(params))
+        return None
 
     @property
     def names(self) -> Collection[str]:
         return self._classes
 
 
-def namespaces_of(given: Mapping[str, type[BaseNamespace]] | Namespaces) -> Namespaces:
-    """What a program gave as its namespaces: a dict of classes, or an object that resolves names by itself.
+def _check_class(key: object, cls: Any) -> None:
+    where = f"namespace {_text_of(key) or '/'!r}"
+    if isinstance(cls, BaseNamespace):
+        raise UsageError(f"{where}: give the class {type(cls).__name__}, not an object of it")
+    if not (isinstance(cls, type) and issubclass(cls, BaseNamespace)):
+        raise UsageError(f"{where}: expected a subclass of BaseNamespace, not {cls!r}")
+    cls._read_class()  # pyright: ignore[reportPrivateUsage]  # what was set on it since it was created
 
-    Raises:
-        UsageError: it is neither.
-    """
-    return given if isinstance(given, Namespaces) else NamespaceTable(given)
+
+def _pattern_of(key: Any) -> Template | re.Pattern[str] | None:
+    """The pattern that a key of the dict is; None where it is a name."""
+    if isinstance(key, re.Pattern):
+        if not isinstance(key.pattern, str):
+            raise UsageError(f"namespace {key!r}: names are text; write the expression without b''")
+        return key
+    return compile_template(_checked_name(key)) if isinstance(key, str) and is_template(key) else None
+
+
+def _text_of(key: Any) -> str:
+    if isinstance(key, Template):
+        return key.text
+    return str(key.pattern) if isinstance(key, re.Pattern) else str(key)

@@ -77,7 +77,8 @@ def pytest_collection_finish() -> None:
 
 def _use_second_implementations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
-    monkeypatch.setattr("asocketio.manage.NamespaceTable", PatternNamespaces.of)
+    for module in ("asocketio.app", "asocketio.manage"):
+        monkeypatch.setattr(f"{module}.NamespaceTable", PatternNamespaces)
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,8 @@ class Metrics:
     def handled(self, namespace: str, event: str, seconds: float, failed: bool) -> None:
         """A handler has ended, ``seconds`` after its start. ``event`` is ``"*"`` where no handler names it.
 
+        ``namespace`` is what the program declared: where that is a pattern, the pattern.
+
         ``failed``: it raised, and not because its client has gone (`Disconnected`).
         """
 

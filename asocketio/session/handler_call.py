@@ -57,7 +57,7 @@ class HandlerCall:
         """For log lines: the client, and the event as the client named it."""
         packet = self.packet
         found = self.owner.namespaces.resolve(packet.endpoint)
-        of = "" if found is None else f" in {found[0].__name__}"
+        of = "" if found is None else f" in {found.cls.__name__}"
         namespace = "/" if not packet.endpoint else packet.endpoint if found else repr(packet.endpoint[:100])
         where = f"{self.owner.socket.sid_in(packet.endpoint)} {namespace}"
         return f"{where}: the handler of {packet.type.value} {packet.name[:100]!r}{of}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
@@ -23,7 +23,7 @@ from asocketio.session.handlers import Handlers, initialize
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
-from asocketio.session.namespaces import Namespaces
+from asocketio.session.namespaces import Namespaces, Served
 from asocketio.session.recovery import come_back, enter, leave, save, take_claim
 from asocketio.session.reporting import is_late, raised, report
 from asocketio.session.socket import Socket
@@ -32,9 +32,6 @@ from asocketio.session.states import OPEN
 __all__ = ["MemberLifecycle"]
 
 INTERNAL_ERROR = "Internal server error"
-
-MOST_CHARACTERS = 200
-"""Of the name of a namespace that is not declared as it is, but resolved by the program."""
 
 
 class MemberLifecycle:
@@ -55,23 +52,18 @@ class MemberLifecycle:
         instance: NamespaceObject | None = getattr(member, "instance", None)  # none yet while it connects
         if instance is not None:
             return instance._handlers  # pyright: ignore[reportPrivateUsage]
-        found = self._resolve(namespace)
-        return None if found is None else found[0]._handlers  # pyright: ignore[reportPrivateUsage]
+        found = self.namespaces.resolve(namespace)
+        return None if found is None else found.cls._handlers  # pyright: ignore[reportPrivateUsage]
 
     def knows(self, namespace: str) -> bool:
         """Whether the client is in ``namespace``, or may have been on this connection: what it sends there is late.
 
-        Of names that the program resolves by itself none is remembered: they have no end.
+        Of the names of a pattern none is remembered: they have no end.
         """
         socket = self.socket
         if namespace in socket.members or namespace in socket.former_namespaces:
             return True
-        return namespace not in self.namespaces.names and self._resolve(namespace) is not None
-
-    def _resolve(self, namespace: str) -> tuple[type[NamespaceObject], Mapping[str, Any]] | None:
-        if len(namespace) > MOST_CHARACTERS and namespace not in self.namespaces.names:
-            return None
-        return self.namespaces.resolve(namespace)
+        return namespace not in self.namespaces.names and self.namespaces.resolve(namespace) is not None
 
     def recipient(self, packet: Packet) -> Member | None:
         """The member that handles ``packet``; None if it comes too late: the client has left, or was refused.
@@ -95,9 +87,9 @@ class MemberLifecycle:
         socket, namespace = self.socket, packet.endpoint
         if socket.state is not OPEN:
             return
-        found = self._resolve(namespace)
+        found = self.namespaces.resolve(namespace)
         if found is None:
-            send_unknown_namespace(socket, namespace, self.namespaces.names)
+            send_unknown_namespace(socket, namespace, self.namespaces.declared)
             return
         if namespace in socket.members:
             ack_duplicate_connect(socket, namespace)
@@ -114,22 +106,21 @@ class MemberLifecycle:
         restored = None if claim is None else await come_back(socket, namespace, claim)
         if socket.state is not OPEN:
             return
-        cls, params = found
-        member = enter(socket, namespace, params, restored)
+        member = enter(socket, namespace, found.params, restored)
         member.auth = auth
         if socket.protocol.opens_global:
             packet.data = {**socket.handshake.query, **packet.data}
-        await self._connect(member, cls, packet)
+        await self._connect(member, found, packet)
 
-    async def _connect(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
+    async def _connect(self, member: Member, found: Served, packet: Packet) -> None:
         socket = self.socket
         member.connector = asyncio.current_task()
         socket.members[member.namespace] = member
         try:
-            await self._admit(member, cls, packet)
+            await self._admit(member, found, packet)
         except BaseException as error:
             if self._is_current(member):
-                await self._refuse(member, cls.__name__, error)
+                await self._refuse(member, found.cls.__name__, error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
@@ -141,16 +132,16 @@ class MemberLifecycle:
         """Whether it is still in the table: a ``recv_connect`` may outlive even its cancellation."""
         return self.socket.members.get(member.namespace) is member
 
-    async def _admit(self, member: Member, cls: type[NamespaceObject], packet: Packet) -> None:
+    async def _admit(self, member: Member, found: Served, packet: Packet) -> None:
         """Make the namespace object, and ask its ``recv_connect``, which raises to refuse."""
         socket = self.socket
-        member.instance = cls(socket.environ, member.namespace, socket.request)
+        member.instance = found.cls(socket.environ, member.namespace, socket.request)
         initialize(member.instance)
-        member.handle = self._wrapped(member, member.instance.way_of_events)
+        member.handle = self._wrapped(member, found)
         admitted: Any = member.instance.process_packet(packet)
         if hasattr(admitted, "__await__"):
             admitted = await admitted
-        member.handle = self._wrapped(member, member.instance.way_of_events)  # it may have set handlers
+        member.handle = self._wrapped(member, found)  # it may have set handlers
         if admitted is False:
             socket.server.throttled_log.error(
                 "returned False",
@@ -159,12 +150,12 @@ class MemberLifecycle:
             )  # fmt: skip
             raise ConnectionRefused
 
-    def _wrapped(self, member: Member, handle: Callable[[Packet], Any]) -> Callable[[Packet], Any]:
-        """What goes round each handler of ``member``, composed once."""
-        metrics = self.socket.config.metrics
+    def _wrapped(self, member: Member, found: Served) -> Callable[[Packet], Any]:
+        """The handling of events by ``member``, with what goes round each handler; composed once."""
+        handle, metrics = member.instance.way_of_events, self.socket.config.metrics
         if metrics is None:
             return handle
-        return timed(handle, member.namespace, member.instance._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
+        return timed(handle, found.declared, member.instance._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
     async def _refuse(self, member: Member, cls: str, error: BaseException) -> None:
         socket = self.socket

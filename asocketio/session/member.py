@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
@@ -20,6 +19,7 @@ from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
 from asocketio.session.close_reasons import SERVER_DISCONNECT
 from asocketio.session.interfaces import NamespaceObject
+from asocketio.session.namespaces import NO_PARAMS
 from asocketio.session.outbox import PACKET_OVERHEAD
 from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
 from asocketio.session.threads import run_in_loop
@@ -28,9 +28,7 @@ from asocketio.session.waiters import ClosedWaiter
 if TYPE_CHECKING:
     from asocketio.session.socket import Socket
 
-__all__ = ["NO_PARAMS", "Member"]
-
-NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+__all__ = ["Member"]
 
 
 class Member:

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Collection, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from asocketio.session.interfaces import NamespaceObject
 
-__all__ = ["Namespaces"]
+__all__ = ["NO_PARAMS", "Namespaces", "Served"]
+
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
-@typing.runtime_checkable
+class Served(NamedTuple):
+    """A namespace that there is."""
+
+    cls: type[NamespaceObject]
+    """The class of its objects."""
+    declared: str
+    """How the program declared it: its name, or its pattern."""
+    params: Mapping[str, Any] = NO_PARAMS
+    """What the pattern found in its name."""
+
+
 class Namespaces(typing.Protocol):
     """The namespaces that a program serves. Names are those used inside: the global one is ``""``."""
 
-    def resolve(self, name: str) -> tuple[type[NamespaceObject], Mapping[str, Any]] | None:
-        """The class of the namespace ``name`` and its ``params``; None where there is no such namespace.
+    def resolve(self, name: str) -> Served | None:
+        """The namespace ``name``, any text that a client sends; None where there is no such namespace.
 
-        ``name`` is any text that a client sends, up to 200 characters, or longer if it is in `names`.
+        It takes time in proportion to the length of ``name``, at most.
         """
         ...
 
     @property
     def names(self) -> Collection[str]:
-        """What the program declared: names, and what log lines and errors show of others."""
+        """The names that are declared as they are: of these alone a socket remembers that it was there."""
+        ...
+
+    @property
+    def declared(self) -> Collection[str]:
+        """What the program declared, names and patterns, for log lines and errors."""
         ...

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import re
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,6 @@ from asocketio.config import Config
 from asocketio.testing import ClientNamespace, TestClient, settle
 from tests.attack.amplification import stop_reading
 from tests.attack.ways import TAKEN_OVER, WAYS, Way, client_of
-from tests.support.namespaces import PatternNamespaces
 
 __all__ = ["PROMISES", "Promise", "main", "measure"]
 
@@ -194,7 +194,6 @@ async def namespaces(attack: Attack, name: str = "/open/{:0180}😀", count: int
         with suppress(ConnectionRefused, Disconnected):
             await attack.client.connect(name.format(number))
         attack.client.namespaces.pop(name.format(number), None)
-        attack.client.app.namespaces.asked.clear()  # type: ignore[attr-defined]
     await attack.look()
 
 
@@ -204,7 +203,6 @@ async def auth(attack: Attack) -> None:
         with suppress(ConnectionRefused, Disconnected):
             await attack.client.connect(f"/open/{number}", {"token": f"{number:0{PACKET}}"})
         attack.client.namespaces.pop(f"/open/{number}", None)
-        attack.client.app.namespaces.asked.clear()  # type: ignore[attr-defined]
     await attack.look()
 
 
@@ -240,7 +238,7 @@ PROMISES = {
 async def measure(attempt: Callable[[Attack], Awaitable[None]], way: Way) -> int:
     """The bytes that were held at most."""
     Target.never = asyncio.Event()
-    app = SocketIOApp(namespaces=PatternNamespaces({"": Target, "/open/.*": Target}))
+    app = SocketIOApp(namespaces={"": Target, re.compile("/open/.*"): Target})
     async with client_of(app, way) as client:
         attack = Attack(client, await client.connect(), way)
         await settle()

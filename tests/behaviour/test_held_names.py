@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,7 +24,6 @@ from asocketio import (
 )
 from asocketio.metrics.prometheus import PrometheusMetrics
 from asocketio.testing import ClientNamespace, TestClient, settle
-from tests.support.namespaces import PatternNamespaces
 from tests.support.worlds import GENERATIONS, Recorder
 
 pytestmark = pytest.mark.no_cover  # the lines are those of other tests, and tracemalloc is slow enough
@@ -155,7 +155,7 @@ LONG = (
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_what_else_a_client_names_is_not_kept(act: str, generation: Any) -> None:
-    served = PatternNamespaces({"": Naming, r"/open/\d+": Naming, r"/refused/\d+": Naming})
+    served = {"": Naming, "/open/{name}": Naming, re.compile(r"/refused/\d+"): Naming}
     app = SocketIOApp(
         namespaces=served, metrics=PrometheusMetrics(), rate_limits={"*": (100_000, 1.0), "x": (100_000, 1.0)},
         max_room_bytes=100_000,
@@ -164,29 +164,26 @@ async def test_what_else_a_client_names_is_not_kept(act: str, generation: Any) -
     async def repeat(client: TestClient, namespace: ClientNamespace) -> None:
         for number in range(30 if act in LONG else 150):
             await ACTS[act](client, namespace, number)
-            served.asked.clear()
 
     assert await held(app, generation, repeat) <= SLACK
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_the_namespaces_of_a_client_hold_what_the_limit_says(generation: Any) -> None:
-    app = SocketIOApp(namespaces=PatternNamespaces({"": Naming, r"/open/.*": Naming}), max_namespaces=200)
+    app = SocketIOApp(namespaces={"": Naming, "/open/{name}": Naming}, max_namespaces=200)
 
     async def join(client: TestClient, namespace: ClientNamespace) -> None:
         for number in range(250):
             with suppress(ConnectionRefused):
                 await client.connect(f"/open/{number:0180}😀")
             client.namespaces.pop(f"/open/{number:0180}😀")
-        app.namespaces.asked.clear()  # type: ignore[union-attr]
 
     assert await held(app, generation, join) <= 200 * (NAMESPACE + 4 * 200) + SLACK
 
 
 async def test_a_name_that_was_left_is_not_told_from_one_that_was_never_joined() -> None:
-    """Where the program resolves names by itself, for none is remembered; declared ones are."""
-    served = PatternNamespaces({"": Recorder, r"/open/\d+": Recorder})
-    app = SocketIOApp(namespaces=served)
+    """Of the names of a pattern none is remembered; declared ones are."""
+    app = SocketIOApp(namespaces={"": Recorder, "/open/{number:int}": Recorder})
     async with TestClient(app) as client:
         namespace = await client.connect()
         left = await client.connect("/open/1")

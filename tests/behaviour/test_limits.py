@@ -23,7 +23,6 @@ from asocketio import (
 )
 from asocketio.protocol.base import BodyFormat, Frame
 from asocketio.testing import ClientRefused, TestClient, settle
-from tests.support.namespaces import PatternNamespaces
 from tests.support.worlds import Recorder, Way, serve, until
 
 Log = pytest.LogCaptureFixture
@@ -169,8 +168,7 @@ async def test_the_rooms_of_a_client_are_joined_up_to_their_bytes_and_not_beyond
 
 
 async def test_a_client_is_in_only_so_many_namespaces(way: Way, caplog: Log) -> None:
-    served = PatternNamespaces({"": Recorder, r"/n\d+": Recorder})
-    app = SocketIOApp(namespaces=served, max_namespaces=3)
+    app = SocketIOApp(namespaces={"": Recorder, "/n{number:int}": Recorder}, max_namespaces=3)
     async with TestClient(app, **way) as client, TestClient(app, **way) as other:
         home = await client.connect()
         first, _ = [await client.connect(f"/n{number}") for number in range(2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -50,6 +51,9 @@ class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
 
     def on_where(self) -> str:
         return self.ns_name or "/"
+
+    def on_params(self) -> tuple[str, dict[str, Any]]:
+        return self.ns_name, dict(self.params)
 
     def on_query(self, key: str) -> str:
         query = parse_qs(str(self.environ["query_string"], "ascii"))
@@ -235,6 +239,8 @@ app = SocketIOApp(
         "/closed": Closed,
         "/strict": Strict,
         "/star": Star,
+        "/orders/{order_id:int}": Everything,
+        re.compile(r"/tenant-(?P<name>\w{1,20})"): Everything,
     },
     ping_interval=seconds("PING_INTERVAL", "25"),
     ping_timeout=seconds("PING_TIMEOUT", "20"),

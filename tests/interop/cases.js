@@ -219,6 +219,26 @@ async function namespace_names_may_be_any_text(t) {
   same(await got, [UNICODE]);
 }
 
+async function namespaces_are_served_by_pattern(t) {
+  const seven = t.socket({ namespace: "/orders/7?token=abc" }); // the query is none of the name's
+  await t.connected(seven);
+  const [eight, tenant] = [t.also(seven, "/orders/8"), t.also(seven, "/tenant-ada")];
+  await t.connected(eight);
+  await t.connected(tenant);
+  same(await t.ask(seven, "params"), ["/orders/7", { order_id: 7 }]);
+  same(await t.ask(eight, "params"), ["/orders/8", { order_id: 8 }]);
+  same(await t.ask(tenant, "params"), ["/tenant-ada", { name: "ada" }]);
+  const heard = [];
+  for (const socket of [seven, eight]) socket.on(`paid ${t.unique}`, () => heard.push(socket.nsp));
+  eight.emit("broadcast", `paid ${t.unique}`);
+  await t.ask(eight, "params");
+  await t.ask(seven, "params");
+  same(heard, ["/orders/8"]);
+  for (const name of ["/orders/007", "/orders/x"]) {
+    same((await t.refused(t.also(seven, name))).told, t.kind.tells(name, "Invalid namespace"));
+  }
+}
+
 async function a_message_is_an_event(t) {
   const socket = await t.client();
   const got = t.next(socket, "message");
@@ -763,6 +783,7 @@ module.exports = {
   event_names_may_be_any_text,
   room_names_may_be_any_text,
   namespace_names_may_be_any_text,
+  namespaces_are_served_by_pattern,
   a_message_is_an_event,
   a_message_is_text,
   a_message_is_json,

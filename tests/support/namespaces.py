@@ -1,35 +1,25 @@
-"""A second resolver of namespaces: by regular expressions, the first that matches."""
+"""A second resolver of namespaces: it finds names, too, by regular expressions, the first that matches."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
 
-from asocketio import BaseNamespace
-from asocketio.manage import NamespaceTable
+from asocketio.manage import NamespaceClasses, NamespaceTable
+from asocketio.session.namespaces import Served
+
+Table = NamespaceTable  # the tests put this module's class in its place
 
 
 class PatternNamespaces:
-    """Serves names by patterns; the named groups of a match are the namespace's ``params``."""
+    """As `NamespaceTable`."""
 
-    def __init__(self, patterns: Mapping[str, type[BaseNamespace]]) -> None:
-        self._patterns = [(re.compile(pattern), cls) for pattern, cls in patterns.items()]
-        self.names: Collection[str] = list(patterns)
-        self.asked: list[str] = []
+    def __init__(self, namespaces: NamespaceClasses) -> None:
+        self._table = Table(namespaces)
+        self.names, self.declared = self._table.names, self._table.declared
+        self._patterns = [(re.compile(re.escape(name)), self._table.resolve(name)) for name in self.names]
 
-    @classmethod
-    def of(cls, namespaces: Mapping[str, type[BaseNamespace]]) -> PatternNamespaces:
-        """Those of a dict of plain names, which is checked as ever."""
-        table = NamespaceTable(namespaces)
-        found = cls({re.escape(name): served[0] for name in table.names if (served := table.resolve(name))})
-        found.names = table.names
-        return found
-
-    def resolve(self, name: str) -> tuple[type[BaseNamespace], Mapping[str, Any]] | None:
-        self.asked.append(name)
-        for pattern, cls in self._patterns:
-            match = pattern.fullmatch(name)
-            if match is not None:
-                return cls, match.groupdict()
-        return None
+    def resolve(self, name: str) -> Served | None:
+        for pattern, served in self._patterns:
+            if pattern.fullmatch(name) is not None:
+                return served
+        return self._table.resolve(name)
