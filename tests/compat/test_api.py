@@ -24,7 +24,7 @@ from asocketio import (
     socketio_manage,
 )
 from asocketio.testing import ClientNamespace, ClientRefused, TestClient
-from tests.support.worlds import Recorder, Transport, Way, binary, call_of, serve, until
+from tests.support.worlds import Recorder, Transport, Way, binary, call_of, serve
 
 # 1. Served directly
 
@@ -686,78 +686,3 @@ async def test_custom_json(way: Way) -> None:
     async with TestClient(view_app(view), **way) as client:
         namespace: ClientNamespace = await client.connect()
         assert await namespace.call("echo", {"a": 1.5, "b": binary(way)}) == {"a": "1.5", "b": binary(way)}
-
-
-# 9. Everybody, and anybody
-
-
-class Lobby(BaseNamespace):
-    """Runs the statements of the page; ``heard`` is what its clients are sent."""
-
-    async def recv_connect(self, auth: Any) -> None:
-        self.data["name"] = auth["name"]
-        await self.join("lobby")
-        await self.leave("lobby")
-        await self.join("lobby")
-
-    async def on_run(self, app: Any = None) -> list[Any]:
-        await self.to("lobby").emit("x")
-        await self.namespace.to("lobby").emit("x")
-        assert self.handshake.headers["user-agent"] == "tests"
-        assert (self.handshake.query, self.handshake.auth["name"]) == ({"page": "1"} | self.from_url(), "ada")
-        assert (self.handshake.cookies, self.handshake.address) == ({"a": "b"}, "testclient")
-        assert (self.handshake.secure, self.handshake.time > 0) == (False, True)
-        assert self.handshake.url.startswith("/socket.io/")
-        self.session["live"] = object()
-        return sorted([peer.data["name"] for peer in await self.namespace.sockets()])
-
-    def from_url(self) -> dict[str, str]:
-        """Before generation 4 the auth is in the URL."""
-        return {} if self.socket.protocol.generation == "4" else {"name": "ada"}
-
-
-async def test_everybody_and_anybody(way: Way) -> None:
-    app = SocketIOApp(namespaces={"/chat": Lobby} if way["generation"] == 4 else {"/": Lobby})
-    name = "/chat" if way["generation"] == 4 else "/"
-    known = {"headers": {"user-agent": "tests", "cookie": "a=b"}, "query": {"page": "1"}}
-    async with TestClient(app, **way, **known) as one, TestClient(app, **way) as two:  # type: ignore[arg-type]
-        ada = await one.connect(name, auth={"name": "ada"}, on={"vote": lambda: "yes"})
-        bob = await two.connect(name, auth={"name": "bob"}, on={"vote": lambda: ("no", 1)})
-        assert await ada.call("run") == ["ada", "bob"]
-        assert await ada.receive() == ("x",)
-        assert [await bob.receive(), await bob.receive()] == [("x",), ("x",)]
-
-        lobby = app.of(name).to("lobby")
-        for peer in await lobby.sockets():
-            await peer.emit("hello", peer.data["name"])
-        assert (await ada.receive(), await bob.receive()) == (("hello", "ada"), ("hello", "bob"))
-        assert await lobby.count() == 2
-        await lobby.join("night")
-        await lobby.leave("day")
-        assert sorted(await lobby.timeout(5).call("vote")) == ["no", "yes"]
-
-        chat = app.of(name)
-        sid = (await chat.sockets())[0].sid
-        assert chat.get(sid) in chat.instances()
-        await chat.server_emit("reload", 3)
-        assert await chat.timeout(3).server_call("stats") == []
-
-        @chat.on_server_event("stats")
-        async def stats() -> dict[str, int]:
-            return {"sockets": 7}
-
-        heard: list[tuple[str, str]] = []
-
-        @chat.on_room("joined")
-        def joined(room: str, sid: str) -> None:
-            heard.append((room, sid))
-
-        await app.of(name).to(sid).join("late")
-        assert heard == [("late", sid)]
-        assert await stats() == {"sockets": 7}
-        await chat.to(sid).disconnect()
-        await lobby.disconnect(close=True)
-        for client in (ada, bob):
-            await client.disconnected()
-        await until(lambda: not chat.instances())
-        assert (await lobby.count(), chat.instances()) == (0, [])

@@ -1,11 +1,11 @@
 // Runs the cases of cases.js with one version of the JavaScript client over one way to carry it, and prints what came
 // of them as one JSON object: {"<case>": {"ok": true} | {"ok": false, "error": "..."}}.
 //
-//   NODE_MODULES=... node run.js <version> <polling|xhr2|jsonp|websocket|upgrade> <port> [case]
+//   NODE_MODULES=... [CASES=<other module>] node run.js <version> <polling|xhr2|jsonp|websocket|upgrade> <port> [case]
 //   node run.js list <version> <mode>
 "use strict";
 
-const cases = require("./cases.js");
+const cases = require(process.env.CASES || "./cases.js");
 const { kind } = require("./clients.js");
 const { Talk } = require("./talk.js");
 
