@@ -114,6 +114,13 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def client_suite(session: nox.Session) -> None:
+    """socket.io-client's own tests, from a checkout, two minutes: ``nox -s client_suite -- <socket.io> --repeat 5``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.conformance.client_suite.run", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """The distribution."""
     session.install("build")

@@ -2,7 +2,7 @@
 
     python -m tests.conformance.run [ENGINE.IO-4 SOCKET.IO-5 ENGINE.IO-3] [--server NAME] [--repeat N]
 
-The suites are not part of this repository; ``SUITES`` says where they come from. Two things are changed, in a copy:
+``SUITES`` says where the suites come from. Two things are changed, in a copy:
 
 - the address, ``localhost:3000``, becomes that of the server started here;
 - a websocket tells one event per turn of the event loop. The suites wait for message after message by
@@ -16,22 +16,18 @@ The suites are not part of this repository; ``SUITES`` says where they come from
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from tests.support.node import installed_modules, node_binary
-from tests.support.servers import ROOT, SERVERS, Server
+from tests.conformance.suites import Suite, run_mocha, substitute
+from tests.support.node import installed_modules
+from tests.support.servers import SERVERS, Server
 
-CHECKOUTS = ROOT / ".cache" / "suites"
 APP = "tests.conformance.apps:app"
 SETTINGS = {"PING_INTERVAL": "0.3", "PING_TIMEOUT": "0.2", "MAX_PAYLOAD": "1000000", "CONNECT_TIMEOUT": "1"}
 ADDRESS = "http://localhost:3000"
@@ -63,19 +59,6 @@ globalThis.WebSocket = class extends WebSocket {
 };"""
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """One official suite: its name and where to get it."""
-
-    name: str
-    url: str
-    branch: str = "main"
-
-    @property
-    def usual_place(self) -> Path:
-        return CHECKOUTS / self.name
-
-
 SUITES = {
     "engineio4": Suite("engine.io-4", "https://github.com/socketio/engine.io-protocol.git"),
     "socketio5": Suite("socket.io-5", "https://github.com/socketio/socket.io-protocol.git"),
@@ -89,16 +72,9 @@ def adapted_copy(checkout: Path, folder: Path, url: str) -> Path:
     for name in ("package.json", "test-suite.js", "node-imports.js"):
         shutil.copy(source / name, folder / name)
     (folder / "node_modules").symlink_to(installed_modules())
-    _replace(folder / "test-suite.js", ADDRESS, url)
-    _replace(folder / "node-imports.js", PLAIN, CALM)
+    substitute(folder / "test-suite.js", ADDRESS, url)
+    substitute(folder / "node-imports.js", PLAIN, CALM)
     return folder / "test-suite.js"
-
-
-def _replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    if old not in text:
-        raise SystemExit(f"{file.name} of the suite has no {old!r} any more: adapt {__file__}")
-    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def run(suite: Suite, checkout: Path, server: str) -> bool:
@@ -107,27 +83,14 @@ def run(suite: Suite, checkout: Path, server: str) -> bool:
         folder = Path(temporary)
         with Server(APP, server, folder / "server.log", env=SETTINGS) as running:
             file = adapted_copy(checkout, folder, running.url)
-            report = mocha(file)
+            report = run_mocha(folder, file.name, within=DEADLINE)
             log = running.log()
-    stats = report["stats"]
-    for failure in report["failures"]:
-        print(f"  FAILED {failure['fullTitle']}: {failure['err'].get('message')}")
-    print(f"{suite.name} on {server}: {stats['passes']} passed, {stats['failures']} failed, {stats['pending']} pending")
-    if report["failures"]:
+    for title, error in report.failed.items():
+        print(f"  FAILED {title}: {error}")
+    print(f"{suite.name} on {server}: {report}")
+    if report.failed:
         print(log)
-    return bool(stats["passes"]) and not stats["failures"]
-
-
-def mocha(file: Path) -> dict[str, Any]:
-    """Runs a file of tests; mocha's report."""
-    program = file.parent / "node_modules" / "mocha" / "bin" / "mocha"
-    command: list[str | Path] = [node_binary(), program, "--exit", "--reporter", "json", file]
-    done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, timeout=DEADLINE)
-    start = done.stdout.find("{")
-    if start < 0:
-        raise SystemExit(f"mocha ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    report: dict[str, Any] = json.loads(done.stdout[start:])
-    return report
+    return bool(report.passed) and not report.failed
 
 
 def arguments() -> argparse.Namespace:
@@ -146,12 +109,7 @@ def main() -> int:
     """0 if all suites pass, 1 if a test fails, 2 if a checkout is missing."""
     given = arguments()
     checkouts = {key: getattr(given, key) for key in SUITES}
-    missing = [key for key, checkout in checkouts.items() if not (checkout / "test-suite" / "test-suite.js").exists()]
-    for key in missing:
-        print(
-            f"no suite in {checkouts[key]}; get it by\n  git clone --depth 1 --branch {SUITES[key].branch} "
-            f"{SUITES[key].url} {checkouts[key]}"
-        )
+    missing = [key for key, checkout in checkouts.items() if not SUITES[key].is_in(checkout)]
     if missing:
         return 2
     passed = [

