@@ -19,6 +19,7 @@ from asocketio.manage import socketio_accept, socketio_manage
 from asocketio.namespace import BaseNamespace, BroadcastMixin, RoomsMixin
 from asocketio.operators import BroadcastOperator
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.session.handlers import event
 from asocketio.session.socket import Socket, default_error_handler
 
@@ -36,7 +37,9 @@ __all__ = [
     "MemoryAdapter",
     "Overflow",
     "Packet",
+    "PacketDecoder",
     "PacketType",
+    "Parser",
     "ProtocolError",
     "RoomsMixin",
     "Socket",

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Unpack
 
@@ -34,6 +34,8 @@ from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSes
 from asocketio.manage import manage_by_itself, namespace_name, namespaces_of
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import BroadcastOperator
+from asocketio.protocol.parser import Parser
+from asocketio.protocol.parsers import JSON_ONLY, ParserName, engine4_of
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import hide_sessions, log
@@ -69,7 +71,8 @@ class SocketIOApp:
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
     decides, by `socketio_accept`, and the socket then lives by itself. ``adapter`` keeps the rooms; without it
-    they are those of this process. ``settings`` are the fields of `Config`.
+    they are those of this process. ``parsers`` are what clients of generation 4 may speak, or ``parser`` is what all
+    of them speak. ``settings`` are the fields of `Config`.
 
     Raises:
         UsageError: an argument is wrong; the message says what was expected.
@@ -83,6 +86,8 @@ class SocketIOApp:
         path: str = "socket.io",
         guard: bool = False,
         adapter: Adapter | None = None,
+        parsers: Sequence[ParserName] = JSON_ONLY,
+        parser: Parser | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         cls: Any = app
@@ -112,15 +117,22 @@ class SocketIOApp:
         self.guard = guard
         self.namespaces = None if namespaces is None else namespaces_of(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
-        served = [str(generation) for generation in self.config.generations]
-        self._protocols: dict[str, ServerProtocol] = {
-            name: make() for name, make in GENERATIONS.items() if name in served
-        }
+        self._protocols = self._make_protocols(parsers, parser)
         self._limits_compared = False
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The event loop in which its signal handlers are chained."""
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
+
+    def _make_protocols(self, parsers: Sequence[ParserName], parser: Parser | None) -> dict[str, ServerProtocol]:
+        """The protocols of the generations that are served, by their names."""
+        served = [str(generation) for generation in self.config.generations]
+        protocols = {name: make() for name, make in GENERATIONS.items() if name in served}
+        engine4 = engine4_of(parsers, parser)
+        if engine4 is not None and "4" in protocols:
+            protocols["4"] = engine4
+            self.server.custom_json.others = (engine4,)
+        return protocols
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
