@@ -13,8 +13,8 @@ both = nox.parametrize("form", FORMS, ids=FORMS)
 
 
 def install(session: nox.Session, form: str, *more: str) -> None:
-    """The package in one form, and nothing else that could bring the other."""
-    session.install("-e", "." if form == "plain" else f".[{form}]", *more)
+    """The package in one form, with MessagePack, and nothing else that could bring the other."""
+    session.install("-e", ".[msgpack]" if form == "plain" else f".[{form},msgpack]", *more)
 
 
 @nox.session

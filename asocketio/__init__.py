@@ -20,6 +20,7 @@ from asocketio.namespace import BaseNamespace, BroadcastMixin, RoomsMixin
 from asocketio.operators import BroadcastOperator, Namespace, RemoteSocket
 from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.session.handlers import event
 from asocketio.session.socket import Socket, default_error_handler
 
@@ -39,7 +40,9 @@ __all__ = [
     "Namespace",
     "Overflow",
     "Packet",
+    "PacketDecoder",
     "PacketType",
+    "Parser",
     "ProtocolError",
     "RemoteSocket",
     "RoomsMixin",

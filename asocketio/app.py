@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, Unpack
@@ -37,6 +37,8 @@ from asocketio.errors import BadRequest, HandshakeError, Unavailable, UnknownSes
 from asocketio.manage import NamespaceClasses, NamespaceTable, manage_by_itself, namespace_name
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import Namespace
+from asocketio.protocol.parser import Parser
+from asocketio.protocol.parsers import JSON_ONLY, ParserName, engine4_of
 from asocketio.protocol.server_protocol import ServerProtocol
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import log
@@ -75,7 +77,8 @@ class SocketIOApp:
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
     decides, by `socketio_accept`, and the socket then lives by itself. ``namespaces`` are classes by name or pattern,
-    see `NamespaceTable`. ``adapter`` keeps the rooms; without it they are those of this process. ``lifespan`` is an
+    see `NamespaceTable`. ``adapter`` keeps the rooms; without it they are those of this process. ``parsers`` are what
+    clients of generation 4 may speak, or ``parser`` is what all of them speak. ``lifespan`` is an
     async context manager, called with this object: it is entered at the start and left at the end, round that of
     ``app``, and may yield state for requests. ``client_files`` is a folder with the client's scripts, to be served at
     ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
@@ -94,6 +97,8 @@ class SocketIOApp:
         adapter: Adapter | None = None,
         lifespan: LifespanFunction | None = None,
         client_files: str | os.PathLike[str] | None = None,
+        parsers: Sequence[ParserName] = JSON_ONLY,
+        parser: Parser | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         _check_arguments(app, namespaces, path, guard, lifespan)
@@ -103,10 +108,7 @@ class SocketIOApp:
         self.guard = guard
         self.namespaces = None if namespaces is None else NamespaceTable(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
-        served = [str(generation) for generation in self.config.generations]
-        self._protocols: dict[str, ServerProtocol] = {
-            name: make() for name, make in GENERATIONS.items() if name in served
-        }
+        self._protocols = self._make_protocols(parsers, parser)
         self.lifespan = lifespan
         self._lifespan_seen = False
         self._number = next(_numbers)
@@ -117,6 +119,16 @@ class SocketIOApp:
         """The event loop in which its signal handlers are chained."""
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
+
+    def _make_protocols(self, parsers: Sequence[ParserName], parser: Parser | None) -> dict[str, ServerProtocol]:
+        """The protocols of the generations that are served, by their names."""
+        served = [str(generation) for generation in self.config.generations]
+        protocols = {name: make() for name, make in GENERATIONS.items() if name in served}
+        engine4 = engine4_of(parsers, parser)
+        if engine4 is not None and "4" in protocols:
+            protocols["4"] = engine4
+            self.server.custom_json.others = (engine4,)
+        return protocols
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -30,6 +30,8 @@ class SharedProtocols:
         # No function is a key: one that refers to a socket would keep that alive for ever.
         self._protocols: WeakValueDictionary[Hashable, Protocol] = WeakValueDictionary()
         self._writers: tuple[Protocol, ...] = ()
+        self.others: tuple[Protocol, ...] = ()
+        """Protocols of the server whose parser is not the JSON parser."""
 
     def get(self, protocol: P, loads: Loads | None, dumps: Dumps | None) -> P:
         """``protocol`` with another JSON codec, which reads with ``loads`` and writes with ``dumps``."""
@@ -45,12 +47,12 @@ class SharedProtocols:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
 
         Raises:
-            UsageError: neither standard JSON nor the latest functions of the program can write it.
+            UsageError: neither standard JSON, nor the latest functions of the program, nor another parser can write it.
         """
         try:
             check(packet)
         except UsageError:
-            if not any(_encodes(protocol, packet) for protocol in self._writers):
+            if not any(_encodes(protocol, packet) for protocol in (*self._writers, *self.others)):
                 raise
 
     def _remember(self, protocol: Protocol) -> None:

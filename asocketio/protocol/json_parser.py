@@ -17,6 +17,7 @@ from asocketio.protocol.fast_json import best_json
 from asocketio.protocol.json_codec import AsciiJson, Json, StdJson, restore
 from asocketio.protocol.packet import ACK, EVENT, Packet, PacketType
 from asocketio.protocol.parser import RESERVED_EVENTS, PacketDecoder, Parser, check_ack, check_name
+from asocketio.protocol.payloads import NOTHING, PAYLOAD_READERS, read_any_error
 
 __all__ = ["JSONPacketDecoder", "JSONParser", "check"]
 
@@ -103,70 +104,12 @@ def _head(digits: str, namespace: str, number: int | None, attachments: int) -> 
     return f"{digits[1]}{attachments}-{where}{which}" if attachments else f"{digits[0]}{where}{which}"
 
 
-_NOTHING: Any = object()  # the payload of a packet without one
-
-
-def _read_event(packet: Packet, payload: Any) -> None:
-    if type(payload) is not list or not payload:
-        raise MalformedPacket("an event that is no JSON array beginning with its name")
-    name = payload[0]
-    if type(name) is not str:
-        if type(name) not in (int, float):
-            raise MalformedPacket(f"an event whose name is no text but {type(name).__name__}")
-        name = str(name)  # JavaScript accepts emit(1)
-    elif name in RESERVED_EVENTS:
-        raise MalformedPacket(f"the event {name!r}, which is reserved")
-    packet.name = name
-    packet.args = payload[1:]
-    if packet.id is not None:
-        packet.ack = "data"
-
-
-def _read_ack(packet: Packet, payload: Any) -> None:
-    if type(payload) is not list or packet.id is None:
-        raise MalformedPacket("an ack without a number or a JSON array")
-    packet.args = payload
-
-
-def _read_connect(packet: Packet, payload: Any) -> None:
-    if payload is _NOTHING:
-        packet.data = {}
-    elif type(payload) is dict:
-        packet.data = payload
-    else:
-        raise MalformedPacket("an auth that is no JSON object: io(url, {auth: {...}})")
-
-
-def _read_disconnect(packet: Packet, payload: Any) -> None:
-    if payload is not _NOTHING:
-        raise MalformedPacket("a disconnect with a payload")
-
-
-def _read_error(packet: Packet, payload: Any) -> None:
-    if type(payload) not in (str, dict):
-        raise MalformedPacket("an error whose payload is neither a JSON object nor text")
-    packet.data = payload
-
-
-def _read_any_error(packet: Packet, payload: Any) -> None:
-    packet.data = None if payload is _NOTHING else payload
-
-
-_PAYLOAD_READERS = {
-    PacketType.CONNECT: _read_connect,
-    PacketType.DISCONNECT: _read_disconnect,
-    PacketType.EVENT: _read_event,
-    PacketType.ACK: _read_ack,
-    PacketType.ERROR: _read_error,
-}
-
-
 class JSONPacketDecoder(PacketDecoder):
     """Decodes packets of revision 5, and assembles those that have attachments."""
 
     __slots__ = ("_attachments", "_due", "_json", "_max_attachments", "_max_size", "_packet", "_size")
 
-    payload_readers: ClassVar[Mapping[PacketType, Callable[[Packet, Any], None]]] = _PAYLOAD_READERS
+    payload_readers: ClassVar[Mapping[PacketType, Callable[[Packet, Any], None]]] = PAYLOAD_READERS
     unknown_type: ClassVar[type[MalformedPacket]] = MalformedPacket
     """The error of a packet whose type is not known."""
 
@@ -213,7 +156,7 @@ class JSONPacketDecoder(PacketDecoder):
             id=None if number is None else int(number),
         )
         payload = frame[found.end() :]
-        self.payload_readers[packet.type](packet, self._json.loads(payload) if payload else _NOTHING)
+        self.payload_readers[packet.type](packet, self._json.loads(payload) if payload else NOTHING)
         if (digit in "56") != (count is not None):
             raise MalformedPacket(
                 f"packet {frame[start : start + 20]!r}: attachments are announced by binary packets, and only by them"
@@ -254,7 +197,7 @@ class JSONPacketDecoder4(JSONPacketDecoder):
 
     __slots__ = ()
 
-    payload_readers: ClassVar = {**_PAYLOAD_READERS, PacketType.ERROR: _read_any_error}
+    payload_readers: ClassVar = {**PAYLOAD_READERS, PacketType.ERROR: read_any_error}
     unknown_type = UnknownPacket
 
 

@@ -25,7 +25,7 @@ from asocketio.errors import (
     UnsupportedVersion,
 )
 from asocketio.protocol import jsonp
-from asocketio.protocol.base import Body, BodyFormat, Protocol
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Protocol
 from asocketio.protocol.engineio3 import EngineIO3, EngineIO3Twice
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
@@ -59,6 +59,10 @@ class ServerProtocol(Protocol):
     def encoding_twice(self) -> ServerProtocol:
         """The protocol for clients of this generation that encode text twice, in messages too."""
         return self
+
+    def settled(self, decoder: Decoder) -> tuple[ServerProtocol, Decoder] | None:
+        """What the client of ``decoder``, made by this protocol, turned out to speak; None where that was known."""
+        return None
 
     @abstractmethod
     def handshake(self, sid: str, config: Config, upgrades: Sequence[str]) -> str:

@@ -113,6 +113,9 @@ class Reader:
         elif kind not in _SILENT:
             if kind is PacketType.CONNECT:
                 self._note_encoding()
+                settled = socket.protocol.settled(self._decoder)
+                if settled is not None:
+                    socket.protocol, self._decoder = settled
             self._submit(packet)
 
     def _note_encoding(self) -> None:

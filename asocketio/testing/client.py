@@ -21,6 +21,8 @@ from asocketio.config import Config
 from asocketio.errors import ConnectionRefused, Disconnected, UsageError
 from asocketio.protocol.base import Frame
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import Parser
+from asocketio.protocol.parsers import ParserName
 from asocketio.session.acks import unpack
 from asocketio.testing.clock import TestClock, settle
 from asocketio.testing.context import AppContext
@@ -33,9 +35,9 @@ __all__ = ["ClientNamespace", "TestClient"]
 class TestClient:
     """One client of ``app``: ``async with TestClient(app) as client: chat = await client.connect("/")``.
 
-    ``generation`` is the one it speaks, ``transport`` how; ``headers`` and ``query`` go with its
-    requests; ``deadline`` is how long, in seconds, it waits for anything. The app's lifespan runs
-    around all clients of the app that are open at a time, and they share one clock.
+    ``generation`` is the one it speaks, ``transport`` how, ``parser`` what encodes its packets; ``headers`` and
+    ``query`` go with its requests; ``deadline`` is how long, in seconds, it waits for anything. The app's lifespan
+    runs around all clients of the app that are open at a time, and they share one clock.
     """
 
     __test__ = False
@@ -46,6 +48,7 @@ class TestClient:
         *,
         generation: Literal["0.9", 3, 4] = 4,
         transport: Literal["websocket", "polling", "jsonp"] = "websocket",
+        parser: ParserName | Parser = "json",
         path: str = "/socket.io/",
         root_path: str = "",
         headers: Mapping[str, str] | None = None,
@@ -58,6 +61,8 @@ class TestClient:
             raise UsageError(f"transport={transport!r}: expected one of {', '.join(CLIENT_TRANSPORTS)}")
         self.app = app
         self.client_protocol = CLIENT_PROTOCOLS[str(generation)](str(generation))
+        if parser != "json":
+            self.client_protocol.use_parser(parser)
         self.protocol = self.client_protocol.protocol
         self.transport = transport
         self.deadline = deadline

@@ -13,6 +13,8 @@ from asocketio.protocol.base import Frame, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.parser import Parser
+from asocketio.protocol.parsers import ParserName, parser_of
 from asocketio.protocol.socketio09 import SocketIO09
 
 __all__ = ["CLIENT_PROTOCOLS", "PROTOCOLS", "ClientProtocol", "query_of"]
@@ -34,6 +36,16 @@ class ClientProtocol:
     def __init__(self, generation: str) -> None:
         self.generation = generation
         self.protocol = PROTOCOLS[generation]()
+
+    def use_parser(self, parser: ParserName | Parser) -> None:
+        """Encode packets by another parser.
+
+        Raises:
+            UsageError: clients of this generation have none but JSON, or there is no such parser.
+        """
+        if self.generation != "4":
+            raise UsageError(f"parser={parser!r}: clients of generation {self.generation} speak JSON")
+        self.protocol = EngineIO4(parser_of(parser))
 
     def address(self, transport: str, sid: str) -> tuple[str, dict[str, str]]:
         """What follows the path, and the query, of a request."""

@@ -15,6 +15,8 @@ from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import msgpack
+
 from asocketio.protocol.base import Frame
 from tests.fuzz.targets import Posted, Request, form_of_eio
 
@@ -348,6 +350,7 @@ class Inputs:
             "utf16": (self._piece, self._mutated_piece),
             "codec": (self._json, self._mutated_text),
             "visit": (self._request, self._mutated_request),
+            "msgpack": (self._message, self._mutated_message),
         }
         engine = (self._posted, self._mutated_body) if body else (self._fresh_frames, self._mutated_frames)
         self._valid, self._mutated = plain.get(target, engine)
@@ -513,6 +516,48 @@ class Inputs:
         return maker.long(text or "[") if self._is_long() else text
 
     # Requests.
+
+    def _message(self) -> bytes:
+        """A packet of MessagePack, nearly as a client would send it."""
+        maker = self._maker
+        values = [self._packable(maker.value()) for _ in range(maker.below(4))]
+        packet: dict[str, Any] = {
+            "type": maker.pick((2, 2, 2, 3, 0)) if maker.often(0.9) else maker.pick((1, 4, 5, "2", 2.0, None)),
+            "data": ["x", *values] if maker.often(0.8) else maker.pick((values, {"message": "x"}, None, "x", [1])),
+            "nsp": maker.pick(("/", "/chat", "/é")) if maker.often(0.9) else maker.pick(("", "chat", None)),
+        }
+        if packet["type"] == 0:
+            packet["data"] = {"a": values}
+        if packet["type"] == 3 or maker.often(0.3):
+            packet["id"] = maker.pick((0, 70, 10**15)) if maker.often(0.9) else maker.pick((10**16, -1, "1", 1.0))
+        if packet["type"] == 1:
+            del packet["data"]
+        return bytes(msgpack.packb(packet))
+
+    def _packable(self, value: Any) -> Any:
+        """``value`` without what MessagePack has no form for, and with what JSON has none for."""
+        maker = self._maker
+        if isinstance(value, str):
+            return value.encode(errors="replace").decode() if maker.often(0.8) else value.encode(errors="replace")
+        if isinstance(value, int):
+            return value if -(2**63) <= value < 2**64 else 1.5
+        if isinstance(value, list):
+            return [self._packable(item) for item in value]
+        if isinstance(value, dict):
+            return {str(key): self._packable(item) for key, item in value.items()}
+        return (
+            value if maker.often(0.95) else maker.pick((msgpack.ExtType(0, b"x"), float("nan"), msgpack.Timestamp(1)))
+        )
+
+    def _mutated_message(self, given: bytes) -> bytes:
+        maker = self._maker
+        if self._is_long():
+            return maker.pick((b"\x91", b"\xdd\x7f\xff\xff\xff", b"\x81\xa0", given)) * maker.below(10**5)
+        if maker.often(0.5):
+            return self._message()
+        for _ in range(maker.pick((1, 1, 2))):
+            given = maker.bytes(given, maker.pick(self._pool))
+        return given
 
     def _request(self) -> Request:
         maker = self._maker

@@ -23,6 +23,7 @@ from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 from asocketio.protocol.socketio09 import SocketIO09
 from asocketio.session.handshake import Handshake
+from tests.fuzz.messages import Messages
 from tests.fuzz.promises import Broken, Outcome, Target, as_utf16, same, weight
 
 __all__ = ["TARGETS", "Bodies", "Frames", "Posted", "Request", "Units", "form_of_eio", "targets", "unescaped"]
@@ -702,7 +703,7 @@ def targets(json: Json) -> dict[str, Target]:
     """All of them by the names that the command line knows, where ``json`` reads and writes JSON."""
     parser = JSONParser(json)
     speeches = (Speech4(EngineIO4(parser)), Speech3(EngineIO3(parser)), Speech09(SocketIO09(json)))
-    every = (*map(Frames, speeches), *map(Bodies, speeches), Forms(), Units(), Values(json), Visits())
+    every = (*map(Frames, speeches), *map(Bodies, speeches), Forms(), Units(), Values(json), Visits(), Messages())
     return {target.name: target for target in every}
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,6 +182,25 @@ requests = st.builds(
     st.lists(st.sampled_from(FIELDS), max_size=8),
 )
 
+packable: SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=6)
+    | st.binary(max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+messages = st.fixed_dictionaries(
+    {
+        "type": st.integers(0, 5),
+        "data": st.lists(packable, max_size=4) | packable,
+        "nsp": st.sampled_from(["/", "/a", ""]),
+    },
+    optional={"id": st.integers(-1, 10**16)},
+).map(msgpack.packb)
+
 INPUTS: dict[str, SearchStrategy[Any]] = {
     "engineio4": four,
     "engineio3": three,
@@ -192,13 +212,14 @@ INPUTS: dict[str, SearchStrategy[Any]] = {
     "jsonp": st.tuples(broken_bytes(soup.map(lambda text: urlencode({"d": utf8(text)}).encode())), soup),
     "utf16": st.tuples(soup, st.integers(0, 12), st.integers(0, 20) | st.just(999_999_999)),
     "codec": damaged(json_text) | soup,
+    "msgpack": broken_bytes(messages) | st.binary(max_size=40),
     "visit": requests
     | broken_bytes(st.just(b"EIO=4&transport=polling")).map(lambda q: Request("http", "GET", "", "/socket.io/", q)),
 }
 
 every = pytest.mark.parametrize("name", list(TARGETS))
 FORMS: dict[str, dict[str, Target]] = {"plain": targets(StdJson()), "fast": targets(FastJson())}
-WITHOUT_JSON = ("jsonp", "utf16", "visit")
+WITHOUT_JSON = ("jsonp", "utf16", "visit", "msgpack")
 both = pytest.mark.parametrize(
     ("name", "form"),
     [(name, form) for form in FORMS for name in TARGETS if form == "plain" or name not in WITHOUT_JSON],

@@ -227,6 +227,7 @@ def seconds(name: str, default: str) -> float:
     return float(os.environ.get(name, default))
 
 
+PARSERS: Any = os.environ.get("PARSERS", "json").split(",")
 ELSEWHERE = ["http://pages.example"]  # where the pages of JSONP are
 
 app = SocketIOApp(
@@ -250,4 +251,5 @@ app = SocketIOApp(
     polling_duration=seconds("POLLING_DURATION", "20"),
     max_payload=int(os.environ.get("MAX_PAYLOAD", "1000000")),
     cors_allowed_origins=ELSEWHERE,
+    parsers=PARSERS,
 )

@@ -1,4 +1,4 @@
-// socket.io-client 3.x and 4.x.
+// socket.io-client 3.x and 4.x. The version "4.8.4-msgpack" is 4.8.4 with socket.io-msgpack-parser.
 "use strict";
 
 const { EngineClient } = require("./engine.js");
@@ -10,15 +10,17 @@ class Client4 extends EngineClient {
   poisonous = "9nonsense"; // there is no such type
   refusals = ["connect_error"];
   takesBuffers = true;
-  takesViews = true;
   ids = 3; // of one client in "/" and "/chat": those two and the connection's
 
   constructor(version, mode) {
     super(modules(`socket.io-client-${version[0]}`), version, mode);
+    this.speaksMsgpack = version.endsWith("-msgpack");
+    this.takesViews = !this.speaksMsgpack; // that parser sends the whole buffer of a view
   }
 
   // A socket of `namespace` with a connection of its own; `options` are the client's.
   socket({ port, namespace, ...options }) {
+    if (this.speaksMsgpack) options.parser = modules("socket.io-msgpack-parser");
     return this.open(`http://127.0.0.1:${port}${namespace}`, options);
   }
 

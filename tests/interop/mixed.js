@@ -1,4 +1,4 @@
-// One client of each generation in one room: each speaks by one carrier, and all, by another, hear each. Prints
+// One client of each generation, and of each parser, in one room: each speaks by one carrier, and all, by another, hear each. Prints
 // {"<carrier of the speaker>-<of the others>": {"<version of the speaker>": what went wrong, or null}}.
 //
 //   NODE_MODULES=... node mixed.js <port>
@@ -8,7 +8,7 @@ const { deepStrictEqual: same } = require("node:assert");
 const { kind } = require("./clients.js");
 const { Talk, plain } = require("./talk.js");
 
-const VERSIONS = ["0.9.17", "1.7.4", "2.5.0", "3.1.3", "4.8.4"];
+const VERSIONS = ["0.9.17", "1.7.4", "2.5.0", "3.1.3", "4.8.4", "4.8.4-msgpack"];
 const CARRIERS = ["polling", "jsonp", "websocket"];
 const WORDS = "é😀\u2028 и";
 const BYTES = Buffer.from([0, 128, 255]);

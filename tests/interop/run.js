@@ -17,7 +17,7 @@ function names(version, mode) {
   const carrier = mode === "upgrade" ? "websocket" : mode;
   const isThis = (client) => {
     const [start, only = carrier] = client.split(" ");
-    return version.startsWith(`${start}.`) && only === carrier;
+    return `${version}.`.startsWith(`${start}.`) && only === carrier;
   };
   return Object.keys(cases).filter((name) => {
     const { modes, only, without } = cases[name];

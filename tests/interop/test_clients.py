@@ -40,11 +40,12 @@ CLIENTS: dict[str, tuple[str, ...]] = {
     "2.5.0": ("polling", "xhr2", "jsonp", "websocket", "upgrade"),
     "3.1.3": ("polling", "jsonp", "websocket", "upgrade"),
     "4.8.4": ("polling", "websocket", "upgrade"),
+    "4.8.4-msgpack": ("polling", "websocket", "upgrade"),
 }
 # Both have the same code above the carriers, so one client of each generation is enough for the second.
 SERVERS: dict[str, tuple[str, ...]] = {
     "uvicorn-httptools-websockets-sansio": tuple(CLIENTS),
-    "asocketio": ("0.9.17", "2.5.0", "3.1.3", "4.8.4"),
+    "asocketio": ("0.9.17", "2.5.0", "3.1.3", "4.8.4", "4.8.4-msgpack"),
 }
 
 
@@ -70,7 +71,7 @@ def _cases(version: str, mode: str) -> list[str]:
 
     def is_this(clients: list[str]) -> bool:
         return any(
-            version.startswith(f"{start}.") and only in ("", carrier)
+            f"{version}.".startswith(f"{start}.") and only in ("", carrier)
             for start, _, only in (client.partition(" ") for client in clients)
         )
 
@@ -110,7 +111,8 @@ class Runner:
         return results
 
     def _run(self, run: Run) -> Results | str:
-        server = self._start("tests.interop.app:app", run.server, args=("--no-access-log",), env=SETTINGS)
+        env = {**SETTINGS, **({"PARSERS": "json,msgpack"} if run.version.endswith("-msgpack") else {})}
+        server = self._start("tests.interop.app:app", run.server, args=("--no-access-log",), env=env)
         done = subprocess.run(
             [self._node, HERE / "run.js", run.version, run.mode, str(server.port)],
             env={**os.environ, "NODE_MODULES": str(self._node_modules), **SETTINGS},

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.interop.test_clients import DEADLINE, HERE, SETTINGS
 
-VERSIONS = ("0.9.17", "1.7.4", "2.5.0", "3.1.3", "4.8.4")
+VERSIONS = ("0.9.17", "1.7.4", "2.5.0", "3.1.3", "4.8.4", "4.8.4-msgpack")
 CLIENT_TRANSPORTS = ("polling", "jsonp", "websocket")
 PAIRS = [f"{speaker}-{listener}" for speaker, listener in product(CLIENT_TRANSPORTS, repeat=2)]
 
@@ -33,7 +33,9 @@ class Met:
 
 @pytest.fixture(scope="module")
 def met(start_module_server: StartServer, node: Path, node_modules: Path) -> Met:
-    server = start_module_server("tests.interop.app:app", args=("--no-access-log",), env=SETTINGS)
+    server = start_module_server(
+        "tests.interop.app:app", args=("--no-access-log",), env={**SETTINGS, "PARSERS": "json,msgpack"}
+    )
     done = subprocess.run(
         [node, HERE / "mixed.js", str(server.port)],
         env={**os.environ, "NODE_MODULES": str(node_modules), **SETTINGS},

@@ -45,6 +45,7 @@ THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 
 OPTIONAL: dict[str, set[str]] = {
     "protocol.fast_json": {"msgspec", "orjson"},
+    "protocol.msgpack_parser": {"msgpack"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},
 }
