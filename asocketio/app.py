@@ -21,13 +21,13 @@ from asocketio.asgi.cors import check_fetch_metadata, check_jsonp_origin, check_
 from asocketio.asgi.lifespan import Lifespan, LifespanFunction, enter_lifespan
 from asocketio.asgi.not_found import log_wrong_path
 from asocketio.asgi.request import (
-    GENERATIONS,
     EngineRequest,
     encodes_twice,
     guess_responder,
     is_ours,
     parse_request,
     path_below,
+    protocols_of,
 )
 from asocketio.asgi.responses import connection_close_headers, respond
 from asocketio.asgi.types import ASGIApp, Headers, Receive, Scope, Send
@@ -38,8 +38,7 @@ from asocketio.manage import NamespaceClasses, NamespaceTable, manage_by_itself,
 from asocketio.namespace import BaseNamespace
 from asocketio.operators import Namespace
 from asocketio.protocol.parser import Parser
-from asocketio.protocol.parsers import JSON_ONLY, ParserName, engine4_of
-from asocketio.protocol.server_protocol import ServerProtocol
+from asocketio.protocol.parsers import JSON_ONLY, ParserName
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import log
 from asocketio.runtime.signals import chain_signals
@@ -108,7 +107,7 @@ class SocketIOApp:
         self.guard = guard
         self.namespaces = None if namespaces is None else NamespaceTable(namespaces)
         self.server = Server(self.config, _check_adapter(adapter))
-        self._protocols = self._make_protocols(parsers, parser)
+        self._protocols = protocols_of(self.config, parsers, parser, self.server.custom_json)
         self.lifespan = lifespan
         self._lifespan_seen = False
         self._number = next(_numbers)
@@ -119,16 +118,6 @@ class SocketIOApp:
         """The event loop in which its signal handlers are chained."""
         self._closer: asyncio.Task[None] | None = None
         self._introduce(app)
-
-    def _make_protocols(self, parsers: Sequence[ParserName], parser: Parser | None) -> dict[str, ServerProtocol]:
-        """The protocols of the generations that are served, by their names."""
-        served = [str(generation) for generation in self.config.generations]
-        protocols = {name: make() for name, make in GENERATIONS.items() if name in served}
-        engine4 = engine4_of(parsers, parser)
-        if engine4 is not None and "4" in protocols:
-            protocols["4"] = engine4
-            self.server.custom_json.others = (engine4,)
-        return protocols
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

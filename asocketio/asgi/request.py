@@ -7,7 +7,7 @@ The table of generations is here; a new one is a line in it. Clients of Engine.I
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
@@ -16,6 +16,9 @@ from asocketio.asgi.types import Scope
 from asocketio.config import Config
 from asocketio.errors import BadMethod, BadRequest, HeadTooLarge, UnknownTransport, UnsupportedVersion
 from asocketio.protocol.base import BodyFormat
+from asocketio.protocol.custom_json import SharedProtocols
+from asocketio.protocol.parser import Parser
+from asocketio.protocol.parsers import ParserName, engine4_of
 from asocketio.protocol.query import MAX_FIELDS
 from asocketio.protocol.server_protocol import ServerEngineIO3, ServerEngineIO4, ServerProtocol, ServerSocketIO09
 
@@ -30,6 +33,7 @@ __all__ = [
     "is_ours",
     "parse_request",
     "path_below",
+    "protocols_of",
 ]
 
 GENERATIONS: dict[str, Callable[[], ServerProtocol]] = {
@@ -94,6 +98,23 @@ class Responder(NamedTuple):
 
     protocol: ServerProtocol
     body_format: BodyFormat
+
+
+def protocols_of(
+    config: Config, parsers: Sequence[ParserName], parser: Parser | None, shared: SharedProtocols
+) -> dict[str, ServerProtocol]:
+    """The protocols of the generations that are served, by their names.
+
+    Raises:
+        UsageError: ``parsers`` or ``parser`` is wrong.
+    """
+    served = [str(generation) for generation in config.generations]
+    protocols = {name: make() for name, make in GENERATIONS.items() if name in served}
+    engine4 = engine4_of(parsers, parser)
+    if engine4 is not None and "4" in protocols:
+        protocols["4"] = engine4
+        shared.others = (engine4,)
+    return protocols
 
 
 def is_client(scope: Scope) -> bool:

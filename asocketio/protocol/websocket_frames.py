@@ -16,6 +16,7 @@ __all__ = [
     "CLOSE",
     "CONTINUATION",
     "LARGE",
+    "NORMAL_CLOSURE",
     "PING",
     "PONG",
     "TEXT",
@@ -29,6 +30,8 @@ __all__ = [
 
 Frame = str | bytes
 
+NORMAL_CLOSURE = 1000
+"""The close code where nothing went wrong, and where no other one fits."""
 TOO_BIG = 1009
 """The close code of a message over the limit."""
 CONTINUATION = 0

@@ -11,7 +11,18 @@ from collections.abc import Callable
 from enum import Enum
 
 from asocketio.protocol.base import Frame
-from asocketio.protocol.websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, Frames, WebSocketError, frame
+from asocketio.protocol.websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    NORMAL_CLOSURE,
+    PING,
+    PONG,
+    TOO_BIG,
+    Frames,
+    WebSocketError,
+    frame,
+)
 from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.session.close_reasons import TRANSPORT_CLOSE, reason_of_close_code
@@ -22,7 +33,7 @@ __all__ = ["NORMAL", "Closing", "Connection", "ConnectionOwner", "Reading", "Wri
 CLOSE_TIMEOUT = 5.0
 """Seconds for the peer to read what is left and to answer a close; then the connection is aborted."""
 
-NORMAL = (1000).to_bytes(2)
+NORMAL = NORMAL_CLOSURE.to_bytes(2)
 """What a close frame carries when nothing is wrong."""
 
 
@@ -107,6 +118,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         "_accept_response",
+        "_close_code",
         "_deadline",
         "_frames",
         "_next_read",
@@ -132,6 +144,7 @@ class Connection(asyncio.Protocol):
         self.reading = Reading.NEW
         self.closing = Closing.OPEN
         self.writing = Writing.OPEN
+        self._close_code = NORMAL_CLOSURE
         self._frames = Frames(limit)
         self._accept_response = accept_response
         self._on_lost = lost
@@ -201,7 +214,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: WebSocketError) -> None:
         log.debug("websocket closed with %d: %s", error.code, error.reason)
-        self._answer_close(error.code.to_bytes(2) + error.reason.encode()[:123])
+        # 1009 says it all, and clients of Node's server read no more there.
+        text = "" if error.code == TOO_BIG else error.reason
+        self._answer_close(error.code.to_bytes(2) + text.encode()[:123])
         if self.owner is not None:
             self.owner.on_refused(error)
 
@@ -256,9 +271,10 @@ class Connection(asyncio.Protocol):
 
     # The end.
 
-    def finish(self) -> None:
+    def finish(self, close_code: int = NORMAL_CLOSURE) -> None:
         """Close as soon as what was written has room; the peer has `CLOSE_TIMEOUT` to take it."""
         if self.closing is Closing.OPEN:
+            self._close_code = close_code
             self._move_closing(Closing.DRAINING)
             self._close_if_drained()
 
@@ -266,7 +282,7 @@ class Connection(asyncio.Protocol):
         if self.closing is not Closing.DRAINING:
             return
         if self.writing is Writing.OPEN:
-            self.send_close(NORMAL)
+            self.send_close(self._close_code.to_bytes(2))
         else:
             self._abort_later()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from asocketio.errors import ProtocolError
 from asocketio.protocol.base import Decoder, Encoded, Frame
 from asocketio.protocol.packet import Packet, PacketType
-from asocketio.protocol.websocket_frames import TEXT, TOO_BIG, WebSocketError, frame, frames_of
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE, TEXT, TOO_BIG, WebSocketError, frame, frames_of
 from asocketio.runtime.clock import Timer
 from asocketio.servers.connection import Closing, Connection, Reading, Writing
 from asocketio.session.close_reasons import SHUTTING_DOWN
@@ -160,9 +160,9 @@ class ServerWebSocket(Transport):
     def writable(self) -> bool:
         return self.connection.writing is not Writing.PAUSED
 
-    def end(self) -> None:
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
         self.flush()
-        self.connection.finish()
+        self.connection.finish(close_code)
 
     # What the connection tells.
 

@@ -7,6 +7,8 @@ import typing
 from collections.abc import MutableMapping
 from typing import Any
 
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
+
 __all__ = ["Carrier", "IncomingPost", "PendingView", "UpgradeAttempt"]
 
 
@@ -21,8 +23,8 @@ class Carrier(typing.Protocol):
     def flush(self) -> None:
         """The outbox has something: begin to send it."""
 
-    def end(self) -> None:
-        """The socket has closed: send what is left, then close."""
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
+        """The socket has closed: send what is left, then close, a websocket with ``close_code``."""
 
     @property
     def writable(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from asocketio.errors import MalformedPacket, MalformedPayload, PayloadTooLarge, ProtocolError
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE, TOO_BIG
 
 __all__ = [
     "CLIENT_DISCONNECT",
@@ -19,6 +20,7 @@ __all__ = [
     "SHUTTING_DOWN",
     "TRANSPORT_CLOSE",
     "TRANSPORT_ERROR",
+    "close_code_of_error",
     "final_reason",
     "reason_of_close_code",
     "reason_of_error",
@@ -41,7 +43,7 @@ _OF_ERRORS: dict[type[ProtocolError], str] = {
 }
 
 # RFC 6455, 7.4.1, and its registry: a message was too large; the server ends and closes all websockets by itself.
-_OF_CLOSE_CODES = {1009: TRANSPORT_ERROR, 1012: SHUTTING_DOWN}
+_OF_CLOSE_CODES = {TOO_BIG: TRANSPORT_ERROR, 1012: SHUTTING_DOWN}
 
 _LOST = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR})
 
@@ -49,6 +51,11 @@ _LOST = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR})
 def reason_of_error(error: ProtocolError) -> str:
     """The reason for a client that broke the protocol."""
     return _OF_ERRORS.get(type(error), FORCED_CLOSE)
+
+
+def close_code_of_error(error: ProtocolError) -> int:
+    """The code with which the websocket of such a client closes."""
+    return TOO_BIG if isinstance(error, PayloadTooLarge) else NORMAL_CLOSURE
 
 
 def reason_of_close_code(code: int) -> str:

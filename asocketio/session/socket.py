@@ -14,12 +14,19 @@ from asocketio.errors import ProtocolError
 from asocketio.protocol.base import check_size
 from asocketio.protocol.packet import EVENT, GLOBAL_NS, Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
 from asocketio.runtime.awaitables import COMPLETED, Waiters
 from asocketio.runtime.log import shown
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Acks
 from asocketio.session.carrier import Carrier, IncomingPost, UpgradeAttempt
-from asocketio.session.close_reasons import FORCED_CLOSE, SERVER_DISCONNECT, final_reason, reason_of_error
+from asocketio.session.close_reasons import (
+    FORCED_CLOSE,
+    SERVER_DISCONNECT,
+    close_code_of_error,
+    final_reason,
+    reason_of_error,
+)
 from asocketio.session.handshake import Handshake, PendingHandshake
 from asocketio.session.interfaces import Environ, NamespaceObject, SessionServer
 from asocketio.session.member import Member
@@ -259,7 +266,7 @@ class Socket:
             type(error).__name__, "%s: %s: %s", self.sid_in(""), what, error, fields=self.fields()
         )
         if not nonfatal:
-            self.close(reason_of_error(error))
+            self.close(reason_of_error(error), close_code_of_error(error))
 
     def close_flooding(self) -> None:
         """More of its packets wait than ``max_backlog``: give it up."""
@@ -276,15 +283,20 @@ class Socket:
         """The handshake is about to be answered: frames may come."""
         self.state = moved(SOCKET_MOVES, self.state, OPEN)
 
-    def close(self, reason: str) -> None:
-        """The end of the connection. ``reason`` reaches every ``recv_disconnect``. Only the first call counts."""
+    def close(self, reason: str, close_code: int = NORMAL_CLOSURE) -> None:
+        """The end of the connection. ``reason`` reaches every ``recv_disconnect``. Only the first call counts.
+
+        ``close_code`` is that of its websocket.
+        """
         if self.state is CLOSED:
             return
         self.state = moved(SOCKET_MOVES, self.state, CLOSED)
         self.reason = final_reason(reason, self.server.closing)
         self.server.closed(self)
         self.acks.close(self.reason)
-        for part in (self.transport, self.upgrade, self.incoming_post):
+        if self.transport is not None:
+            self.transport.end(close_code)
+        for part in (self.upgrade, self.incoming_post):
             if part is not None:
                 part.end()
         self.writer.outbox.abandon()

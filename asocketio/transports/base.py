@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from asocketio.asgi.types import Message
 from asocketio.errors import HandshakeError
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
 from asocketio.session.socket import Socket
 
 __all__ = ["HandshakeTransport", "Transport"]
@@ -30,8 +31,8 @@ class Transport(ABC):
         """The outbox has something: begin to send it. Called once per turn of the event loop at most."""
 
     @abstractmethod
-    def end(self) -> None:
-        """The socket has closed: send what is left, close, and let the call end."""
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
+        """The socket has closed: send what is left, close (a websocket with ``close_code``), and let the call end."""
 
     @property
     @abstractmethod
@@ -64,7 +65,7 @@ class HandshakeTransport(Transport):
     def flush(self) -> None:
         """Never attached."""
 
-    def end(self) -> None:
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
         """Never attached."""
 
     @property

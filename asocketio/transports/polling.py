@@ -26,6 +26,7 @@ from asocketio.errors import (
 from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.server_protocol import ServerProtocol
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
 from asocketio.runtime.clock import Timer
 from asocketio.runtime.eager_call import EagerCall
 from asocketio.session.close_reasons import FORCED_CLOSE, PARSE_ERROR, TRANSPORT_ERROR
@@ -197,7 +198,7 @@ class Poll(Transport):
     def flush(self) -> None:
         self.release()
 
-    def end(self) -> None:
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
         self.release()
 
     def release(self) -> None:

@@ -19,6 +19,7 @@ from asocketio.asgi.types import Headers, Message, Receive, Scope, Send
 from asocketio.errors import ProtocolError
 from asocketio.protocol.base import Decoder, Frame
 from asocketio.protocol.packet import Packet, PacketType
+from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
 from asocketio.runtime.log import log
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE, reason_of_close_code
 from asocketio.session.socket import Socket
@@ -33,7 +34,7 @@ __all__ = ["RoamingWebSocket", "UpgradingWebSocket", "WebSocket", "WebSocketHand
 SHUTDOWN_CLOSE_TIMEOUT = 1.0
 """Seconds for the last frames and the close of a server that shuts down: granian's ``send`` may never return then."""
 
-_CLOSE = {"type": "websocket.close", "code": 1000}
+_CLOSE = {"type": "websocket.close", "code": NORMAL_CLOSURE}
 
 
 class WebSocket(Transport):
@@ -53,6 +54,8 @@ class WebSocket(Transport):
         self._written_out: anyio.Event | None = None
         self._gone = False
         self._close_code = 1006
+        """The peer's."""
+        self._own_close_code = NORMAL_CLOSURE
 
     async def _run(self, socket: Socket) -> None:
         """Read; when the socket or the peer is gone, send what is left and close."""
@@ -148,7 +151,8 @@ class WebSocket(Transport):
         if self._socket.transport is self:
             self._socket.close(reason_of_close_code(self._close_code))
 
-    def end(self) -> None:
+    def end(self, close_code: int = NORMAL_CLOSURE) -> None:
+        self._own_close_code = close_code
         # Not now: the reading task may be the one that steps the handler that closes the socket, and
         # a task that is cancelled while it runs would carry that on to whatever it awaits next.
         if self._reading is not None:
@@ -183,7 +187,7 @@ class WebSocket(Transport):
             await self._drain()
         except Exception as error:  # as in `_try_send`
             self._lost(error)
-        await self._try_send(_CLOSE)
+        await self._try_send({"type": "websocket.close", "code": self._own_close_code})
 
 
 class WebSocketHandshake(WebSocket, HandshakeTransport):

@@ -91,7 +91,7 @@ class Stuck(Transport):
     def flush(self) -> None:
         pass
 
-    def end(self) -> None:
+    def end(self, close_code: int = 1000) -> None:
         pass
 
 

@@ -33,8 +33,8 @@ class Stuck(Transport):
     def flush(self) -> None:
         pass
 
-    def end(self) -> None:
-        self.former.end()
+    def end(self, close_code: int = 1000) -> None:
+        self.former.end(close_code)
 
 
 def stick(socket: Socket) -> None:

@@ -256,11 +256,44 @@ async def test_a_websocket_that_is_stuck_is_given_up_after_close_grace(client: C
     assert Recorder.last.reasons == ["server namespace disconnect"]
 
 
-async def test_a_message_over_max_payload_closes() -> None:
-    client = client_of(Recorder, max_payload=100)
-    websocket = await client.websocket("40", '42["echo","' + "x" * 100 + '"]')
-    assert websocket.closed
-    assert Recorder.last.reasons == ["transport error"]
+ATTACHED = '451-["echo",{"_placeholder":true,"num":0}]'
+
+
+@pytest.mark.parametrize(
+    ("frames", "code", "reason"),
+    [
+        (['42["echo","' + "x" * 100 + '"]'], 1009, "transport error"),
+        ([ATTACHED, b"x" * 101], 1009, "transport error"),
+        ([ATTACHED, b"x" * 51], 1009, "transport error"),
+        (["4?"], 1000, "parse error"),
+        (["1"], 1000, "transport close"),
+    ],
+    ids=["a text", "binary", "the attachments of a packet", "no packet", "a close packet"],
+)
+@pytest.mark.parametrize("upgraded", [False, True], ids=["websocket", "upgraded"])
+async def test_a_message_over_max_payload_closes(
+    frames: list[str | bytes], code: int, reason: str, upgraded: bool
+) -> None:
+    client = client_of(Recorder, max_payload=100, max_attachment_bytes=50)
+    if upgraded:
+        await client.open()
+    websocket = await client.websocket(*(["2probe", "5"] if upgraded else ["40"]))
+    await websocket.says(*frames)
+    assert (websocket.close_code, Recorder.last.reasons) == (code, [reason])
+    await client.end()
+
+
+async def test_what_is_no_such_message_is_not_said_to_be_one(client: Client) -> None:
+    websocket = await client.websocket("40")
+    Recorder.last.socket.close("transport error")  # as for a slow consumer
+    await until(lambda: websocket.close_code == 1000)
+
+
+async def test_a_message_over_max_payload_closes_what_roams() -> None:
+    client = Client(client_of(Recorder, max_payload=100).app, generation="0.9")
+    await client.open()
+    websocket = await client.websocket("5:::" + "x" * 100)
+    assert websocket.close_code == 1009
     await client.end()
 
 

@@ -88,6 +88,11 @@ class Call:
         return bool(self.sent) and self.sent[0]["type"] == "websocket.accept"
 
     @property
+    def close_code(self) -> int | None:
+        """The code with which the server has closed the websocket; None while it has not."""
+        return self.sent[-1]["code"] if self.closed else None
+
+    @property
     def closed(self) -> bool:
         return bool(self.sent) and self.sent[-1]["type"] == "websocket.close"
 

@@ -111,7 +111,7 @@ async def test_what_is_wrong_ends_with_its_code(bare: Bare, data: bytes, code: i
     assert written[:1] == bytes((0x80 | CLOSE,))
     assert int.from_bytes(written[2:4]) == code
     assert written[1] == len(written) - 2 <= 125
-    written[4:].decode()
+    assert bool(written[4:].decode()) == (code != 1009)
     assert bare.transport.closing
 
 
@@ -287,6 +287,13 @@ async def test_both_limits_count(limits: tuple[int, int]) -> None:
     assert peer.heard() == ["CLOSE 1009"]
     assert peer.gone
     assert app.server.active_sessions == 0
+
+
+async def test_attachments_that_are_too_large_together_end_as_one_message_would() -> None:
+    peer = await opened(SocketIOApp(namespaces={"/": Chat}, max_attachment_bytes=50))
+    await peer.say('451-["echo",{"_placeholder":true,"num":0}]', b"x" * 51)
+    assert peer.heard() == ["CLOSE 1009"]
+    assert Chat.last.reasons == ["transport error"]
 
 
 async def test_what_breaks_the_protocol_above_ends_the_socket(chat: MemoryConnection) -> None:

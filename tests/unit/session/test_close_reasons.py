@@ -9,9 +9,9 @@ import pytest
 
 from asocketio.errors import MalformedPacket, MalformedPayload, PayloadTooLarge, ProtocolError, StrayPacket
 from asocketio.session import close_reasons
-from asocketio.session.close_reasons import final_reason, reason_of_close_code, reason_of_error
+from asocketio.session.close_reasons import close_code_of_error, final_reason, reason_of_close_code, reason_of_error
 
-REASONS = {value for name, value in vars(close_reasons).items() if name.isupper() and not name.startswith("_")}
+REASONS = {value for name in close_reasons.__all__ if isinstance(value := vars(close_reasons)[name], str)}
 TRUST = Path(__file__).parents[3] / "docs" / "trust.md"
 
 
@@ -22,16 +22,16 @@ def test_the_documents_have_all_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "code"),
     [
-        (MalformedPacket("x"), "parse error"),
-        (MalformedPayload("x"), "parse error"),
-        (PayloadTooLarge("x", "max_payload"), "transport error"),
-        (StrayPacket("x"), "forced close"),
+        (MalformedPacket("x"), "parse error", 1000),
+        (MalformedPayload("x"), "parse error", 1000),
+        (PayloadTooLarge("x", "max_payload"), "transport error", 1009),
+        (StrayPacket("x"), "forced close", 1000),
     ],
 )
-def test_an_error_of_the_client_has_a_reason(error: ProtocolError, reason: str) -> None:
-    assert reason_of_error(error) == reason
+def test_an_error_of_the_client_has_a_reason_and_a_close_code(error: ProtocolError, reason: str, code: int) -> None:
+    assert (reason_of_error(error), close_code_of_error(error)) == (reason, code)
 
 
 @pytest.mark.parametrize(
