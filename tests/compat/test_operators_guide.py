@@ -1,26 +1,21 @@
-"""The guide to operators: each line of its cheat sheet reaches whom it says, and its programs run."""
+"""The guide to operators: its programs run, and its tables have all that there is."""
 
 from __future__ import annotations
 
 import re
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import asocketio
 from asocketio import (
-    BaseNamespace,
     BroadcastOperator,
     ConnectionRefused,
     Namespace,
     RemoteSocket,
-    SocketIOApp,
     UsageError,
 )
-from asocketio.protocol.parser import RESERVED_EVENTS
-from asocketio.testing import ClientNamespace, TestClient, settle
+from asocketio.testing import TestClient
 from tests.support.worlds import Way
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,11 +35,10 @@ def programs() -> dict[str, str]:
 
 
 PROGRAMS = programs()
-LINES = [tuple(map(str.strip, line.split("  # ", 1))) for line in PROGRAMS["Emit cheat sheet"].splitlines()]
 
 
 def test_each_program_has_its_test() -> None:
-    assert list(PROGRAMS) == ["Emit cheat sheet", "The verbs", "The namespace as a whole", "The app itself"]
+    assert list(PROGRAMS) == ["The verbs", "The namespace as a whole", "The app itself"]
 
 
 def run(heading: str) -> dict[str, Any]:
@@ -52,96 +46,6 @@ def run(heading: str) -> dict[str, Any]:
     world: dict[str, Any] = {"__name__": "guide"}
     exec(compile(PROGRAMS[heading], f"operators.md: {heading}", "exec"), world)
     return world
-
-
-# ---- the cheat sheet ----------------------------------------------------------------------------------------------
-
-
-WHO = {
-    "this client": {"me"},
-    "the others in red": {"red", "both", "muted"},
-    "the others in red or blue": {"red", "blue", "both", "muted"},
-    "the others in red who are not in muted": {"red", "both"},
-    "the others who are not in muted": {"red", "blue", "both", "other"},
-    "the client with that sid": {"other"},
-    "everybody in this namespace": {"me", "red", "blue", "both", "muted", "other"},
-    "everybody in red": {"me", "red", "both", "muted"},
-    "the others": {"red", "blue", "both", "muted", "other"},
-    "this client, unless it is slow": {"me"},
-    "the others in red, without slow ones": {"red", "both", "muted"},
-    "the others in red in this process": {"red", "both", "muted"},
-    "nobody": set(),
-    "this client; its ack: None, the value, or a tuple": {"me"},
-    "the others in red; the first argument of each ack": {"red", "both", "muted"},
-}
-"""What the lines say -> the clients."""
-ROOMS = {
-    "me": ["red"],
-    "red": ["red"],
-    "blue": ["blue"],
-    "both": ["red", "blue"],
-    "muted": ["red", "muted"],
-    "other": [],
-}
-
-
-class Request:
-    """What a view of a framework is given."""
-
-    def __init__(self, app: SocketIOApp) -> None:
-        self.scope = {"asocketio": app}
-
-
-class Sheet(BaseNamespace):
-    """Runs a line of the sheet."""
-
-    async def on_join(self, *rooms: str) -> str:
-        for room in rooms:
-            await self.join(room)
-        return self.sid
-
-    async def on_run(self, line: str, sid: str) -> Any:
-        world: dict[str, Any] = {"asocketio": asocketio}
-        end = "return locals().get('answer', locals().get('answers'))"
-        exec(f"async def run(self, app, sid, request):\n    {line}\n    {end}", world)
-        app = self.environ["asocketio"]
-        return await world["run"](self, app, sid, Request(app))
-
-
-@pytest.mark.parametrize(("line", "says"), LINES, ids=[line for line, _ in LINES])
-async def test_each_line_reaches_whom_it_says(line: str, says: str) -> None:
-    app = SocketIOApp(namespaces={"/": Sheet})
-    got: set[str] = set()
-    async with AsyncExitStack() as stack:
-        clients: dict[str, ClientNamespace] = {}
-        sids: dict[str, str] = {}
-        for name, rooms in ROOMS.items():
-
-            def heard(*args: Any, name: str = name) -> tuple[str, int]:
-                got.add(name)
-                return name, 1
-
-            client = await stack.enter_async_context(TestClient(app))
-            clients[name] = await client.connect("/", on={"x": heard})
-            sids[name] = await clients[name].call("join", *rooms)
-        answer = await clients["me"].call("run", line, sids["other"])
-        await settle()
-    assert got == WHO[says]
-    if line.startswith("answer "):
-        assert answer == ("me", 1)
-    elif line.startswith("answers "):
-        assert sorted(answer) == sorted(got)
-    else:
-        assert answer is None
-
-
-def test_each_saying_is_in_the_sheet() -> None:
-    assert {says for _, says in LINES} == set(WHO)
-
-
-def test_the_reserved_names_are_those() -> None:
-    [line] = [line for line in GUIDE.splitlines() if line.startswith("These names are reserved")]
-    assert set(re.findall(r"`(\w+)`", line)) == RESERVED_EVENTS
 
 
 # ---- the tables ---------------------------------------------------------------------------------------------------

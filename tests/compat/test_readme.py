@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,7 +14,7 @@ from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from asocketio import ConnectionRefused, SocketIOApp, socketio_accept, socketio_manage
+from asocketio import Config, ConnectionRefused, SocketIOApp, socketio_accept, socketio_manage
 from asocketio.testing import ClientRefused, TestClient
 from examples import auth_fastapi
 from tests.conftest import StartServer
@@ -49,6 +51,19 @@ def test_each_block_has_its_test() -> None:
         "Let the framework guard the door": 3,
         "Rooms and broadcasts": 2,
     }
+
+
+def test_the_settings_have_the_defaults_that_they_say() -> None:
+    table = README.read_text().split("\n## Settings\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", table, re.MULTILINE)
+    said: dict[str, Any] = {"path": None}
+    for names, defaults in rows:
+        values = ast.literal_eval(f"[{re.sub('(?<=[0-9]) (?=[0-9])', '', defaults).replace('`', '')}]")
+        found = re.findall(r"`(\w+)`", names)
+        said |= dict(zip(found, values if len(found) == len(values) else [tuple(values)], strict=True))
+    fields = {field.name: field.default for field in dataclasses.fields(Config)}
+    wrong = {name: value for name, value in said.items() if name != "path" and fields.get(name) != value}
+    assert (wrong, set(fields) - set(said)) == ({}, set())
 
 
 async def test_the_smallest_program() -> None:

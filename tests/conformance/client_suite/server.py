@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 from asocketio import BaseNamespace, ConnectionRefused, Packet, SocketIOApp, event, socketio_accept
 from asocketio.asgi.types import Receive, Scope, Send
-from asocketio.config import Settings
+from asocketio.protocol.handshake_info import HandshakeInfo
 
 __all__ = ["app"]
 
@@ -30,20 +29,6 @@ def now() -> str:
 class Silent(BaseNamespace):
     """A namespace without handlers: an event that none handles gets no ack, where ours would be ``no_such_method``."""
 
-    auth: dict[str, Any]
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The fields of the URL that opened the connection."""
-        return dict(parse_qsl(self.environ["query_string"].decode(), keep_blank_values=True))
-
-    @property
-    def handshake(self) -> dict[str, Any]:
-        return {"query": self.query, "auth": self.auth}
-
-    async def recv_connect(self, auth: dict[str, Any]) -> None:
-        self.auth = auth
-
     @event("*")
     def unhandled(self, packet: Packet) -> None:
         packet.ack = None
@@ -55,10 +40,14 @@ class WithId(Silent):
         return self.sid
 
 
+def shown(handshake: HandshakeInfo) -> dict[str, Any]:
+    """What the suite looks at."""
+    return {"query": dict(handshake.query), "auth": handshake.auth}
+
+
 class Greeting(Silent):
-    async def recv_connect(self, auth: dict[str, Any]) -> None:
-        await super().recv_connect(auth)
-        await self.emit("handshake", self.handshake)
+    async def recv_connect(self) -> None:
+        await self.emit("handshake", shown(self.handshake))
 
 
 class Closed(BaseNamespace):
@@ -67,14 +56,13 @@ class Closed(BaseNamespace):
 
 
 class Main(WithId):
-    async def recv_connect(self, auth: dict[str, Any]) -> None:
-        if self.query.get("fail"):
+    def recv_connect(self) -> None:
+        if self.handshake.query.get("fail"):
             raise ConnectionRefused("Auth failed (main namespace)")
-        await super().recv_connect(auth)
 
     @event("getHandshake")
     def get_handshake(self) -> dict[str, Any]:
-        return self.handshake
+        return shown(self.handshake)
 
     # ---- events and acks
 
@@ -183,10 +171,6 @@ async def admit(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-settings: dict[str, Any] = {"ping_interval": 2.0}
-if "recovery" in Settings.__annotations__:
-    settings["recovery"] = 120.0  # seconds, which is what Node's server takes for ``connectionStateRecovery: {}``
-
 app = SocketIOApp(
     admit,
     guard=True,
@@ -199,5 +183,6 @@ app = SocketIOApp(
         "/abc": Greeting,
         "/no": Closed,
     },
-    **settings,
+    ping_interval=2.0,
+    recovery=120.0,  # seconds, which is what Node's server takes for ``connectionStateRecovery: {}``
 )
