@@ -121,6 +121,7 @@ def checkout_of(folder: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text('io("http://localhost:3210")')
     (tests / "connection.ts").write_text("new Manager(options); new Manager(options)")
+    (tests / "retry.ts").write_text("received.push(data)")
     return folder
 
 
@@ -133,7 +134,11 @@ def test_the_copy_talks_to_our_server(tmp_path: Path, monkeypatch: pytest.Monkey
     copy.mkdir()
     run.adapted_copy(checkout_of(tmp_path / "checkout"), copy, "http://127.0.0.1:1")
     texts = {file.read_text() for file in (copy / "test").rglob("*.ts")}
-    assert texts == {'io("http://127.0.0.1:1")', "new Manager(BASE_URL, options); new Manager(BASE_URL, options)"}
+    assert texts == {
+        'io("http://127.0.0.1:1")',
+        "new Manager(BASE_URL, options); new Manager(BASE_URL, options)",
+        "data !== undefined && received.push(data)",
+    }
 
 
 def test_a_suite_that_has_changed_is_said(tmp_path: Path) -> None:
