@@ -290,7 +290,7 @@ class Looker:
                 self.value(node)
 
     def setting(self, name: str) -> None:
-        assert name in {"namespaces", "path"} | {field.name for field in fields(Config)}, name
+        assert name in {"namespaces", "parsers", "path"} | {field.name for field in fields(Config)}, name
 
     def value(self, node: ast.expr) -> Any:
         """What the expression means; None where only running it would tell."""
