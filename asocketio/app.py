@@ -50,6 +50,7 @@ from asocketio.session.namespaces import Namespaces
 from asocketio.session.socket import Socket
 from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
+from asocketio.transports.compressed_poll import CompressingPoll
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 
@@ -303,7 +304,13 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            await Poll(request.body_format, receive, send, headers).carry(socket)
+            threshold = self.config.http_compression
+            poll = (
+                Poll(request.body_format, receive, send, headers)
+                if threshold is None
+                else CompressingPoll(request.body_format, scope, receive, send, headers, threshold)
+            )
+            await poll.carry(socket)
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
 
