@@ -52,6 +52,7 @@ from asocketio.session.flush_queue import MAX_SLICE_SECONDS
 from asocketio.session.socket import Socket
 from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
+from asocketio.transports.compressed_poll import CompressingPoll
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 
@@ -298,7 +299,13 @@ class SocketIOApp:
             await asyncio.sleep(UPGRADE_RACE_DELAY)
             raise BadRequest("polling on a session that has a websocket")
         elif scope["method"] == "GET":
-            await Poll(request.body_format, receive, send, headers).carry(socket)
+            threshold = self.config.http_compression
+            poll = (
+                Poll(request.body_format, receive, send, headers)
+                if threshold is None
+                else CompressingPoll(request.body_format, scope, receive, send, headers, threshold)
+            )
+            await poll.carry(socket)
         else:
             await Post(request.body_format, scope, receive, send, headers).carry(socket)
 

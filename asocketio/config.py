@@ -112,6 +112,9 @@ class Config(Limits):
     RFC 6454 writes them: in lower case, without the scheme's own port, and without a path."""
     cors_allowed_headers: Sequence[str] | None = None
     """Request headers those pages may send; ``None``: whatever they ask for."""
+    http_compression: int | None = None
+    """Bytes from which on the answer to a poll is compressed (gzip) for clients that ask for that; ``None``: never.
+    Node's are 1024. Not where answers hold secrets beside text that others choose (docs/deployment.md)."""
     subprotocols: Subprotocols = None
     """Which of the subprotocols that a websocket's client offers is answered: the first that is in this list, or what a
     plain function ``(offered, scope) -> str | None`` returns. ``None``: the first one. Browsers that offer some leave
@@ -143,7 +146,7 @@ class Config(Limits):
         names = [f.name for f in fields(cls)]
         for name in settings:
             if name not in names:
-                names = ["namespaces", "path", *names]
+                names = ["namespaces", "path", "parsers", "parser", *names]
                 close = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, names, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
                 raise UsageError(f"SocketIOApp has no setting {name!r}: {hint}")
@@ -192,6 +195,7 @@ class Settings(_LimitSettings, total=False):
     generations: Generations
     cors_allowed_origins: Origins
     cors_allowed_headers: Sequence[str] | None
+    http_compression: int | None
     subprotocols: Subprotocols
     cookie: str | None
     pin: Literal["address", "cookie"] | None
@@ -276,6 +280,8 @@ def _check_access(config: Config) -> None:
 
 
 def _check_hooks(config: Config) -> None:
+    if config.http_compression is not None:
+        _check("http_compression", config.http_compression, int, "a number of bytes above 0, or None", "1024")
     hook = config.on_exception
     if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
         raise UsageError(f"on_exception={hook!r}: expected a plain function (exception, about)")

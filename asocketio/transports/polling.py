@@ -134,7 +134,11 @@ class Poll(Transport):
             body = socket.protocol.refusal(UnknownSession(), body_format, "GET")
         else:
             body = socket.protocol.join(frames or _spell(socket, _NOOP), body_format)
-        await _answer(self._send, body, self._headers)
+        await self.answer(body)
+
+    async def answer(self, body: Body) -> None:
+        """Send the answer."""
+        await respond(self._send, body.status, body.content, [(b"content-type", body.kind), *_PLAIN, *self._headers])
 
     async def _frames(self, socket: Socket) -> list[Frame] | None:
         """What the outbox holds. None: nothing more will come, and the client is to come back."""

@@ -271,4 +271,4 @@ def test_the_settings_are_the_config() -> None:
 
     table = README.read_text().split("## Settings")[1].split("## Run it")[0]
     named = set(re.findall(r"`([a-z_]+)`", "\n".join(line.split("|")[1] for line in table.splitlines() if "|" in line)))
-    assert named - {"path"} == {field.name for field in fields(Config)}
+    assert named - {"path", "parser", "parsers"} == {field.name for field in fields(Config)}

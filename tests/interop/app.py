@@ -252,4 +252,5 @@ app = SocketIOApp(
     max_payload=int(os.environ.get("MAX_PAYLOAD", "1000000")),
     cors_allowed_origins=ELSEWHERE,
     parsers=PARSERS,
+    http_compression=int(os.environ.get("HTTP_COMPRESSION", "0")) or None,
 )

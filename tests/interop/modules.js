@@ -11,4 +11,4 @@ const modules = (name) => require(place(name));
 // The text of a file in a package.
 const source = (name, file) => fs.readFileSync(path.join(place(name), file), "utf8");
 
-module.exports = { modules, source };
+module.exports = { modules, place, source };

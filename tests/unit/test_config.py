@@ -67,6 +67,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "concurrency": 1,
         "cors_allowed_origins": None,
         "cors_allowed_headers": None,
+        "http_compression": None,
         "subprotocols": None,
         "cookie": None,
         "pin": None,
@@ -312,7 +313,7 @@ def test_a_setting_of_another_server_is_recognised(theirs: str, ours: str) -> No
 def test_a_setting_like_no_other_gets_the_list() -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({"zzz": 1})
-    names = ", ".join(["namespaces", "path", *asdict(Config())])
+    names = ", ".join(["namespaces", "path", "parsers", "parser", *asdict(Config())])
     assert str(caught.value) == f"SocketIOApp has no setting 'zzz': there are {names}"
 
 
