@@ -196,7 +196,8 @@ def test_what_there_is_has_a_test() -> None:
 # The names here.
 
 READERS = """
-    Chat Desk Route StaticFiles answer answers api auth data f function job json_dumps json_loads logging lifespan
+    Chat Desk MyParser Route StaticFiles
+    answer answers api auth data f function job json_dumps json_loads logging lifespan
     message name on_message origin other_app re_path redis reason replies request requests room scope sid socketio
     task tasks url user value work
 """
@@ -222,7 +223,7 @@ class Everything(BaseNamespace, RoomsMixin, BroadcastMixin):
     async def tick(self, seconds: float) -> None: ...
 
 
-SETTINGS = {"namespaces", "path", "guard", "adapter", "lifespan", "client_files"} | {
+SETTINGS = {"namespaces", "path", "guard", "adapter", "lifespan", "client_files", "parsers", "parser", "middleware"} | {
     field.name for field in fields(Config)
 }
 
@@ -301,6 +302,7 @@ async def test_every_name_in_the_columns_for_asocketio_is_there() -> None:
                 "adapter": MemoryAdapter(),
                 "peer": peer,
                 "asyncio": asyncio,
+                "re": re,
                 "asocketio": asocketio,
                 "packet": me.packet,
                 "request": SimpleNamespace(scope=me.environ),
