@@ -9,6 +9,7 @@ from asocketio.errors import (
     CannotCarry,
     ConnectionRefused,
     Disconnected,
+    EventRefused,
     HandshakeError,
     Overflow,
     ProtocolError,
@@ -21,6 +22,7 @@ from asocketio.operators import BroadcastOperator, Namespace, RemoteSocket
 from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.handlers import event
+from asocketio.session.middleware import Invocation
 from asocketio.session.socket import Socket, default_error_handler
 
 __all__ = [
@@ -33,8 +35,10 @@ __all__ = [
     "Config",
     "ConnectionRefused",
     "Disconnected",
+    "EventRefused",
     "HandshakeError",
     "HandshakeInfo",
+    "Invocation",
     "MemoryAdapter",
     "Namespace",
     "Overflow",

@@ -22,6 +22,7 @@ FLOORS: list[list[str]] = [
     ["runtime", "protocol"],
     ["adapters"],
     ["session"],
+    ["middleware"],
     ["asgi"],
     ["transports"],
     ["servers"],
@@ -47,6 +48,7 @@ OPTIONAL: dict[str, set[str]] = {
     "protocol.fast_json": {"msgspec", "orjson"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},
+    "middleware.opentelemetry": {"opentelemetry"},
 }
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
