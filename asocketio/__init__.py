@@ -9,6 +9,7 @@ from asocketio.errors import (
     CannotCarry,
     ConnectionRefused,
     Disconnected,
+    EventRefused,
     HandshakeError,
     Overflow,
     ProtocolError,
@@ -22,6 +23,7 @@ from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.session.handlers import event
+from asocketio.session.middleware import Invocation
 from asocketio.session.socket import Socket, default_error_handler
 
 __all__ = [
@@ -34,8 +36,10 @@ __all__ = [
     "Config",
     "ConnectionRefused",
     "Disconnected",
+    "EventRefused",
     "HandshakeError",
     "HandshakeInfo",
+    "Invocation",
     "MemoryAdapter",
     "Namespace",
     "Overflow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -126,6 +126,8 @@ class Config(Limits):
     (``cookie=``, which carries a secret of its own then)."""
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None = None
     """Called with each exception of a handler, job or callback, and ``sid``, ``namespace`` and ``event``."""
+    middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]] = ()
+    """Coroutine functions ``(call, call_next)`` round each connect, event and disconnect of all clients."""
     metrics: Metrics | None = None
     """Is told what happens, see `asocketio.metrics`."""
 
@@ -200,6 +202,7 @@ class Settings(_LimitSettings, total=False):
     cookie: str | None
     pin: Literal["address", "cookie"] | None
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
+    middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]]
     metrics: Metrics | None
 
 
@@ -285,8 +288,32 @@ def _check_hooks(config: Config) -> None:
     hook = config.on_exception
     if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
         raise UsageError(f"on_exception={hook!r}: expected a plain function (exception, about)")
+    check_middleware("middleware", config.middleware)
     if config.metrics is not None and not isinstance(config.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"metrics={config.metrics!r}: expected an instance of asocketio.metrics.Metrics")
+
+
+def check_middleware(where: str, given: Any) -> tuple[Any, ...]:
+    """The middleware in a list.
+
+    Raises:
+        UsageError: it is no list, or one of it is no coroutine function of two arguments; ``where`` is its name.
+    """
+    wanted = "a list of coroutine functions, as async def timing(call, call_next)"
+    if not isinstance(given, list | tuple):
+        raise UsageError(f"{where}={given!r}: expected {wanted}")
+    for each in given:
+        function: Any = getattr(each, "__func__", each)  # a staticmethod, within the class
+        called = function if inspect.isroutine(function) else getattr(type(function), "__call__", None)  # noqa: B004
+        if isinstance(each, type) or not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)):
+            raise UsageError(f"{where} has {each!r}, which is no coroutine function: expected {wanted}")
+        try:
+            inspect.signature(function).bind(None, None)
+        except TypeError:
+            raise UsageError(
+                f"{where} has {each!r}, which does not take (call, call_next): expected {wanted}"
+            ) from None
+    return tuple(getattr(each, "__func__", each) for each in given)
 
 
 def _is_name(value: Any) -> bool:

@@ -14,6 +14,7 @@
     │   ├─ UnknownTransport · UnknownSession · BadMethod · BadRequest
     │   └─ Forbidden · Refused · UnsupportedVersion · Unavailable
     ├─ ConnectionRefused      raise it in ``recv_connect``
+    ├─ EventRefused           an event that has no handler, or may not have it
     ├─ Disconnected           what sending, or awaiting an ack, meets after the end
     ├─ AckTimeout             also a ``TimeoutError``
     ├─ Overflow               a client that floods, or does not keep up
@@ -32,6 +33,7 @@ __all__ = [
     "CannotCarry",
     "ConnectionRefused",
     "Disconnected",
+    "EventRefused",
     "Forbidden",
     "HandshakeError",
     "HeadTooLarge",
@@ -197,6 +199,24 @@ class ConnectionRefused(SocketIOError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class EventRefused(SocketIOError):
+    """An event is not handled. ``call_next`` of middleware raises it; a handler, or middleware, may raise its own.
+
+    ``name`` is ``no_such_method``, ``invalid_arguments``, ``method_access_denied``, or the program's own; ``details``
+    is any JSON value, or None. The ack is ``{"error": {"name": ..., "message": ..., "details": ...}}``, without
+    ``details`` where there are none. Raised at a connect, it refuses the client with ``name`` and ``details``.
+    """
+
+    def __init__(self, name: str, details: Any = None, *, message: str = "The event was refused") -> None:
+        super().__init__(name, details)
+        self.name = name
+        self.details = details
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
 
 
 class Disconnected(SocketIOError):

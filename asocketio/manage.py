@@ -62,6 +62,7 @@ async def socketio_manage(
     Raises:
         UsageError: the scope has no socket, the socket is managed already, or an argument is wrong.
     """
+    _socket_of(scope)  # what is wrong with the request first
     socket, opening = _begin(scope, NamespaceTable(namespaces), request, error_handler)
     if json_loads is not None or json_dumps is not None:
         protocols = socket.server.custom_json

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from threading import get_ident
 from types import CoroutineType
-from typing import Any
+from typing import Any, ClassVar
 
 from asocketio.asgi.types import Scope
-from asocketio.errors import AckTimeout, Disconnected, Overflow, UsageError
+from asocketio.errors import AckTimeout, Disconnected, EventRefused, Overflow, UsageError
 from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, Namespace, names
 from asocketio.protocol.base import check_size
 from asocketio.protocol.handshake_info import HandshakeInfo
@@ -25,6 +25,7 @@ from asocketio.runtime.log import log
 from asocketio.session.acks import unpack
 from asocketio.session.handlers import Handler, Handlers, call_decorated_connect, read_handler
 from asocketio.session.member import Member
+from asocketio.session.middleware import Middleware, PassedPacket
 from asocketio.session.recovery import is_recoverable, set_recoverable
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
@@ -45,6 +46,9 @@ class BaseNamespace:
 
     _handlers: Handlers
     """Those of the class; of the object, where functions were set on it."""
+    middleware: ClassVar[Sequence[Middleware]] = ()
+    """Coroutine functions ``(call, call_next)`` round each connect, event and disconnect, from the outside: set it in
+    the class. That of the app is round them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -293,6 +297,8 @@ class BaseNamespace:
         """Tell the error handler of an event that cannot be handled, and the client by its ack if it wants one."""
         if packet.type is PacketType.CONNECT:
             raise UsageError(message)  # a guard that cannot be called must not let anybody in
+        if type(packet) is PassedPacket:
+            raise EventRefused(name, message=message)  # to the middleware; what comes out of that is told to the client
         wanted = packet.ack == "data"
         self.error(name, message, packet.id, quiet=wanted)
         return Completed(error_answer(name, message) if wanted else None)

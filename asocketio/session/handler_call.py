@@ -8,11 +8,11 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from asocketio.errors import Overflow, ProtocolError, UsageError
+from asocketio.errors import EventRefused, Overflow, ProtocolError, UsageError
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import log
 from asocketio.session.namespaces import Namespaces
-from asocketio.session.reporting import is_late, raised, report, tell_failure
+from asocketio.session.reporting import answer_error, is_late, raised, report, tell_failure, tell_refusal
 from asocketio.session.socket import Socket
 
 __all__ = ["CallOwner", "HandlerCall", "UnfitAnswer", "acknowledge", "call_back"]
@@ -101,6 +101,9 @@ class HandlerCall:
         if self.cancelled or is_late(socket, error, packet.endpoint):
             log.debug("%s ended with its client: %r", str(self), error)
             return
+        if isinstance(error, EventRefused):
+            self._refuse(error)
+            return
         if isinstance(error, UnfitAnswer):
             report(socket, packet.endpoint, "invalid_arguments", str(error), None, quiet=True)
             return
@@ -111,6 +114,15 @@ class HandlerCall:
         else:
             raised(error, str(self), socket, packet.endpoint, packet.name or packet.type.value)
         tell_failure(socket, packet)
+
+    def _refuse(self, error: EventRefused) -> None:
+        try:
+            tell_refusal(self.owner.socket, self.packet, error)
+        except (UsageError, Overflow) as unsendable:
+            self.owner.socket.server.throttled_log.error(
+                "refusal", "%s: the details of a refusal %s", str(self), unsendable, about=self.event
+            )
+            answer_error(self.owner.socket, self.packet, error.name, error.message[:1000])
 
 
 def acknowledge(owner: CallOwner, packet: Packet, result: Any) -> None:

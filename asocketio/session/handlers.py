@@ -14,6 +14,7 @@ from operator import is_
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
 
+from asocketio.config import check_middleware
 from asocketio.errors import UsageError
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import log
@@ -113,6 +114,7 @@ class Handlers:
         "decorated",
         "events",
         "message",
+        "middleware",
         "plain",
     )
 
@@ -137,6 +139,8 @@ class Handlers:
         """The method for what clients ``send()``, unless it is the one that does nothing."""
         self.plain = not self.decorated and all(_is_ours(cls, hook) for hook in _WAY)
         """No hook between a packet and its handler is overridden."""
+        self.middleware = check_middleware(f"{cls.__name__}.middleware", getattr(cls, "middleware", ()))
+        """What goes round each of them, from the outside."""
         self.events = self._events()
         """Handlers by the names of events, as far as those can be told beforehand."""
 
@@ -323,7 +327,7 @@ def _methods(cls: type) -> tuple[list[str], list[Any]]:
     for each in cls.__mro__:
         if each.__module__ not in _OURS:
             for name, value in vars(each).items():
-                if name.startswith(("on_", "recv_")) or type(value) is FunctionType:
+                if name.startswith(("on_", "recv_")) or name == "middleware" or type(value) is FunctionType:
                     names.append(name)
                     values.append(value)
     return names, values

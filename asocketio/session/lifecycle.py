@@ -6,9 +6,10 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any
 
-from asocketio.errors import ConnectionRefused, Overflow, Refused, StrayPacket
+from asocketio.errors import ConnectionRefused, EventRefused, Overflow, Refused, StrayPacket
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.session.backlog import weight
 from asocketio.session.close_reasons import CLIENT_DISCONNECT, FORCED_CLOSE
@@ -23,6 +24,7 @@ from asocketio.session.handlers import Handlers, initialize
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.member import Member
 from asocketio.session.metering import timed
+from asocketio.session.middleware import Invocation, Middleware, Passage, admit, through
 from asocketio.session.namespaces import Namespaces, Served
 from asocketio.session.recovery import come_back, enter, leave, save, take_claim
 from asocketio.session.reporting import is_late, raised, report
@@ -133,17 +135,25 @@ class MemberLifecycle:
         return self.socket.members.get(member.namespace) is member
 
     async def _admit(self, member: Member, found: Served, packet: Packet) -> None:
-        """Make the namespace object, and ask its ``recv_connect``, which raises to refuse."""
+        """Make the namespace object, and ask its ``recv_connect``, through its middleware. Raises to refuse."""
         socket = self.socket
         member.instance = found.cls(socket.environ, member.namespace, socket.request)
         initialize(member.instance)
         member.handle = self._wrapped(member, found)
+        chain = self._middleware_of(member)
+        if chain:
+            await admit(chain, member.instance, packet, partial(self._ask, member))
+        else:
+            await self._ask(member, packet)
+        member.handle = self._wrapped(member, found)  # it may have set handlers
+
+    async def _ask(self, member: Member, packet: Packet) -> None:
+        """Ask ``recv_connect``, which raises to refuse."""
         admitted: Any = member.instance.process_packet(packet)
         if hasattr(admitted, "__await__"):
             admitted = await admitted
-        member.handle = self._wrapped(member, found)  # it may have set handlers
         if admitted is False:
-            socket.server.throttled_log.error(
+            self.socket.server.throttled_log.error(
                 "returned False",
                 "%s: recv_connect returned False, so the client is refused; write raise ConnectionRefused(...)",
                 member, about=member.namespace,
@@ -153,13 +163,22 @@ class MemberLifecycle:
     def _wrapped(self, member: Member, found: Served) -> Callable[[Packet], Any]:
         """The handling of events by ``member``, with what goes round each handler; composed once."""
         handle, metrics = member.instance.way_of_events, self.socket.config.metrics
+        chain = self._middleware_of(member)
+        if chain:
+            handle = through(chain, member.instance, handle)
         if metrics is None:
             return handle
         return timed(handle, found.declared, member.instance._handlers, metrics)  # pyright: ignore[reportPrivateUsage]
 
+    def _middleware_of(self, member: Member) -> tuple[Middleware, ...]:
+        """The app's, then that of the namespace's class: the order from the outside."""
+        return (*self.socket.config.middleware, *member.instance._handlers.middleware)  # pyright: ignore[reportPrivateUsage]
+
     async def _refuse(self, member: Member, cls: str, error: BaseException) -> None:
         socket = self.socket
         data: dict[str, Any] = {"message": INTERNAL_ERROR}
+        if isinstance(error, EventRefused):
+            error = ConnectionRefused(error.name, error.details)
         if isinstance(error, ConnectionRefused):
             about = f"{member.namespace} {error.message}"
             socket.server.throttled_log.info("refused", "%s: refused: %.100r", member, error.message, about=about)
@@ -209,9 +228,20 @@ class MemberLifecycle:
             await self._remove(member, reason)
 
     async def _run_disconnect_hook(self, member: Member, packet: Packet) -> None:
-        """Run ``recv_disconnect`` within ``close_grace``, in a task of its own: what it raises is its own affair."""
+        """Run ``recv_disconnect`` through the middleware, or without it where that does not come to call it."""
+        chain = self._middleware_of(member)
+        if chain:
+            passage = Passage(chain, Invocation(member.instance, packet), member.instance.process_packet)
+            await self._run_in_grace(member, passage.run)
+            passage.closed = True
+            if passage.reached:
+                return
+        await self._run_in_grace(member, member.instance.process_packet, packet)
+
+    async def _run_in_grace(self, member: Member, function: Callable[..., Any], *args: Any) -> None:
+        """Run a hook within ``close_grace``, in a task of its own: what it raises is its own affair."""
         socket = self.socket
-        task, done = self.run_apart(member.instance.process_packet, packet)
+        task, done = self.run_apart(function, *args)
         if task is not None:
             with socket.server.clock.deadline(socket.config.close_grace, shield=True):
                 await asyncio.wait([done])

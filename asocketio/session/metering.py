@@ -7,7 +7,7 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any
 
-from asocketio.errors import Disconnected
+from asocketio.errors import Disconnected, EventRefused
 from asocketio.metrics import Metrics
 from asocketio.protocol.base import Encoded, Frame
 from asocketio.protocol.packet import Packet
@@ -16,7 +16,7 @@ from asocketio.session.reader import Reader
 from asocketio.session.socket import Socket
 from asocketio.session.writer import Writer
 
-__all__ = ["MeteredSocket", "timed"]
+__all__ = ["MeteredSocket", "event_label", "timed"]
 
 OTHER = "*"
 """The name of events that no handler names: clients could make up any number of them."""
@@ -54,6 +54,11 @@ class _MeteredWriter(Writer):
         super().post(encoded)
 
 
+def event_label(name: str, handlers: Handlers) -> str:
+    """An event as a handler of the program names it, or `OTHER`."""
+    return name if name in handlers.events or name == "message" else OTHER
+
+
 def timed(
     handle: Callable[[Packet], Any], namespace: str, handlers: Handlers, metrics: Metrics
 ) -> Callable[[Packet], Any]:
@@ -61,7 +66,7 @@ def timed(
 
     def start(packet: Packet) -> Any:
         name = packet.name or "message"
-        event = name if name in handlers.events or name == "message" else OTHER
+        event = name if name in handlers.events or name == "message" else OTHER  # `event_label` in place
         began = perf_counter()
 
         def ended(failed: bool) -> None:
@@ -91,5 +96,5 @@ async def _until_done(result: Awaitable[Any], ended: Callable[[bool], None]) -> 
 
 
 def _fails(error: BaseException) -> bool:
-    """Whether it is the handler that failed: that its client has gone in the meantime is the way of clients."""
-    return not isinstance(error, Disconnected)
+    """Whether it is the handler that failed: that its client has gone, or was refused, is the way of clients."""
+    return not isinstance(error, Disconnected | EventRefused)

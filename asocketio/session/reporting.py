@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from asocketio.errors import Disconnected
+from asocketio.errors import Disconnected, EventRefused
 from asocketio.protocol.packet import ACK, Packet
 from asocketio.runtime.jobs import report_failure
 from asocketio.session.socket import Socket
 
-__all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure"]
+__all__ = ["answer_error", "error_answer", "is_late", "raised", "report", "tell_failure", "tell_refusal"]
 
 
 def raised(error: BaseException, what: str, socket: Socket, namespace: str, event: str) -> None:
@@ -38,8 +39,12 @@ def _says_gone(error: BaseException) -> bool:
 
 def report(socket: Socket, namespace: str, name: str, message: str, msg_id: int | None, *, quiet: bool) -> None:
     """Tell the program's error handler; if that fails too, log it."""
+    _tell(socket, namespace, name, lambda: socket.error(name, message, namespace, msg_id, quiet))
+
+
+def _tell(socket: Socket, namespace: str, name: str, tell: Callable[[], object]) -> None:
     try:
-        socket.error(name, message, namespace, msg_id, quiet)
+        tell()
     except Exception as failure:  # the user's function
         socket.server.throttled_log.error(
             "error_handler", "%s: the error_handler itself failed on %s", socket.sid_in(namespace), name, error=failure
@@ -56,11 +61,22 @@ def tell_failure(socket: Socket, packet: Packet) -> None:
         answer_error(socket, packet, "handler_error", message)
 
 
-def answer_error(socket: Socket, packet: Packet, name: str, message: str) -> None:
+def tell_refusal(socket: Socket, packet: Packet, refused: EventRefused) -> None:
+    """``packet`` is not handled: tell the error handler, and the client by its ack if it wants one."""
+    wanted, member = packet.ack == "data", socket.members.get(packet.endpoint)
+    if member is not None:
+        error = member.instance.error  # gevent's hook
+        _tell(socket, packet.endpoint, refused.name, lambda: error(refused.name, refused.message, packet.id, wanted))
+    if wanted:
+        answer_error(socket, packet, refused.name, refused.message, refused.details)
+
+
+def answer_error(socket: Socket, packet: Packet, name: str, message: str, details: Any = None) -> None:
     """Acknowledge ``packet`` with an error."""
-    socket.send_packet(Packet(ACK, packet.endpoint, args=[error_answer(name, message)], id=packet.id))
+    socket.send_packet(Packet(ACK, packet.endpoint, args=[error_answer(name, message, details)], id=packet.id))
 
 
-def error_answer(name: str, message: str) -> dict[str, Any]:
+def error_answer(name: str, message: str, details: Any = None) -> dict[str, Any]:
     """What an awaited ack carries when the handler could not answer."""
-    return {"error": {"name": name, "message": message}}
+    more = {} if details is None else {"details": details}
+    return {"error": {"name": name, "message": message, **more}}

@@ -22,6 +22,7 @@ FLOORS: list[list[str]] = [
     ["runtime", "protocol"],
     ["adapters"],
     ["session"],
+    ["middleware"],
     ["asgi"],
     ["transports"],
     ["servers"],
@@ -48,6 +49,7 @@ OPTIONAL: dict[str, set[str]] = {
     "protocol.msgpack_parser": {"msgpack"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},
+    "middleware.opentelemetry": {"opentelemetry"},
 }
 """Modules that make use of an extra where it is installed: module -> what it imports."""
 
