@@ -19,9 +19,9 @@ from typing import Any
 import uvicorn
 from uvicorn.main import main as uvicorn_main
 
-from asocketio.app import FOLLOW_ENV
 from asocketio.runtime.tuning import TUNE_ENV
 from asocketio.servers.checked_config import CheckedConfig
+from asocketio.servers.message_limit import FOLLOW_ENV
 
 __all__ = ["command", "defaults", "main"]
 

@@ -46,6 +46,7 @@ from asocketio.runtime.tuning import tune
 from asocketio.runtime.worker_lock import run_once, worker_lock
 from asocketio.server import Server
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
+from asocketio.servers.message_limit import MessageLimit
 from asocketio.servers.shutdown import close_at_shutdown
 from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE
 from asocketio.session.flush_queue import MAX_SLICE_SECONDS
@@ -56,17 +57,13 @@ from asocketio.transports.compressed_poll import CompressingPoll
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 
-__all__ = ["FOLLOW_ENV", "SocketIOApp", "of"]
+__all__ = ["SocketIOApp", "of"]
 
 SPREAD_THRESHOLD = 1000
 """From so many sockets on, closing them takes all of ``close_window``; for fewer it takes a share of it."""
 
-FOLLOW_ENV = "ASOCKETIO_WS_MAX_SIZE_FOLLOWS"
-"""Set in the environment by the ``asocketio`` command: uvicorn's ``--ws-max-size`` becomes ``max_payload``."""
-
 # Weak on both sides: a SocketIOApp holds the application that it wraps.
 _apps: weakref.WeakKeyDictionary[Any, weakref.ref[SocketIOApp]] = weakref.WeakKeyDictionary()
-
 
 _numbers = itertools.count()
 
@@ -114,7 +111,7 @@ class SocketIOApp:
         self._number = next(_numbers)
         """The same in all workers of a server: they make their apps in the same order."""
         self.client_files = None if client_files is None else ClientFiles(client_files)
-        self._limits_compared = False
+        self._message_limit = MessageLimit(self.config.max_payload)
         self._signalled: asyncio.AbstractEventLoop | None = None
         """The event loop in which its signal handlers are chained."""
         self._closer: asyncio.Task[None] | None = None
@@ -213,7 +210,7 @@ class SocketIOApp:
         self.server.bind(_test_clock(scope))
         self.server.closing, self._closer = False, None
         self.server.start_adapter()
-        self._compare_limits(receive)
+        self._message_limit.compare(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
         self._lifespan_seen = True
@@ -232,7 +229,7 @@ class SocketIOApp:
         """A request to our path; ``below`` is what follows it."""
         headers: Headers = []
         if scope["type"] == "websocket":
-            self._compare_limits(receive)
+            self._message_limit.compare(receive)
             await receive()  # websocket.connect: comes before any answer
         try:
             if self.server.closing:
@@ -371,29 +368,6 @@ class SocketIOApp:
         if accepted is not None:
             view.end()
         return accepted
-
-    def _compare_limits(self, receive: Receive) -> None:
-        """Compare, once, the server's limit of websocket messages with ``max_payload``: the server buffers them whole.
-
-        uvicorn hands out methods of its own objects, which know its configuration.
-        """
-        if self._limits_compared:
-            return
-        server = getattr(getattr(receive, "__self__", None), "config", None)
-        limit = getattr(server, "ws_max_size", None)
-        if not isinstance(limit, int) or str(getattr(server, "ws", "")).startswith("asocketio.servers"):
-            return  # another server, one of uvicorn's HTTP connections, or the lane, which sees to it by itself
-        self._limits_compared = True
-        if limit <= self.config.max_payload:
-            return
-        if FOLLOW_ENV in os.environ:
-            server.ws_max_size = self.config.max_payload  # type: ignore[union-attr]
-            return
-        log.warning(
-            "uvicorn takes websocket messages of up to %d bytes before max_payload=%d can refuse them: "
-            "run it with --ws-max-size %d, or by the asocketio command",
-            limit, self.config.max_payload, self.config.max_payload,
-        )  # fmt: skip
 
     async def _call_view(self, view: ViewCall, opening: HandshakeTransport) -> Accepted | None:
         """Let the view decide on the handshake, within ``connect_timeout``."""

@@ -17,10 +17,10 @@ import uvicorn
 
 from asocketio import SocketIOApp
 from asocketio import __main__ as command
-from asocketio.app import FOLLOW_ENV
 from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import TUNE_ENV
 from asocketio.servers.checked_config import CheckedConfig
+from asocketio.servers.message_limit import FOLLOW_ENV
 from tests.support.worlds import Recorder
 
 OURS = {
