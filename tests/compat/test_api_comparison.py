@@ -197,9 +197,9 @@ def test_what_there_is_has_a_test() -> None:
 
 READERS = """
     Chat Desk MyParser Route StaticFiles
-    answer answers api auth data f function job json_dumps json_loads logging lifespan
+    answer answers api auth data f function job json_dumps json_loads lifespan logging
     message name on_message origin other_app re_path redis reason replies request requests room scope sid socketio
-    task tasks url user value work
+    task tasks timing url user value work
 """
 """Names in the tables that the reader's program or another library brings."""
 

@@ -33,16 +33,22 @@ OURS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command writes into the environment."""
+    for name in (FOLLOW_ENV, TUNE_ENV, *(name for name in os.environ if name.startswith("UVICORN_"))):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    os.environ.pop(FOLLOW_ENV, None)
+    os.environ.pop(TUNE_ENV, None)
+
+
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What uvicorn is asked for, each time."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(command.uvicorn_main, "callback", lambda **options: calls.append(options))
-    for name in (FOLLOW_ENV, TUNE_ENV, *(name for name in os.environ if name.startswith("UVICORN_"))):
-        monkeypatch.delenv(name, raising=False)
-    yield calls
-    os.environ.pop(FOLLOW_ENV, None)
-    os.environ.pop(TUNE_ENV, None)
+    return calls
 
 
 def run(*given: str) -> int:
