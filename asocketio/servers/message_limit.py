@@ -21,7 +21,7 @@ class MessageLimit:
         self._compared = False
 
     def compare(self, receive: Receive) -> None:
-        """``receive`` is what the server calls the app with. uvicorn's is a method of an object that knows its limit."""
+        """``receive`` is what the server calls the app with. That of uvicorn belongs to what knows its limit."""
         if self._compared:
             return
         server = getattr(getattr(receive, "__self__", None), "config", None)
