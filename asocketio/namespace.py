@@ -26,6 +26,7 @@ from asocketio.session.acks import unpack
 from asocketio.session.handlers import Handler, Handlers, call_decorated_connect, read_handler
 from asocketio.session.member import Member
 from asocketio.session.middleware import Middleware, PassedPacket
+from asocketio.session.own_names import check_names
 from asocketio.session.recovery import is_recoverable, set_recoverable
 from asocketio.session.reporting import error_answer, is_late, raised, report
 from asocketio.session.socket import Socket
@@ -52,6 +53,7 @@ class BaseNamespace:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_names(cls, BaseNamespace)
         cls._handlers = Handlers.of_new(cls)
 
     def __init__(self, environ: Scope = _NO_ENVIRON, ns_name: str = "", request: Any = None) -> None:

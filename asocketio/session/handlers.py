@@ -20,7 +20,16 @@ from asocketio.protocol.packet import Packet
 from asocketio.runtime.log import log
 from asocketio.session.signatures import accepted, method_of
 
-__all__ = ["Handler", "Handlers", "call_decorated_connect", "event", "initialize", "read_handler"]
+__all__ = [
+    "HOOKS",
+    "Handler",
+    "Handlers",
+    "call_decorated_connect",
+    "event",
+    "events_of",
+    "initialize",
+    "read_handler",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,7 +41,8 @@ _HOOK_OF = {
     "disconnecting": "recv_disconnect(self, reason)",
 }
 _WAY = ("process_packet", "process_event", "call_method_with_acl", "call_method", "is_method_allowed")
-_HOOKS = frozenset({"recv_connect", "recv_disconnect", "recv_message", "recv_json", "recv_error"})
+HOOKS = frozenset({"recv_connect", "recv_disconnect", "recv_message", "recv_json", "recv_error"})
+"""Methods that a program writes and this package calls, besides those of events."""
 _OURS = ("asocketio.namespace", "builtins")
 """Modules of bases that nobody sets handlers on."""
 _DECORATOR = "exception_handler_decorator"
@@ -127,10 +137,10 @@ class Handlers:
         self.by_event: dict[str, str] = {}
         self.decorated = hasattr(cls, _DECORATOR)
         for name in dir(cls):
-            names = _events_of(cls, name)
-            if names or name.startswith("on_") or name in _HOOKS:
+            names = events_of(cls, name)
+            if names or name.startswith("on_") or name in HOOKS:
                 self._add(name, inspect.getattr_static(cls, name), names)
-            elif name.startswith("recv_") and (meant := difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.8)):
+            elif name.startswith("recv_") and (meant := difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.8)):
                 raise UsageError(f"{cls.__name__}.{name} would never be called: did you mean {meant[0]}?")
         if inspect.iscoroutinefunction(getattr(cls, "initialize", None)):
             raise UsageError(_ASYNC_INITIALIZE.format(cls.__name__))
@@ -258,7 +268,7 @@ class Handlers:
         cls = self.cls
         method = method_of(cls, name, attribute)
         if not callable(method) and not isinstance(method, functools.singledispatchmethod):
-            if events or name in _HOOKS:
+            if events or name in HOOKS:
                 raise UsageError(
                     f"{cls.__name__}.{name} is no method, but {type(attribute).__name__}: it is never called"
                 )
@@ -304,7 +314,7 @@ def _may_have_own(namespace: object) -> bool:
 
 
 def _is_own(name: str, value: Any) -> bool:
-    return name.startswith("on_") or name in _HOOKS or name in _OVERRIDES or bool(_mark_of(value))
+    return name.startswith("on_") or name in HOOKS or name in _OVERRIDES or bool(_mark_of(value))
 
 
 def _mark_of(value: Any) -> tuple[str, ...]:
@@ -348,7 +358,7 @@ def _is_ours(cls: type, name: str) -> bool:
     )
 
 
-def _events_of(cls: type, name: str) -> tuple[str, ...]:
+def events_of(cls: type, name: str) -> tuple[str, ...]:
     """The events that a method was given, in its class or, where it overrides one, in that of the other."""
     for each in cls.__mro__:
         attribute = vars(each).get(name)
@@ -363,7 +373,7 @@ def _events_of(cls: type, name: str) -> tuple[str, ...]:
 def read_handler(cls: type, name: str, method: Any) -> Handler:
     """How ``method``, an attribute of an object of ``cls``, wants to be called."""
     shape = accepted(f"{cls.__name__}.{name}", method)
-    is_hook = name in _HOOKS
+    is_hook = name in HOOKS
     most = shape.declared if is_hook else shape.most
     handler = Handler(name, shape.least, most, shape.wants_packet, is_hook)
     if is_hook and handler.least > 1:
