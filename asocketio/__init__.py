@@ -23,7 +23,7 @@ from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.parser import PacketDecoder, Parser
 from asocketio.session.handlers import event
-from asocketio.session.middleware import Invocation
+from asocketio.session.middleware import CallNext, Invocation
 from asocketio.session.socket import Socket, default_error_handler
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "BaseNamespace",
     "BroadcastMixin",
     "BroadcastOperator",
+    "CallNext",
     "CannotCarry",
     "Config",
     "ConnectionRefused",

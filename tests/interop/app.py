@@ -9,7 +9,18 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from asocketio import BaseNamespace, BroadcastMixin, ConnectionRefused, RoomsMixin, SocketIOApp, UsageError, event
+from asocketio import (
+    BaseNamespace,
+    BroadcastMixin,
+    CallNext,
+    ConnectionRefused,
+    EventRefused,
+    Invocation,
+    RoomsMixin,
+    SocketIOApp,
+    UsageError,
+    event,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -223,6 +234,32 @@ async def refusing_view(
     await send({"type": "http.response.body", "body": b"no entry: who are you?"})
 
 
+async def watch(call: Invocation, call_next: CallNext) -> Any:
+    """Renames, answers, refuses or passes on."""
+    if call.event == "shout":
+        call.event, call.args = "say", [text.upper() for text in call.args]
+    if call.event == "dropped":
+        return "not today"
+    if call.event == "secret":
+        raise EventRefused("not_yours", {"asked": call.event}, message="It is not yours")
+    return await call_next(call)
+
+
+async def keep_out(call: Invocation, call_next: CallNext) -> Any:
+    raise ConnectionRefused("kept out")
+
+
+class Watched(BaseNamespace):
+    middleware = (watch,)
+
+    def on_say(self, text: str) -> str:
+        return text
+
+
+class Shut(Everything):
+    middleware = (keep_out,)
+
+
 def seconds(name: str, default: str) -> float:
     return float(os.environ.get(name, default))
 
@@ -240,6 +277,8 @@ app = SocketIOApp(
         "/closed": Closed,
         "/strict": Strict,
         "/star": Star,
+        "/watched": Watched,
+        "/shut": Shut,
         "/orders/{order_id:int}": Everything,
         re.compile(r"/tenant-(?P<name>\w{1,20})"): Everything,
     },

@@ -241,6 +241,18 @@ async function namespaces_are_served_by_pattern(t) {
   }
 }
 
+async function middleware_goes_round_connects_and_events(t) {
+  const root = await t.client();
+  const socket = t.also(root, "/watched");
+  await t.connected(socket);
+  same(await t.ask(socket, "say", "hi"), ["hi"]);
+  same(await t.ask(socket, "shout", "hi"), ["HI"]);
+  same(await t.ask(socket, "dropped"), ["not today"]);
+  const [refused] = await t.ask(socket, "secret");
+  same(refused.error, { name: "not_yours", message: "It is not yours", details: { asked: "secret" } });
+  same((await t.refused(t.also(root, "/shut"))).told, t.kind.tells("/shut", "kept out"));
+}
+
 async function a_message_is_an_event(t) {
   const socket = await t.client();
   const got = t.next(socket, "message");
@@ -794,6 +806,7 @@ module.exports = {
   room_names_may_be_any_text,
   namespace_names_may_be_any_text,
   namespaces_are_served_by_pattern,
+  middleware_goes_round_connects_and_events,
   a_message_is_an_event,
   a_message_is_text,
   a_message_is_json,
