@@ -224,7 +224,9 @@ def _deadlines(app: SocketIOApp) -> int:
 
 def _objects() -> dict[str, int]:
     """How many there are of each of `KINDS`."""
-    found = Counter(type(each).__name__ for each in gc.get_objects() if not type(each).__module__.startswith("h11"))
+    found = Counter(
+        type(each).__name__ for each in gc.get_objects() if not str(type(each).__module__).startswith("h11")
+    )
     return {name: found[name] for name in KINDS if found[name]}
 
 

@@ -100,7 +100,7 @@ async def attachments_missing(target: Target) -> Outcome:
         await attacker.send(masked('42["echo","impatient"]'))
         ended = await attacker.ended(5)
     outcome = Outcome(f"{ATTACHMENTS - 1} of {ATTACHMENTS} attachments of 1 MB, then an event", ended)
-    outcome.expect(ended, "close 1000")
+    outcome.expect(ended, "close 1009")
     return outcome
 
 
