@@ -523,26 +523,29 @@ async def test_who_is_refused_on_return_may_come_back_as_if_nothing_was() -> Non
         assert await back.call("name") == "ada"
 
 
+class SlowReturn(Room):
+    """Takes its time with who comes back."""
+
+    gate: asyncio.Event
+
+    async def recv_connect(self, auth: Any) -> None:
+        super().recv_connect(auth)
+        if self.recovered:
+            await self.gate.wait()
+
+
 async def test_who_breaks_off_while_it_returns_may_come_back() -> None:
-    class Slow(Room):
-        gate: asyncio.Event
-
-        async def recv_connect(self, auth: Any) -> None:
-            super().recv_connect(auth)
-            if self.recovered:
-                await self.gate.wait()
-
-    Slow.gate = asyncio.Event()
-    async with world(cls=Slow) as w:
+    SlowReturn.gate = asyncio.Event()
+    async with world(cls=SlowReturn) as w:
         ada = await w.join()
         await w.lose(ada)
         w.all.emit("n", 1)
         client = await w.client()
         joining = asyncio.ensure_future(client.connect(recover=ada))
-        await until(lambda: len(Slow.log) == 3)
+        await until(lambda: len(SlowReturn.log) == 3)
         await client.lose()
         w.all.emit("n", 2)
-        Slow.gate.set()
+        SlowReturn.gate.set()
         await asyncio.wait([joining])
         joining.exception()
         back = await w.back(ada)
@@ -551,24 +554,16 @@ async def test_who_breaks_off_while_it_returns_may_come_back() -> None:
 
 
 async def test_what_comes_while_recv_connect_runs_comes_once() -> None:
-    class Slow(Room):
-        gate: asyncio.Event
-
-        async def recv_connect(self, auth: Any) -> None:
-            super().recv_connect(auth)
-            if self.recovered:
-                await self.gate.wait()
-
-    Slow.gate = asyncio.Event()
-    async with world(cls=Slow) as w:
+    SlowReturn.gate = asyncio.Event()
+    async with world(cls=SlowReturn) as w:
         ada = await w.join()
         await w.lose(ada)
         w.all.emit("n", 1)
         joining = asyncio.ensure_future(w.back(ada))
-        await until(lambda: len(Slow.log) == 3)
+        await until(lambda: len(SlowReturn.log) == 3)
         w.all.emit("n", 2)
         w.all.to("lobby").emit("n", 3)
-        Slow.gate.set()
+        SlowReturn.gate.set()
         back = await joining
         await settle()
         assert pending(back) == [("n", 1), ("n", 2), ("n", 3)]

@@ -10,11 +10,12 @@ import pytest
 
 from asocketio import ConnectionRefused
 from asocketio.testing import ClientRefused, TestClient
+from tests.support.pages import python_blocks
 from tests.support.worlds import Way
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "auth.md").read_text()
-VIEW, TOKEN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+VIEW, TOKEN = python_blocks(PAGE)
 
 
 def run(program: str) -> Any:

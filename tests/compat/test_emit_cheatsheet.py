@@ -17,9 +17,10 @@ from asocketio.protocol.parser import RESERVED_EVENTS
 from asocketio.session.member import Member
 from asocketio.testing import ClientNamespace, TestClient, settle
 from tests.support.adapters import Bus, LateAdapter
+from tests.support.pages import python_blocks
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "emit-cheatsheet.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = python_blocks(PAGE)
 LINES = [tuple(map(str.strip, line.split("  # ", 1))) for block in BLOCKS for line in block.splitlines()]
 
 ROOMS = {

@@ -15,10 +15,11 @@ from opentelemetry.sdk.trace import export
 
 from asocketio import ConnectionRefused, EventRefused, Invocation
 from asocketio.testing import TestClient
+from tests.support.pages import python_blocks
 from tests.support.worlds import Way
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "middleware.md").read_text(encoding="utf-8")
-FIRST, TRACES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FIRST, TRACES = python_blocks(PAGE)
 
 
 def run(program: str) -> dict[str, Any]:

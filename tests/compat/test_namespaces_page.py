@@ -11,10 +11,11 @@ import pytest
 from asocketio import BaseNamespace, ConnectionRefused, SocketIOApp, UsageError
 from asocketio.session.name_templates import compile_template
 from asocketio.testing import TestClient
+from tests.support.pages import python_blocks
 from tests.support.worlds import Way
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "namespaces.md").read_text(encoding="utf-8")
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+(PROGRAM,) = python_blocks(PAGE)
 ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `{")]
 
 

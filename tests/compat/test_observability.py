@@ -23,24 +23,12 @@ from asocketio.metrics import Gauges, Metrics
 from asocketio.metrics.opentelemetry import OpenTelemetryMetrics
 from asocketio.metrics.prometheus import PrometheusMetrics
 from asocketio.testing import TestClient
+from tests.support.pages import programs
 from tests.support.worlds import Recorder, call_of
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "observability.md").read_text()
 
-
-def programs() -> dict[str, str]:
-    """The Python block under each heading."""
-    found = {}
-    for section in GUIDE.split("\n## ")[1:]:
-        heading, _, text = section.partition("\n")
-        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        assert len(blocks) <= 1
-        if blocks:
-            found[heading] = blocks[0]
-    return found
-
-
-PROGRAMS = programs()
+PROGRAMS = programs(GUIDE)
 
 
 def run(heading: str) -> dict[str, Any]:

@@ -16,25 +16,13 @@ from asocketio import (
     UsageError,
 )
 from asocketio.testing import TestClient
+from tests.support.pages import programs
 from tests.support.worlds import Way
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
 
-
-def programs() -> dict[str, str]:
-    """The Python block under each heading."""
-    found = {}
-    for section in GUIDE.split("\n## ")[1:]:
-        heading, _, text = section.partition("\n")
-        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        assert len(blocks) <= 1
-        if blocks:
-            found[heading] = blocks[0]
-    return found
-
-
-PROGRAMS = programs()
+PROGRAMS = programs(GUIDE)
 
 
 def test_each_program_has_its_test() -> None:

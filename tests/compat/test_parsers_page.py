@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asocketio.testing import TestClient
+from tests.support.pages import python_blocks
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "parsers.md").read_text()
-FILES, LINES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FILES, LINES = python_blocks(PAGE)
 
 
 def run(program: str) -> dict[str, Any]:

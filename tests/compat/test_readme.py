@@ -18,6 +18,7 @@ from asocketio import Config, ConnectionRefused, SocketIOApp, socketio_accept, s
 from asocketio.testing import ClientRefused, TestClient
 from examples import auth_fastapi
 from tests.conftest import StartServer
+from tests.support.pages import python_blocks
 from tests.support.worlds import Recorder, Way, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -28,7 +29,7 @@ def programs() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for section in README.read_text().split("\n## ")[1:]:
         heading, _, text = section.partition("\n")
-        found[heading] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        found[heading] = python_blocks(text)
     return {heading: blocks for heading, blocks in found.items() if blocks}
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asocketio.testing import TestClient, settle
+from tests.support.pages import python_blocks
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "recovery.md").read_text()
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+(PROGRAM,) = python_blocks(PAGE)
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
