@@ -6,14 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from asocketio.adapters.trails import Entry, Stay, Trail
+from asocketio.protocol.base import PACKET_OVERHEAD
 
 __all__ = ["EVENT_OVERHEAD", "EventLog"]
 
 EVENT_OVERHEAD = 800
 """Bytes that a kept event takes besides its content; each room that it is for takes as many more."""
-
-QUEUE_OVERHEAD = 100
-"""Bytes that a packet counts besides its content in an outbox."""
 
 MOST_LOST = 1000
 """Rooms of one namespace of which it is known up to where their events were dropped."""
@@ -177,7 +175,7 @@ class EventLog:
                 if encoded is None:
                     return None
                 found[entry.number] = entry
-                most -= encoded.size + QUEUE_OVERHEAD
+                most -= encoded.size + PACKET_OVERHEAD
                 if most < 0:
                     return None
         return [found[number] for number in sorted(found)]

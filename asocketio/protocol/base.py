@@ -18,9 +18,12 @@ from asocketio.protocol.json_codec import Json
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.websocket_frames import frames_of, messages_of
 
-__all__ = ["Body", "BodyFormat", "Decoder", "Encoded", "Frame", "Protocol", "check_size"]
+__all__ = ["PACKET_OVERHEAD", "Body", "BodyFormat", "Decoder", "Encoded", "Frame", "Protocol", "check_size"]
 
 Frame = str | bytes
+
+PACKET_OVERHEAD = 100
+"""Bytes that a queued packet counts besides its content: a million tiny ones are 185 MB, not 5."""
 
 
 class BodyFormat(NamedTuple):

@@ -12,7 +12,7 @@ from asocketio.adapters.local_rooms import RoomNames, size_of
 from asocketio.adapters.socket_info import SocketInfo, copied
 from asocketio.adapters.trails import Trail
 from asocketio.errors import Overflow
-from asocketio.protocol.base import Encoded, check_size
+from asocketio.protocol.base import PACKET_OVERHEAD, Encoded, check_size
 from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
@@ -20,7 +20,6 @@ from asocketio.session.acks import Answer
 from asocketio.session.close_reasons import SERVER_DISCONNECT
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.namespaces import NO_PARAMS
-from asocketio.session.outbox import PACKET_OVERHEAD
 from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
 from asocketio.session.threads import run_in_loop
 from asocketio.session.waiters import ClosedWaiter

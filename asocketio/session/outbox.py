@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asocketio.protocol.base import Encoded
+from asocketio.protocol.base import PACKET_OVERHEAD, Encoded
 from asocketio.runtime.awaitables import Waiters
 
-__all__ = ["PACKET_OVERHEAD", "Outbox"]
+__all__ = ["Outbox"]
 
 _GONE = Encoded(("",))
 """What stands in the list for a packet that was taken."""
@@ -14,9 +14,6 @@ _ABANDONED = object()
 
 _COMPACT_FROM = 32
 """Places of taken packets from which it is worth to close the gap."""
-
-PACKET_OVERHEAD = 100
-"""Bytes that a queued packet counts besides its content: a million tiny ones are 185 MB, not 5."""
 
 
 class Outbox:

@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from asocketio.errors import Disconnected, Overflow
-from asocketio.protocol.base import Encoded, check_size
+from asocketio.protocol.base import PACKET_OVERHEAD, Encoded, check_size
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.close_reasons import TRANSPORT_ERROR
-from asocketio.session.outbox import PACKET_OVERHEAD, Outbox
+from asocketio.session.outbox import Outbox
 from asocketio.session.states import CLOSED, OPEN
 from asocketio.session.threads import check_loop
 from asocketio.session.waiters import ClosedWaiter, DrainWaiter
