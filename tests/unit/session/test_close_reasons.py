@@ -11,7 +11,7 @@ from asocketio.errors import MalformedPacket, MalformedPayload, PayloadTooLarge,
 from asocketio.session import close_reasons
 from asocketio.session.close_reasons import final_reason, reason_of_close_code, reason_of_error
 
-REASONS = {value for name, value in vars(close_reasons).items() if name.isupper() and not name.startswith("_")}
+REASONS = {value for name, value in vars(close_reasons).items() if name.isupper() and isinstance(value, str)}
 TRUST = Path(__file__).parents[3] / "docs" / "trust.md"
 
 
