@@ -131,11 +131,16 @@ class MemoryRecovery(RecoveryStore):
         saved.time = self._timekeeper.clock.now()
         self._here.pop(saved.trail.private_id, None)  # `_protocols` goes on counting it
         self._away.add(saved)
-        self._fit()
+        self._fit(saved)
 
-    def _fit(self) -> None:
-        """See to it that the clients that are away take no more than they may; events make room for them."""
+    def _fit(self, newest: Saved) -> None:
+        """See to it that the clients that are away take no more than they may; events make room for them.
+
+        One that is too much by itself goes alone, and takes nobody with it.
+        """
         away = self._away
+        if away.size_of(newest) > self._most_bytes:
+            self.forget(newest.trail)
         while len(away) > self._most_clients or away.size > self._most_bytes:
             oldest = away.oldest()
             if oldest is not None:
@@ -157,7 +162,7 @@ class MemoryRecovery(RecoveryStore):
 
     def enter(self, saved: Saved, room: str) -> None:
         self._away.enter(saved, room, self._number)
-        self._fit()
+        self._fit(saved)
 
     def leave(self, saved: Saved, room: str) -> None:
         self._away.leave(saved, room, self._number)
@@ -203,7 +208,7 @@ class MemoryRecovery(RecoveryStore):
         if self._here.get(saved.trail.private_id) is restored.trail:
             del self._here[saved.trail.private_id]
             self._away.add(saved)
-            self._fit()
+            self._fit(saved)
 
     # Time.
 
