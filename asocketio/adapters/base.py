@@ -198,7 +198,7 @@ class Adapter(ABC):
     def leave(self, client: Recipient, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""
         self.local.leave(client, room)
-        if self.recovery is not None and client.trail is not None:
+        if self.recovery is not None and client.trail is not None and not client.trail.is_saved:
             client.trail.leave(room, self.recovery.position)
 
     # Verbs.

@@ -66,6 +66,7 @@ class Trail:
         "_ended",
         "_write",
         "heard",
+        "is_saved",
         "namespace",
         "private_id",
         "protocol",
@@ -94,6 +95,8 @@ class Trail:
         """Where it was before this event is not known any more."""
         self.rooms: dict[str, int] = {}
         """The rooms that it is in, and for each the last event before that."""
+        self.is_saved = False
+        """Its client has gone: what ``recv_disconnect`` does to its rooms is not for its return."""
         self.siblings: tuple[str, ...] = ()
         """The private ids of all that its connection is, in all its namespaces; empty where it is in one."""
         self.recovered = False

@@ -163,6 +163,7 @@ def save(member: Member) -> None:
     store = store_of(socket)
     if trail is not None and store is not None and member.may_return:
         data = member.describe().data
+        trail.is_saved = True
         store.save(Saved(trail, data, socket.handshake.pin, CLIENT_SIZE + weight(data, 2**60)))
 
 

@@ -343,3 +343,22 @@ async def test_nothing_is_left_of_those_who_were_moved_and_thrown_out() -> None:
         assert w.store.kept == (0, 0)
         assert not w.store.find_away("", None, frozenset())
         await w.staying.advance(RECOVERY + 100)
+
+
+async def test_what_recv_disconnect_leaves_is_not_left_by_who_comes_back() -> None:
+    """As many programs do there; what comes back is what was there before."""
+
+    class Tidy(Room):
+        async def recv_disconnect(self, reason: str) -> None:
+            await super().recv_disconnect(reason)
+            self.leave("lobby")
+
+    async with world(cls=Tidy) as w:
+        ada = await away(w)
+        w.all.to("lobby").emit("n", 1)
+        await w.all.to(ada.sid).join("lobby", "red")
+        back = await w.back(ada)
+        assert (back.recovered, pending(back), await back.call("rooms")) == (True, [("n", 1)], ["lobby", "red"])
+        await w.lose(back)
+        await w.all.disconnect()
+        assert w.store.kept == (0, 0)
