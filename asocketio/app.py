@@ -137,7 +137,7 @@ class SocketIOApp:
         name = namespace_name(namespace)
         if self.namespaces is not None and self.namespaces.resolve(name) is None:
             declared = [name or "/" for name in self.namespaces.declared]
-            raise UsageError(f"there is no namespace {namespace!r}; declared are {declared}")
+            raise UsageError(f"there is no namespace {namespace!r:.100}; declared are {declared}")
         return Namespace(self.server, name)
 
     async def close(self) -> None:

@@ -177,7 +177,7 @@ def _checked_name(name: str) -> str:
     if name in ("", "/"):
         return Socket.GLOBAL_NS
     if not isinstance(name, str) or not name.startswith("/") or "," in name or "?" in name:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"namespace {name!r}: a name begins with '/' and has no ',' or '?', for example '/chat'")
+        raise UsageError(f"namespace {name!r:.100}: a name begins with '/' and has no ',' or '?', for example '/chat'")
     return name
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from asocketio.asgi.types import Scope
 from asocketio.errors import AckTimeout, Disconnected, EventRefused, Overflow, UsageError
-from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, Namespace, names
+from asocketio.operators import CALL_TIMEOUT, BroadcastOperator, Namespace, checked_seconds, names
 from asocketio.protocol.base import check_size
 from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import EVENT, Packet, PacketType
@@ -409,7 +409,8 @@ class BaseNamespace:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds; 60, if it is not given.
             Disconnected: the client is gone, or goes before it answers.
-            UsageError: called in ``recv_connect``, where the client cannot answer yet, or outside of the event loop.
+            UsageError: called in ``recv_connect``, where the client cannot answer yet, or outside of the event loop; or
+                ``timeout`` is no number.
         """
         member, socket = self._member, self.socket
         check_loop(socket.server, "call", "asyncio.run_coroutine_threadsafe(self.call(...), loop).result()")
@@ -420,9 +421,9 @@ class BaseNamespace:
                 f"call({event!r}) in recv_connect can never be answered: the client is not in yet; "
                 "spawn a job that calls it"
             )
+        seconds = CALL_TIMEOUT if timeout is None else checked_seconds(timeout)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         number = socket.acks.expect(self.ns_name, functools.partial(_answered, answer))
-        seconds = CALL_TIMEOUT if timeout is None else timeout
         timer = socket.server.clock.call_later(seconds, _give_up, answer, event, seconds)
         try:
             member.send(Packet(EVENT, self.ns_name, name=event, args=list(args), id=number, ack="data"))
@@ -468,10 +469,9 @@ class BaseNamespace:
         Raises:
             Disconnected: the client has left the namespace.
             Overflow: it is in ``max_rooms`` already, or its rooms would take over ``max_room_bytes``.
-            UsageError: ``room`` is another client's sid, here or (from generation 4 on) in any process.
+            UsageError: ``room`` is no text, or another client's sid, here or (from generation 4 on) in any process.
         """
-        if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}")
+        names((room,))
         member = self._member
         if member.rule.left:
             raise Disconnected(member.reason)
@@ -486,7 +486,12 @@ class BaseNamespace:
         return COMPLETED
 
     def leave(self, room: str) -> Awaitable[None]:
-        """Leave a room, at the call; not an error where the client was not in it."""
+        """Leave a room, at the call; not an error where the client was not in it.
+
+        Raises:
+            UsageError: ``room`` is no text.
+        """
+        names((room,))
         server = self._member.socket.server
         if is_other_thread(server):
             run_in_loop(server, server.adapter.leave, self._member, room)

@@ -18,6 +18,7 @@ from asocketio.adapters.socket_info import SocketInfo
 from asocketio.errors import AckTimeout, Disconnected, UsageError
 from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import EVENT, Packet
+from asocketio.protocol.parser import check_name
 from asocketio.runtime.awaitables import COMPLETED
 from asocketio.session.acks import shared_number, unpack
 from asocketio.session.interfaces import SessionServer
@@ -25,7 +26,7 @@ from asocketio.session.member import Member
 from asocketio.session.signatures import accepted
 from asocketio.session.threads import check_loop, run_in_loop
 
-__all__ = ["BroadcastOperator", "Namespace", "RemoteSocket", "names"]
+__all__ = ["BroadcastOperator", "Namespace", "RemoteSocket", "checked_seconds", "names"]
 
 CALL_TIMEOUT = 60.0
 """Seconds that ``call`` waits for an answer when it is given no ``timeout``."""
@@ -91,13 +92,16 @@ class BroadcastOperator:
         return replace(self, is_local=True, sender=self.sender or self.member, member=None)
 
     def timeout(self, seconds: float) -> Self:
-        """The same clients; the verbs that wait for answers wait ``seconds`` for them."""
-        return replace(self, seconds=seconds)
+        """The same clients; the verbs that wait for answers wait ``seconds`` for them.
+
+        Raises:
+            UsageError: ``seconds`` is no number.
+        """
+        return replace(self, seconds=checked_seconds(seconds))
 
     def compress(self, compress: bool) -> Self:
         """The same clients. For programs that come from Node: here a transport compresses, or does not, by itself."""
-        if not isinstance(compress, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"compress({compress!r}): expected True or False")
+        _check_bool("compress", compress)
         return self
 
     @property
@@ -243,7 +247,12 @@ class BroadcastOperator:
         return self._act(names(rooms), self._leave)
 
     def disconnect(self, close: bool = False) -> Awaitable[None]:
-        """Disconnect them from this namespace; with ``close`` from all namespaces, and end their connections."""
+        """Disconnect them from this namespace; with ``close`` from all namespaces, and end their connections.
+
+        Raises:
+            UsageError: ``close`` is no bool. There is no reason to give: clients have one of their own.
+        """
+        _check_bool("disconnect", close)
         return self._act(close, self._disconnect)
 
     def _act(self, how: Any, verb: Callable[[Any], Awaitable[None]]) -> Awaitable[None]:
@@ -331,7 +340,13 @@ class Namespace(BroadcastOperator):
     # The objects of this process.
 
     def get(self, sid: str) -> Any:
-        """The namespace object of a client that this process serves; None where there is none."""
+        """The namespace object of a client that this process serves; None where there is none.
+
+        Raises:
+            UsageError: ``sid`` is no text.
+        """
+        if not isinstance(sid, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"a client is found by its sid, a text, not {type(sid).__name__}: {sid!r:.100}")
         found = self.server.adapter.local.namespaces.get(self.namespace, {}).get(sid)
         return None if found is None else _object(found)
 
@@ -367,8 +382,9 @@ class Namespace(BroadcastOperator):
         """Decorates the function, plain or async, that handles an event of another server; what it returns answers it.
 
         Raises:
-            UsageError: there is one for this event already, or it is no function.
+            UsageError: there is one for this event already, it is no function, or this cannot be the name of an event.
         """
+        check_name(event)
         handlers, key = self.server.adapter.server_events, (self.namespace, event)
 
         def register(function: F) -> F:
@@ -397,7 +413,7 @@ class Namespace(BroadcastOperator):
             UsageError: ``what`` is none of these, or the function takes something else.
         """
         if what not in _ROOM_EVENTS:
-            raise UsageError(f"on_room({what!r}): expected one of {', '.join(_ROOM_EVENTS)}")
+            raise UsageError(f"on_room({what!r:.100}): expected one of {', '.join(_ROOM_EVENTS)}")
         has_sid = what in ("joined", "left")
 
         def register(function: F) -> F:
@@ -423,7 +439,7 @@ async def _collect(
     read: Callable[[list[Any]], list[Any]],
 ) -> list[Any]:
     """Let the adapter ask, and wait for all answers, at most so many seconds. ``read`` makes the result of them."""
-    seconds = CALL_TIMEOUT if given is None else given
+    seconds = CALL_TIMEOUT if given is None else checked_seconds(given)
     try:
         ask()
         answers.all_asked()
@@ -472,6 +488,22 @@ def _check_function(function: Any, decorator: str, count: int | None) -> None:
         raise UsageError(f"{decorator}: {function!r} does not take {('room', 'room and sid')[count - 1]}")
 
 
+def checked_seconds(seconds: float) -> float:
+    """The same number.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"timeout={seconds!r:.100}: expected a number of seconds")
+    return seconds
+
+
+def _check_bool(verb: str, value: bool) -> None:
+    if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"{verb}({value!r:.100}): expected True or False")
+
+
 def names(rooms: tuple[str, ...]) -> frozenset[str]:
     """The rooms as a set.
 
@@ -480,5 +512,7 @@ def names(rooms: tuple[str, ...]) -> frozenset[str]:
     """
     for room in rooms:
         if not isinstance(room, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"a room is named by text, not {type(room).__name__}: {room!r}; several are to('a', 'b')")
+            raise UsageError(
+                f"a room is named by text, not {type(room).__name__}: {room!r:.100}; several are to('a', 'b')"
+            )
     return frozenset(rooms)

@@ -54,35 +54,37 @@ class AwayClients:
         self._rooms.add(saved)
         for room in saved.trail.rooms:
             self._rooms.join(saved, room)
-        self.size += _size(saved)
+        self.size += self.size_of(saved)
 
     def take(self, saved: Saved) -> bool:
         """A client is not away any more; False where it was not."""
-        if self._by_id.get(saved.trail.private_id) is not saved:
+        if not self._has(saved):
             return False
         del self._by_id[saved.trail.private_id]
-        self.size -= _size(saved)
+        self.size -= self.size_of(saved)
         self._rooms.remove(saved)
         return True
 
+    def size_of(self, saved: Saved) -> int:
+        """About the bytes that a client takes, with its rooms, which are in two tables and in its trail."""
+        return saved.size + (2 * saved.rooms.size if saved.rooms else 0)
+
+    def _has(self, saved: Saved) -> bool:
+        return self._by_id.get(saved.trail.private_id) is saved
+
     def enter(self, saved: Saved, room: str, position: int) -> None:
         """A client enters a room; ``position`` is the number of the last event so far."""
-        if room not in saved.trail.rooms and room != saved.sid:
+        if room not in saved.trail.rooms and room != saved.sid and self._has(saved):
             self._rooms.join(saved, room)
             saved.trail.join(room, position)
             self.size += 2 * size_of(room)
 
     def leave(self, saved: Saved, room: str, position: int) -> None:
         """A client leaves a room."""
-        if room in saved.trail.rooms:
+        if room in saved.trail.rooms and self._has(saved):
             self._rooms.leave(saved, room)
             saved.trail.leave(room, position)
             self.size -= 2 * size_of(room)
-
-
-def _size(saved: Saved) -> int:
-    """With its rooms, which are in two tables and in its trail."""
-    return saved.size + (2 * saved.rooms.size if saved.rooms else 0)
 
 
 def _time(item: tuple[str, Saved]) -> float:

@@ -68,6 +68,11 @@ class Recipient(typing.Protocol):
         """Nothing reaches it any more."""
         ...
 
+    @property
+    def may_return(self) -> bool:
+        """It is gone, and about to be saved for its return: operators still move it, and disconnect it for good."""
+        ...
+
     def expect_ack(self, number: int, answered: Callable[[list[Any] | None, BaseException | None], None]) -> None:
         """Call ``answered`` with the arguments of its ack, or with the error that came instead.
 
@@ -193,7 +198,7 @@ class Adapter(ABC):
     def leave(self, client: Recipient, room: str) -> None:
         """Take the client out of ``room``; not an error where it was not in it."""
         self.local.leave(client, room)
-        if self.recovery is not None and client.trail is not None:
+        if self.recovery is not None and client.trail is not None and not client.trail.is_saved:
             client.trail.leave(room, self.recovery.position)
 
     # Verbs.
@@ -293,37 +298,47 @@ class Adapter(ABC):
     def join_here(self, target: Target, rooms: frozenset[str]) -> None:
         """`join_all` for the clients of this process. One that is in enough rooms is left out, with a line in the log.
 
-        Clients that leave meanwhile are left out, too.
+        Clients that leave meanwhile are left out, too, unless they may come back.
         """
-        for client in _find(self, target):
+        for client in _find(self, target, may_return=True):
             for room in rooms:
                 if room == client.sid or room in (client.rooms or ()):
                     continue
                 try:
                     client.check_room(room)
                 except Overflow as error:
-                    self.host.throttled_log.warning("rooms", "%s did not join a room: %s", client.sid, error)
+                    _log_no_room(self.host, client.sid, error)
                 else:
                     self.join(client, room)
+                    _change_saved(self, client, Trail.join, room)
         for store, saved in _away(self, target):
-            for room in rooms:
-                store.enter(saved, room)
+            for room in rooms - saved.trail.rooms.keys():
+                try:
+                    saved.check_room(room, self.host.config)
+                except Overflow as error:
+                    _log_no_room(self.host, saved.sid, error)
+                else:
+                    store.enter(saved, room)
 
     def leave_here(self, target: Target, rooms: frozenset[str]) -> None:
         """`leave_all` for the clients of this process."""
-        for client in _find(self, target):
+        for client in _find(self, target, may_return=True):
             for room in rooms:
                 self.leave(client, room)
+                _change_saved(self, client, Trail.leave, room)
         for store, saved in _away(self, target):
             for room in rooms:
                 store.leave(saved, room)
 
     def disconnect_here(self, target: Target, *, close: bool) -> None:
         """`disconnect_all` for the clients of this process."""
-        for client in _find(self, target):
-            client.expel(close=close)
+        for client in _find(self, target, may_return=True):
+            if not client.gone:
+                client.expel(close=close)
+            elif self.recovery is not None and client.trail is not None:
+                self.recovery.forget(client.trail, close=close)
         for store, saved in _away(self, target):
-            store.forget(saved)
+            store.forget(saved.trail, close=close)
 
     def fetch_here(self, target: Target) -> list[SocketInfo]:
         """This server's answer to `fetch`."""
@@ -356,10 +371,21 @@ def _expect(client: Recipient, acks: AckCollector) -> None:
     acks.expect(client, lambda: client.forget_ack(acks.number))
 
 
-def _find(adapter: Adapter, target: Target) -> list[Recipient]:
-    """The clients of this process that ``target`` means, and that have not left."""
+def _find(adapter: Adapter, target: Target, *, may_return: bool = False) -> list[Recipient]:
+    """The clients of this process that ``target`` means, and that have not left; or ``may_return``, too."""
     clients = adapter.local.find(target.namespace, target.rooms, target.excluded)
-    return [client for client in clients if not client.gone]
+    return [client for client in clients if not client.gone or (may_return and client.may_return)]
+
+
+def _change_saved(adapter: Adapter, client: Recipient, change: Callable[[Trail, str, int], None], room: str) -> None:
+    """A client that has come back, and is not let in yet, may have to leave as it was: but for what others did."""
+    trail = client.trail
+    if adapter.recovery is not None and trail is not None and trail.restored is not None:
+        change(trail.restored.saved.trail, room, adapter.recovery.position)
+
+
+def _log_no_room(host: Host, sid: str, error: Overflow) -> None:
+    host.throttled_log.warning("rooms", "%s did not join a room: %s", sid, error)
 
 
 def _away(adapter: Adapter, target: Target) -> list[tuple[RecoveryStore, Saved]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Collection
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from asocketio.config import Config
 from asocketio.errors import UsageError
 from asocketio.protocol.sids import is_sid
 
-__all__ = ["LocalRooms", "RoomListener", "RoomNames", "size_of"]
+__all__ = ["LocalRooms", "PassedLimit", "RoomListener", "RoomNames", "passed_limit", "size_of"]
 
 
 class RoomNames(set[str]):
@@ -32,6 +33,24 @@ def size_of(name: str) -> int:
     Not what `sys.getsizeof` says, which changes: a text may keep its UTF-8.
     """
     return ROOM_OVERHEAD + (len(name) if name.isascii() else 4 * len(name))
+
+
+class PassedLimit(NamedTuple):
+    """What one room more would be too much for."""
+
+    setting: str
+    message: str
+
+
+def passed_limit(config: Config, namespace: str, rooms: RoomNames | None, taken: int, room: str) -> PassedLimit | None:
+    """What keeps a client in ``rooms`` out of one more; ``taken`` are the bytes of all its rooms. None: nothing."""
+    where = f"of a client in {namespace[:100] or '/'!r}"
+    if rooms is not None and len(rooms) >= config.max_rooms:
+        return PassedLimit("max_rooms", f"one room more than the {config.max_rooms} {where} (max_rooms)")
+    if taken + size_of(room) > config.max_room_bytes:
+        most = config.max_room_bytes
+        return PassedLimit("max_room_bytes", f"the rooms {where} would take over {most} bytes (max_room_bytes)")
+    return None
 
 
 class Occupant(typing.Protocol):

@@ -130,27 +130,39 @@ class MemoryRecovery(RecoveryStore):
     def save(self, saved: Saved) -> None:
         saved.time = self._timekeeper.clock.now()
         self._here.pop(saved.trail.private_id, None)  # `_protocols` goes on counting it
-        self._add(saved)
+        self._away.add(saved)
+        self._fit(saved)
 
-    def _add(self, saved: Saved) -> None:
+    def _fit(self, newest: Saved) -> None:
+        """See to it that the clients that are away take no more than they may; events make room for them.
+
+        One that is too much by itself goes alone, and takes nobody with it.
+        """
         away = self._away
-        away.add(saved)
+        if away.size_of(newest) > self._most_bytes:
+            self.forget(newest.trail)
         while len(away) > self._most_clients or away.size > self._most_bytes:
             oldest = away.oldest()
             if oldest is not None:
-                self.forget(oldest)
+                self.forget(oldest.trail)
         self._log.trim(len(away), away.size)
         self._watch()
 
-    def forget(self, saved: Saved) -> None:
-        if self._away.take(saved):
-            self._go(saved.trail)
+    def forget(self, trail: Trail, *, close: bool = False) -> None:
+        for private_id in (close and trail.siblings) or (trail.private_id,):
+            saved, here = self._away.get(private_id), self._here.get(private_id)
+            if saved is not None and saved.trail.siblings == trail.siblings:
+                self._away.take(saved)
+                self._go(saved.trail)
+            elif here is not None and here.siblings == trail.siblings:  # else it has come back by another connection
+                here.returns = False
 
     def find_away(self, namespace: str, rooms: frozenset[str] | None, excluded: frozenset[str]) -> Collection[Saved]:
         return self._away.find(namespace, rooms, excluded)
 
     def enter(self, saved: Saved, room: str) -> None:
         self._away.enter(saved, room, self._number)
+        self._fit(saved)
 
     def leave(self, saved: Saved, room: str) -> None:
         self._away.leave(saved, room, self._number)
@@ -181,7 +193,7 @@ class MemoryRecovery(RecoveryStore):
             return None
         missed = self._log.missed(saved.trail, position, self.max_outbox // 2)
         if missed is None:
-            self.forget(saved)
+            self.forget(saved.trail)
             return None
         self._away.take(saved)
         trail = saved.trail.copy()
@@ -195,7 +207,8 @@ class MemoryRecovery(RecoveryStore):
         saved = restored.saved
         if self._here.get(saved.trail.private_id) is restored.trail:
             del self._here[saved.trail.private_id]
-            self._add(saved)
+            self._away.add(saved)
+            self._fit(saved)
 
     # Time.
 
@@ -222,7 +235,7 @@ class MemoryRecovery(RecoveryStore):
             if saved.time + self._seconds > now:
                 due.append(saved.time + self._seconds - now)
                 break
-            self.forget(saved)
+            self.forget(saved.trail)
         oldest = self._log.expire(now - self._seconds - self._silence)
         if oldest is not None:
             due.append(oldest + self._seconds + self._silence - now)

@@ -133,8 +133,11 @@ class RecoveryStore(ABC):
         """The client was not let in, or has gone before: it may come back as if it had not been there."""
 
     @abstractmethod
-    def forget(self, saved: Saved) -> None:
-        """The client must not come back: it was disconnected while it was away."""
+    def forget(self, trail: Trail, *, close: bool = False) -> None:
+        """The client must not come back: it was disconnected while it was away, or about to be.
+
+        With ``close`` that goes for all that its connection was, in all its namespaces, see `Trail.siblings`.
+        """
 
 
 def is_numbered(packet: Packet) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from asocketio.adapters.local_rooms import RoomNames
+from asocketio.adapters.local_rooms import RoomNames, passed_limit
+from asocketio.config import Config
+from asocketio.errors import Overflow
 from asocketio.protocol.base import Encoded, Protocol
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.awaitables import Waiters
@@ -64,6 +66,7 @@ class Trail:
         "_ended",
         "_write",
         "heard",
+        "is_saved",
         "namespace",
         "private_id",
         "protocol",
@@ -71,6 +74,7 @@ class Trail:
         "restored",
         "returns",
         "rooms",
+        "siblings",
         "sid",
         "start",
         "stopped",
@@ -91,6 +95,10 @@ class Trail:
         """Where it was before this event is not known any more."""
         self.rooms: dict[str, int] = {}
         """The rooms that it is in, and for each the last event before that."""
+        self.is_saved = False
+        """Its client has gone: what ``recv_disconnect`` does to its rooms is not for its return."""
+        self.siblings: tuple[str, ...] = ()
+        """The private ids of all that its connection is, in all its namespaces; empty where it is in one."""
         self.recovered = False
         """It has come back."""
         self.returns = True
@@ -174,6 +182,12 @@ class Saved:
         """About the bytes of memory that it takes."""
         self.time = 0.0
         """When it was saved."""
+
+    def check_room(self, room: str, config: Config) -> None:
+        """Raise `Overflow` where one room more would be too much, as for a client that is here."""
+        passed = passed_limit(config, self.namespace, self.rooms, 0 if self.rooms is None else self.rooms.size, room)
+        if passed is not None:
+            raise Overflow(passed.message, "in")
 
 
 @dataclass(slots=True)

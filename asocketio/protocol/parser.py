@@ -85,7 +85,7 @@ class Parser(ABC):
 def check_name(name: str) -> None:
     """Raise `UsageError` where ``name`` cannot be the name of an event."""
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"an event is named by text, not {type(name).__name__}: {name!r}")
+        raise UsageError(f"an event is named by text, not {type(name).__name__}: {name!r:.100}")
     if name in RESERVED_EVENTS:
         raise UsageError(f"{name!r} is reserved for the client's own life: choose another event name")
 

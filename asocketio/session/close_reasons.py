@@ -16,6 +16,7 @@ __all__ = [
     "FORCED_SERVER_CLOSE",
     "PARSE_ERROR",
     "PING_TIMEOUT",
+    "RECOVERABLE",
     "SERVER_DISCONNECT",
     "SHUTTING_DOWN",
     "TRANSPORT_CLOSE",
@@ -35,6 +36,11 @@ FORCED_SERVER_CLOSE: Final = "forced server close"
 CLIENT_DISCONNECT: Final = "client namespace disconnect"
 SERVER_DISCONNECT: Final = "server namespace disconnect"
 SHUTTING_DOWN: Final = "server shutting down"
+
+RECOVERABLE = frozenset(
+    {TRANSPORT_CLOSE, TRANSPORT_ERROR, PING_TIMEOUT, FORCED_CLOSE, FORCED_SERVER_CLOSE, SHUTTING_DOWN}
+)
+"""Reasons after which a client may come back: its connection ended, not its stay."""
 
 _OF_ERRORS: dict[type[ProtocolError], str] = {
     MalformedPacket: PARSE_ERROR,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from asocketio.adapters.base import Post
-from asocketio.adapters.local_rooms import RoomNames, size_of
+from asocketio.adapters.local_rooms import RoomNames, passed_limit
 from asocketio.adapters.socket_info import SocketInfo, copied
 from asocketio.adapters.trails import Trail
 from asocketio.errors import Overflow
@@ -17,10 +17,10 @@ from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.runtime.states import moved
 from asocketio.session.acks import Answer
-from asocketio.session.close_reasons import SERVER_DISCONNECT
+from asocketio.session.close_reasons import RECOVERABLE, SERVER_DISCONNECT
 from asocketio.session.interfaces import NamespaceObject
 from asocketio.session.namespaces import NO_PARAMS
-from asocketio.session.states import MEMBER_MOVES, MEMBER_RULES, MemberRule, MemberState
+from asocketio.session.states import JOINED, MEMBER_MOVES, MEMBER_RULES, OPEN, MemberRule, MemberState
 from asocketio.session.threads import run_in_loop
 from asocketio.session.waiters import ClosedWaiter
 
@@ -110,28 +110,21 @@ class Member:
 
     def describe(self) -> SocketInfo:
         """What adapters tell others of it."""
-        return SocketInfo(self.sid, frozenset(self.rooms or ()), self._copied_data(), self.handshake.shared())
+        return SocketInfo(self.sid, frozenset(self.rooms or ()), _copied_data(self), self.handshake.shared())
 
     def watch_data(self) -> None:
         """Its data is about to change: in tests and in debug mode what is no JSON shows soon, not when others ask."""
         server = self.socket.server
         if server.clock.for_tests or (server.loop is not None and server.loop.get_debug()):
-            run_in_loop(server, self._copied_data)
-
-    def _copied_data(self) -> dict[str, Any]:
-        return copied(self.data, f"{self}: self.data", self.socket.server.throttled_log) if self.data else {}
+            run_in_loop(server, _copied_data, self)
 
     def check_room(self, room: str) -> None:
         """Raise `Overflow` where one room more would be too much."""
-        config, rooms = self.socket.config, self.rooms
-        where = f"of a client in {self.namespace[:100] or '/'!r}"
-        if rooms is not None and len(rooms) >= config.max_rooms:
-            self.socket.count_limit("max_rooms")
-            raise Overflow(f"one room more than the {config.max_rooms} {where} (max_rooms)", "in")
         taken = sum(each.rooms.size for each in self.socket.members.values() if each.rooms is not None)
-        if taken + size_of(room) > config.max_room_bytes:
-            self.socket.count_limit("max_room_bytes")
-            raise Overflow(f"the rooms {where} would take over {config.max_room_bytes} bytes (max_room_bytes)", "in")
+        passed = passed_limit(self.socket.config, self.namespace, self.rooms, taken, room)
+        if passed is not None:
+            self.socket.count_limit(passed.setting)
+            raise Overflow(passed.message, "in")
 
     # Where it is in its life.
 
@@ -144,6 +137,14 @@ class Member:
     def gone(self) -> bool:
         """Nothing can be expected of it any more, for whatever reason."""
         return self.rule.leaving or not self.socket.connected
+
+    @property
+    def may_return(self) -> bool:
+        """Its connection is over, its stay is not: it is about to be saved, for the time when it comes back."""
+        socket, trail = self.socket, self.trail
+        if trail is None or not trail.returns or socket.state is OPEN:
+            return False
+        return self.state is JOINED and socket.reason in RECOVERABLE
 
     def _move(self, state: MemberState) -> None:
         self.state = moved(MEMBER_MOVES, self.state, state)
@@ -287,6 +288,10 @@ _KICKED = {
     MemberState.CONNECTING: MemberState.CONNECTING_KICKED,
     MemberState.JOINED: MemberState.KICKED,
 }
+
+
+def _copied_data(member: Member) -> dict[str, Any]:
+    return copied(member.data, f"{member}: self.data", member.socket.server.throttled_log) if member.data else {}
 
 
 def _drop(encoded: Encoded) -> None:

@@ -14,24 +14,12 @@ from asocketio.protocol.base import Encoded
 from asocketio.protocol.sids import new_sid
 from asocketio.runtime.awaitables import Waiters
 from asocketio.session.backlog import weight
-from asocketio.session.close_reasons import (
-    FORCED_CLOSE,
-    FORCED_SERVER_CLOSE,
-    PING_TIMEOUT,
-    SHUTTING_DOWN,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-)
+from asocketio.session.close_reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from asocketio.session.member import Member
 from asocketio.session.socket import Socket
 from asocketio.session.states import JOINED, OPEN
 
 __all__ = ["Claim", "come_back", "enter", "is_recoverable", "leave", "save", "set_recoverable", "take_claim"]
-
-RECOVERABLE = frozenset(
-    {TRANSPORT_CLOSE, TRANSPORT_ERROR, PING_TIMEOUT, FORCED_CLOSE, FORCED_SERVER_CLOSE, SHUTTING_DOWN}
-)
-"""Reasons after which a client may come back: its connection ended, not its stay."""
 
 CLIENT_SIZE = 1000
 """Bytes that a client that is away takes besides its rooms and its data."""
@@ -109,12 +97,23 @@ def enter(socket: Socket, namespace: str, params: Mapping[str, Any], restored: R
     if store is not None:
         member.trail = trail = restored.trail if restored is not None else store.open(namespace, sid, socket.protocol)
         member.prepare = trail.prepare
+        _introduce(socket, trail)
     adapter.add(member)
     for room in tuple(restored.trail.rooms) if restored is not None else ():
         adapter.join(member, room)
     if restored is not None and restored.saved.data:
         member.data = copied(restored.saved.data, f"{member}: self.data", socket.server.throttled_log)
     return member
+
+
+def _introduce(socket: Socket, trail: Trail) -> None:
+    """Let all trails of a connection know of each other; most are alone."""
+    trails = [each.trail for each in socket.members.values() if each.trail is not None]
+    if trails:
+        trails.append(trail)
+        siblings = tuple(each.private_id for each in trails)
+        for each in trails:
+            each.siblings = siblings
 
 
 def is_recoverable(member: Member) -> bool:
@@ -162,10 +161,9 @@ def save(member: Member) -> None:
     """The last handler of a client that leaves has ended: keep what it comes back to, if it may."""
     trail, socket = member.trail, member.socket
     store = store_of(socket)
-    if trail is None or store is None or not trail.returns:
-        return
-    if member.state is JOINED and socket.state is not OPEN and socket.reason in RECOVERABLE:
+    if trail is not None and store is not None and member.may_return:
         data = member.describe().data
+        trail.is_saved = True
         store.save(Saved(trail, data, socket.handshake.pin, CLIENT_SIZE + weight(data, 2**60)))
 
 
@@ -175,7 +173,7 @@ def leave(member: Member) -> None:
     if trail is None or store is None:
         return
     restored, trail.restored = trail.restored, None
-    if restored is not None:
+    if restored is not None and SERVER_DISCONNECT not in (member.reason, member.socket.reason):
         store.put_back(restored)
     else:
         store.close(trail)

@@ -770,24 +770,3 @@ async def test_an_adapter_without_a_store_says_so_at_the_start() -> None:
 def test_recovery_is_a_number_of_seconds(value: Any) -> None:
     with pytest.raises(UsageError, match=r"recovery=.*: expected a number of seconds above 0, or None"):
         SocketIOApp(namespaces={"/": Room}, recovery=value)
-
-
-# ---- operators find who is away --------------------------------------------------------------------------------
-
-
-async def test_who_is_away_can_be_moved_and_thrown_out() -> None:
-    async with world() as w:
-        ada, bob = await w.join(), await w.join("bob")
-        await w.lose(ada)
-        await w.lose(bob)
-        away = list(w.store.find_away("", frozenset({"lobby"}), frozenset()))
-        assert [saved.sid for saved in away] == [ada.sid, bob.sid]
-        w.store.enter(away[0], "red")
-        w.store.leave(away[0], "lobby")
-        w.all.to("red").emit("n", 1)
-        w.all.to("lobby").emit("n", "no")
-        w.store.forget(away[1])
-        back = await w.back(ada)
-        assert pending(back) == [("n", 1)]
-        assert await back.call("rooms") == ["red"]
-        assert not (await w.back(bob)).recovered

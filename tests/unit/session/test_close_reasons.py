@@ -11,7 +11,7 @@ from asocketio.errors import MalformedPacket, MalformedPayload, PayloadTooLarge,
 from asocketio.session import close_reasons
 from asocketio.session.close_reasons import close_code_of_error, final_reason, reason_of_close_code, reason_of_error
 
-REASONS = {value for name in close_reasons.__all__ if isinstance(value := vars(close_reasons)[name], str)}
+REASONS = {value for name, value in vars(close_reasons).items() if name.isupper() and isinstance(value, str)}
 TRUST = Path(__file__).parents[3] / "docs" / "trust.md"
 
 
