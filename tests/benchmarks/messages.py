@@ -11,9 +11,10 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from asocketio import BaseNamespace, Config, RoomsMixin, SocketIOApp
+from asocketio import BaseNamespace, CallNext, Config, Invocation, RoomsMixin, SocketIOApp
 from tests.benchmarks.in_process import PollingClient, SteppedLoop, Transport, WebSocketServer, running
 from tests.benchmarks.inside import EngineIO4, Frames, Packet, PacketType
 from tests.clients.frames import masked, messages, server_frame
@@ -40,6 +41,10 @@ class Echo(BaseNamespace):
         return x
 
 
+async def _pass_on(call: Invocation, call_next: CallNext) -> Any:
+    return await call_next(call)
+
+
 class Lobby(BaseNamespace, RoomsMixin):
     async def on_enter(self, room: str) -> None:
         self.join(room)
@@ -48,17 +53,32 @@ class Lobby(BaseNamespace, RoomsMixin):
 Step = Callable[[], Any]
 
 
-def _exchange(loop: SteppedLoop, chunk: bytes, expected: bytes) -> Step:
+def _exchange(loop: SteppedLoop, chunk: bytes, expected: bytes, **settings: Any) -> Step:
     """``chunk`` comes from a client, and ``expected`` goes back."""
-    server = WebSocketServer(loop, SocketIOApp(namespaces={"/": Echo}))
+    server = WebSocketServer(loop, SocketIOApp(namespaces={"/": Echo}, **settings))
     transport = server.connect(Transport())
     server.send(transport, chunk)
     assert transport.last == expected, transport.last
     return lambda: server.send(transport, chunk)
 
 
-def _echo(loop: SteppedLoop) -> Step:
-    return _exchange(loop, masked(ECHO), server_frame(ECHO_ACK))
+def _echo(loop: SteppedLoop, **settings: Any) -> Step:
+    return _exchange(loop, masked(ECHO), server_frame(ECHO_ACK), **settings)
+
+
+def _enter(loop: SteppedLoop, declared: str) -> Step:
+    """A client joins ``/orders/7``, which is ``declared``, and leaves it."""
+    server = WebSocketServer(loop, SocketIOApp(namespaces={"/": Echo, declared: Echo}))
+    transport = server.connect(Transport())
+
+    def step() -> None:
+        server.send(transport, masked("40/orders/7,"))
+        server.send(transport, masked("41/orders/7,"))
+
+    server.send(transport, masked("40/orders/7,"))
+    assert b'40/orders/7,{"sid":' in transport.last, transport.last
+    server.send(transport, masked("41/orders/7,"))
+    return step
 
 
 def _burst(loop: SteppedLoop) -> Step:
@@ -69,8 +89,8 @@ def _binary(loop: SteppedLoop) -> Step:
     return _exchange(loop, messages(BINARY_ECHO, BINARY), server_frame(BINARY_ECHO_ACK) + server_frame(BINARY))
 
 
-def _broadcast(loop: SteppedLoop) -> Step:
-    app = SocketIOApp(namespaces={"/": Lobby})
+def _broadcast(loop: SteppedLoop, **settings: Any) -> Step:
+    app = SocketIOApp(namespaces={"/": Lobby}, **settings)
     server = WebSocketServer(loop, app)
     transports = [server.connect(Transport()) for _ in range(RECIPIENTS)]
 
@@ -79,7 +99,7 @@ def _broadcast(loop: SteppedLoop) -> Step:
         loop.settle()
 
     step()
-    assert all(transport.last == server_frame(NEWS) for transport in transports)
+    assert all(transport.last[2:].startswith(NEWS.encode()[:-1]) for transport in transports)
     return step
 
 
@@ -149,6 +169,13 @@ _all = [
     MessageCase("room", f"delivery to one of {RECIPIENTS} in a room, of {2 * RECIPIENTS}", 4000, _room, RECIPIENTS),
     MessageCase("poll", "POST of an event and GET of its ack, over ASGI", 300, _poll),
     MessageCase("binary", "event with 1 kB of bytes and its ack", 1000, _binary),
+    MessageCase("middleware", "echo through one middleware", 800, partial(_echo, middleware=[_pass_on])),
+    MessageCase("middleware-3", "echo through three", 800, partial(_echo, middleware=[_pass_on] * 3)),
+    MessageCase("recovery", "echo of a client that may come back", 800, partial(_echo, recovery=60)),
+    MessageCase("kept", f"event to {RECIPIENTS} that may come back", 100, partial(_broadcast, recovery=60)),
+    MessageCase("unkept", f"event to {RECIPIENTS} that may not", 100, _broadcast),
+    MessageCase("enter", "joining a declared namespace, and leaving it", 400, partial(_enter, declared="/orders/7")),
+    MessageCase("pattern", "the same by a pattern", 400, partial(_enter, declared="/orders/{order_id:int}")),
 ]
 MESSAGES = {case.name: case for case in _all}
 
