@@ -13,7 +13,7 @@ from asocketio.asgi.request import EngineRequest, Responder, guess_responder, is
 from asocketio.config import Config
 from asocketio.errors import HandshakeError, MalformedPacket, MalformedPayload, UnexpectedPacket
 from asocketio.protocol import jsonp, utf16
-from asocketio.protocol.base import Body, BodyFormat, Frame, Protocol
+from asocketio.protocol.base import Body, BodyFormat, Decoder, Frame, Protocol
 from asocketio.protocol.engineio3 import EngineIO3
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.fast_json import best_json
@@ -64,6 +64,10 @@ class Speech:
         self.protocol = protocol
         self.standard = protocol.with_json(StdJson())
 
+    def decoder(self) -> Decoder:
+        """What reads what the server writes."""
+        return self.protocol.decoder(ROOMY)
+
     def comes_back(self, packet: Packet) -> Packet | None:
         """What ``packet`` is when a server has written it and it was read again; None where no server writes it."""
         if packet.type in (PacketType.CONNECT, PacketType.DISCONNECT, PacketType.ERROR):
@@ -91,6 +95,11 @@ class Speech4(Speech):
 
 class Speech3(Speech):
     ascii_json = True
+
+    def decoder(self) -> Decoder:
+        decoder = super().decoder()
+        decoder.feed("2\u20ac")  # the server encodes text once: nothing has to be guessed
+        return decoder
 
     def comes_back(self, packet: Packet) -> Packet | None:
         if packet.type is PacketType.CONNECT:
@@ -177,7 +186,7 @@ def judge_packet(speech: Speech, packet: Packet) -> None:
 
 
 def _read(speech: Speech, frames: Sequence[Frame]) -> Packet | None:
-    decoder = speech.protocol.decoder(ROOMY)
+    decoder = speech.decoder()
     *first, last = frames
     for frame in first:
         if decoder.feed(frame) is not None:
