@@ -54,7 +54,8 @@ from asocketio.session.socket import Socket
 from asocketio.session.threads import check_loop
 from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.compressed_poll import CompressingPoll
-from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake, Post
+from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake
+from asocketio.transports.posts import Post
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 
 __all__ = ["SocketIOApp", "of"]

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from asocketio.asgi.types import Headers, Message, Receive, Scope, Send, header
 from asocketio.errors import Disconnected, PayloadTooLarge
+from asocketio.protocol.base import Body
 from asocketio.runtime.log import log
 from asocketio.session.close_reasons import TRANSPORT_ERROR
 
-__all__ = ["connection_close_headers", "read_body", "respond", "try_send"]
+__all__ = ["NO_STORE", "PLAIN", "answer", "connection_close_headers", "read_body", "refuse", "respond", "try_send"]
+
+NO_STORE = (b"cache-control", b"no-store")
+PLAIN = NO_STORE, (b"x-content-type-options", b"nosniff")
+"""Header fields of each answer that has a body."""
 
 
 async def respond(
@@ -23,6 +28,16 @@ async def respond(
         await send({"type": f"{prefix}http.response.body", "body": body})
     except Exception as error:  # as in `try_send`
         log.debug("the peer has gone before its answer %d: %r", status, error)
+
+
+async def answer(send: Send, body: Body, headers: Headers) -> None:
+    """Answer a client's request."""
+    await respond(send, body.status, body.content, [(b"content-type", body.kind), *PLAIN, *headers])
+
+
+async def refuse(send: Send, status: int, headers: Headers) -> None:
+    """Answer a client's request with a status alone."""
+    await respond(send, status, b"", [NO_STORE, *headers])
 
 
 async def try_send(send: Send, message: Message) -> bool:

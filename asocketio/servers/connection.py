@@ -26,7 +26,7 @@ from asocketio.protocol.websocket_frames import (
 from asocketio.runtime.log import log
 from asocketio.runtime.states import moved
 from asocketio.session.close_reasons import TRANSPORT_CLOSE, reason_of_close_code
-from asocketio.transports.polling import SLICE
+from asocketio.transports.posts import SLICE
 
 __all__ = ["NORMAL", "Closing", "Connection", "ConnectionOwner", "Reading", "Writing"]
 

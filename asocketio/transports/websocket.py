@@ -25,7 +25,8 @@ from asocketio.session.close_reasons import SHUTTING_DOWN, TRANSPORT_CLOSE, reas
 from asocketio.session.socket import Socket
 from asocketio.session.states import SocketState
 from asocketio.transports.base import HandshakeTransport, Transport
-from asocketio.transports.polling import SLICE, release_later
+from asocketio.transports.polling import release_later
+from asocketio.transports.posts import SLICE
 from asocketio.transports.upgrade import Answer, SwitchStep, Upgrade, UpgradeState, may_upgrade, switch_step
 
 __all__ = ["RoamingWebSocket", "UpgradingWebSocket", "WebSocket", "WebSocketHandshake", "deny"]
