@@ -45,6 +45,7 @@ from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.runtime.worker_lock import run_once, worker_lock
 from asocketio.server import Server
+from asocketio.servers.direct_polls import find_polls
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.message_limit import MessageLimit
 from asocketio.servers.shutdown import close_at_shutdown
@@ -109,6 +110,7 @@ class SocketIOApp:
         self._protocols = protocols_of(self.config, parsers, parser, self.server.custom_json)
         self.lifespan = lifespan
         self._lifespan_seen = False
+        self._told_of_polls = False
         self._number = next(_numbers)
         """The same in all workers of a server: they make their apps in the same order."""
         self.client_files = None if client_files is None else ClientFiles(client_files)
@@ -339,6 +341,8 @@ class SocketIOApp:
             answer_headers += headers
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
+        if isinstance(opening, PollingHandshake):
+            self._let_server_poll(scope, socket)
         if encodes_twice(scope):
             socket.use_protocol(request.protocol.encoding_twice)
         socket.handshake.query_string = scope["query_string"]
@@ -356,6 +360,19 @@ class SocketIOApp:
         if accepted is not None and self.namespaces is not None:
             answer_headers += accepted.cookies
             await manage_by_itself(accepted.environ, self.namespaces, accepted.request)
+
+    def _let_server_poll(self, scope: Scope, socket: Socket) -> None:
+        """Tell the server of a session whose polls it may serve by itself, where it can."""
+        table = find_polls(scope)
+        if table is None or self.config.polls != "server":
+            return
+        table.admit(scope, socket, self.server.find)
+        if table.served is not self and not self._told_of_polls:
+            self._told_of_polls = True
+            log.info(
+                "polls of open sessions are served below ASGI: middleware round this SocketIOApp sees only the request "
+                "that opens a session; SocketIOApp(polls='asgi') sends all through it"
+            )
 
     async def _ask_view(self, view: ViewCall, opening: HandshakeTransport, socket: Socket) -> Accepted | None:
         """Call the view. None: it has refused the client, or its call was the life of the socket."""

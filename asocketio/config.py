@@ -115,6 +115,9 @@ class Config(Limits):
     http_compression: int | None = None
     """Bytes from which on the answer to a poll is compressed (gzip) for clients that ask for that; ``None``: never.
     Node's are 1024. Not where answers hold secrets beside text that others choose (docs/deployment.md)."""
+    polls: Literal["server", "asgi"] = "server"
+    """Who serves the polls of a session that is open: the ``asocketio`` command's server by itself, where it can, or
+    the application, as every request, so that its middleware sees them."""
     subprotocols: Subprotocols = None
     """Which of the subprotocols that a websocket's client offers is answered: the first that is in this list, or what a
     plain function ``(offered, scope) -> str | None`` returns. ``None``: the first one. Browsers that offer some leave
@@ -198,6 +201,7 @@ class Settings(_LimitSettings, total=False):
     cors_allowed_origins: Origins
     cors_allowed_headers: Sequence[str] | None
     http_compression: int | None
+    polls: Literal["server", "asgi"]
     subprotocols: Subprotocols
     cookie: str | None
     pin: Literal["address", "cookie"] | None
@@ -276,6 +280,8 @@ def _check_access(config: Config) -> None:
     if headers is not None and not (_is_list(headers) and all(isinstance(name, str) for name in headers)):
         raise UsageError(f"cors_allowed_headers={headers!r}: expected a list, for example ['x-token']")
     _check_subprotocols(config.subprotocols)
+    if config.polls not in ("server", "asgi"):
+        raise UsageError(f"polls={config.polls!r}: expected 'server' or 'asgi', for example polls='asgi'")
     if config.pin not in (None, "address", "cookie") or (config.pin == "cookie" and config.cookie is None):
         raise UsageError(f"pin={config.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
     if config.cookie is not None and not _is_name(config.cookie):

@@ -13,6 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from asocketio.servers.direct_polls import DirectPolls, PollTable
 from asocketio.servers.losses import Losses
 from asocketio.servers.release import release_error, release_transport
 from asocketio.servers.write_coalescer import WriteCoalescer
@@ -67,9 +68,23 @@ class _Added:
     timeout_keep_alive_task: asyncio.TimerHandle | None
     headers: list[tuple[bytes, bytes]]
     pipeline: Any = ()
+    app: Any
+    server_state: Any
+    client: Any
+    scheme: str | None
+    access_log: bool
+    access_logger: Any
+    timeout_keep_alive: float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._polls: DirectPolls | None = None
+        self._table: PollTable | None = None
+        if self.config.limit_concurrency is None:  # uvicorn counts ASGI calls for that
+            self._table = PollTable.of(self.config)
+            self.app = self._table.introduced(self.app)
+        self._answered_at = 0.0
+        """When the last poll was answered that was served directly."""
         self._waiting = bytearray()
         """What has come behind a request that is not answered yet."""
         self._head = 0
@@ -90,6 +105,9 @@ class _Added:
         """The connection is lost."""
         super().connection_lost(self._lost_by)  # type: ignore[misc]
         self._lost_by = None
+        if self._polls is not None:
+            self._polls.lost()
+            self._polls = None  # it leads to this object
         if self.timeout_keep_alive_task is not None:  # uvicorn leaves that of a connection that was reset
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
@@ -104,6 +122,52 @@ class _Added:
         super().eof_received()  # type: ignore[misc]
         return Losses.of(self.loop).close_later(self.transport.direct)
 
+    # Polls that need no application.
+
+    def _serve_directly(self, table: PollTable, data: bytes) -> bool:
+        """See `DirectPolls.serve`. It has to be one request, and the whole of it."""
+        cycle = self.cycle
+        if (cycle is not None and cycle.more_body) or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if data.find(_END_OF_HEAD) >= self._most_of_head:
+            return False
+        if self._polls is None:
+            self._polls = DirectPolls(self, table)
+        return self._polls.serve(data)
+
+    def direct_done(self, *, keep: bool) -> None:
+        """See `HTTPConnection`."""
+        self.server_state.total_requests += 1
+        if not keep:
+            self.transport.close()
+            return
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_next(self.timeout_keep_alive)
+        if self._waiting:
+            self._work_off()
+
+    def _await_next(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The next request is overdue, if none was served directly meanwhile: one timer stands for many of those."""
+        self.timeout_keep_alive_task = None
+        if self._polls is not None and self._polls.busy:
+            return
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._await_next(left)
+        else:
+            super().timeout_keep_alive_handler()  # type: ignore[misc]
+
+    def shutdown(self) -> None:
+        """The server ends."""
+        if self._polls is not None and self._polls.busy:
+            self._polls.shutdown()
+        else:
+            super().shutdown()  # type: ignore[misc]
+
     # One request at a time.
 
     def data_received(self, data: bytes) -> None:
@@ -111,10 +175,14 @@ class _Added:
         if (
             (cycle is None or cycle.response_complete)
             and not (self._waiting or self.pipeline or self._head)
-            and 0 < data.find(_END_OF_HEAD) == len(data) - len(_END_OF_HEAD) < self._most_of_head
+            and (self._polls is None or not self._polls.busy)
         ):
-            super().data_received(data)  # type: ignore[misc]  # as nearly always: one request without a body
-        elif self._waiting or self._busy() or self._length(data) != len(data):
+            if self._table is not None and self._table.finders and self._serve_directly(self._table, data):
+                return
+            if 0 < data.find(_END_OF_HEAD) == len(data) - len(_END_OF_HEAD) < self._most_of_head:
+                super().data_received(data)  # type: ignore[misc]  # as nearly always: one request without a body
+                return
+        if self._waiting or self._busy() or self._length(data) != len(data):
             self._waiting += data
             self._work_off()
         else:
@@ -129,7 +197,11 @@ class _Added:
     def _busy(self) -> bool:
         """Whether a request that has come as a whole waits for its answer."""
         cycle = self.cycle
-        return bool(self.pipeline) or (cycle is not None and not cycle.more_body and not cycle.response_complete)
+        return (
+            bool(self.pipeline)
+            or (cycle is not None and not cycle.more_body and not cycle.response_complete)
+            or (self._polls is not None and self._polls.busy)
+        )
 
     def _length(self, data: bytes | bytearray) -> int:
         """How much of ``data`` the parser may have at once, so that it finds no more than one request."""
@@ -192,6 +264,7 @@ class _Added:
             self.transport.close()  # an answer that is still due would be written into the websocket
             return
         self._waiting.clear()
+        self._polls = None  # it leads to this object
         self.transport.flush()
         self.transport = self.transport.direct
         super().handle_websocket_upgrade(*request)  # type: ignore[misc]

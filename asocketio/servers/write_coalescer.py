@@ -38,6 +38,13 @@ class WriteCoalescer:
         if self._size >= LARGE:  # joining costs more than a write, and the transport is to know how much waits
             self.flush()
 
+    def write_whole(self, data: bytes) -> None:
+        """Write what needs to wait for nothing else, behind what is held."""
+        if self._held:
+            self.flush()
+        if not self.direct.is_closing():
+            self.direct.write(data)
+
     def _flush_scheduled_writes(self) -> None:
         self._flush_scheduled = False
         self.flush()

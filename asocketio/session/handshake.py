@@ -25,6 +25,8 @@ class Handshake:
     """Of its URL: the one in the scope, not a copy."""
     reserved_fields: frozenset[str] = frozenset()
     """The fields of it that are the protocol's."""
+    raw_path: bytes = b""
+    """The path of its URL as it was sent, where its server may serve the session's polls by itself."""
     pin: str | None = None
     """What the session's other requests have to show, see `asocketio.asgi.admission`."""
     text_only: bool = False

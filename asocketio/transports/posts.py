@@ -6,7 +6,7 @@ Source: Engine.IO protocol, "HTTP long-polling".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from itertools import islice
 
 from asocketio.asgi.responses import NO_STORE, answer, read_body, refuse, try_send
@@ -47,9 +47,16 @@ class Post:
             await refuse(self._send, 400, self._headers)
             return
         inlet = socket.incoming_post = IncomingBody()
+        await self._carry(socket, inlet, self._take_in(socket, inlet))
+
+    async def carry_rest(self, socket: Socket, inlet: IncomingBody, frames: Iterator[Frame]) -> None:
+        """`carry`, where a part of the body is in already, and ``frames`` are what is left of it."""
+        await self._carry(socket, inlet, self._hand_over(socket, inlet, frames, all_in=False))
+
+    async def _carry(self, socket: Socket, inlet: IncomingBody, taking_in: Awaitable[None]) -> None:
         too_large: PayloadTooLarge | None = None
         try:
-            await self._take_in(socket, inlet)
+            await taking_in
         except PayloadTooLarge as error:
             too_large = error
         except ProtocolError as error:
@@ -111,9 +118,9 @@ class Post:
             await self._accept(socket, inlet)
         frames = split(socket, body, self._body_format, header(self._scope, b"content-type"))
         all_in = not inlet.answered and feed_now(socket, frames)
-        await self.hand_over(socket, inlet, frames, all_in=all_in)
+        await self._hand_over(socket, inlet, frames, all_in=all_in)
 
-    async def hand_over(self, socket: Socket, inlet: IncomingBody, frames: Iterator[Frame], *, all_in: bool) -> None:
+    async def _hand_over(self, socket: Socket, inlet: IncomingBody, frames: Iterator[Frame], *, all_in: bool) -> None:
         """Hand over what is left of a body, unless that is ``all_in``, and answer where that has to wait for it."""
         if not inlet.answered:
             if not all_in:

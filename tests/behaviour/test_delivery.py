@@ -34,7 +34,7 @@ TRUST = (TESTS.parent / "docs" / "trust.md").read_text(encoding="utf-8")
 # Settings that choose something instead of limiting it.
 CHOICES = {
     "transports", "generations", "cors_allowed_origins", "cors_allowed_headers", "subprotocols", "cookie", "pin",
-    "on_exception", "metrics", "middleware", "http_compression",
+    "on_exception", "metrics", "middleware", "http_compression", "polls",
 }  # fmt: skip
 
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
 from asocketio import SocketIOApp
-from tests.benchmarks.inside import WebSocketProtocol
+from tests.benchmarks.inside import HTTPProtocol, WebSocketProtocol
 from tests.clients.frames import masked
 
-__all__ = ["PollingClient", "SteppedLoop", "Transport", "WebSocketServer", "running"]
+__all__ = ["HTTPPollingClient", "PollingClient", "SteppedLoop", "Transport", "WebSocketServer", "running"]
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: testserver\r\nupgrade: websocket\r\n"
@@ -177,6 +178,48 @@ class PollingClient:
             task.result()
         assert request.status == 200, request.status
         return request
+
+
+class HTTPPollingClient:
+    """Requests as bytes to what uvicorn gives a connection of a client that polls; GETs and POSTs take turns on it."""
+
+    def __init__(self, loop: SteppedLoop, app: SocketIOApp) -> None:
+        self._loop = loop
+        settings: dict[str, Any] = {"lifespan": "off", "proxy_headers": False, "access_log": False}
+        config = UvicornConfig(app, http=HTTPProtocol, ws=WebSocketProtocol, log_config=None, **settings)
+        config.load()
+        self._transport = Transport()
+        self._protocol: Any = HTTPProtocol(config=config, server_state=ServerState(), app_state={})
+        self._protocol.connection_made(self._transport)
+        self._target = b"/socket.io/?EIO=4&transport=polling"
+        sid = json.loads(self.get().partition(b"\r\n\r\n0")[2])["sid"]
+        self._target += b"&sid=" + sid.encode()
+        assert self.post(b"40").endswith(b"ok")
+        assert b'40{"sid":' in self.get()
+
+    def get(self) -> bytes:
+        """The response with what waits for the client."""
+        return self._ask(b"GET %b HTTP/1.1\r\n%b\r\n" % (self._target, _fields(HEADERS)))
+
+    def post(self, body: bytes) -> bytes:
+        """The response to packets."""
+        fields = _fields([(name, value) for name, value in POST_HEADERS if name != b"content-length"])
+        head = b"POST %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (self._target, fields, len(body))
+        return self._ask(head + body)
+
+    def _ask(self, data: bytes) -> bytes:
+        self._protocol.data_received(data)
+        self._loop.settle()
+        return self._transport.last
+
+
+@functools.cache
+def _fields_of(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in headers)
+
+
+def _fields(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    return _fields_of(tuple(headers))
 
 
 class Request:

@@ -3,6 +3,6 @@
 from asocketio.protocol.engineio4 import EngineIO4
 from asocketio.protocol.packet import Packet, PacketType
 from asocketio.protocol.websocket_frames import Frames
-from asocketio.servers.uvicorn import WebSocketProtocol
+from asocketio.servers.uvicorn import HTTPProtocol, WebSocketProtocol
 
-__all__ = ["EngineIO4", "Frames", "Packet", "PacketType", "WebSocketProtocol"]
+__all__ = ["EngineIO4", "Frames", "HTTPProtocol", "Packet", "PacketType", "WebSocketProtocol"]

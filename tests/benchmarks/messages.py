@@ -15,7 +15,14 @@ from functools import partial
 from typing import Any
 
 from asocketio import BaseNamespace, CallNext, Config, Invocation, RoomsMixin, SocketIOApp
-from tests.benchmarks.in_process import PollingClient, SteppedLoop, Transport, WebSocketServer, running
+from tests.benchmarks.in_process import (
+    HTTPPollingClient,
+    PollingClient,
+    SteppedLoop,
+    Transport,
+    WebSocketServer,
+    running,
+)
 from tests.benchmarks.inside import EngineIO4, Frames, Packet, PacketType
 from tests.clients.frames import masked, messages, server_frame
 
@@ -131,6 +138,18 @@ def _poll(loop: SteppedLoop) -> Step:
     return step
 
 
+def _poll_bytes(loop: SteppedLoop, polls: str) -> Step:
+    client = HTTPPollingClient(loop, SocketIOApp(namespaces={"/": Echo}, polls=polls))  # type: ignore[arg-type]
+    body = ECHO.encode()
+
+    def step() -> bytes:
+        client.post(body)
+        return client.get()
+
+    assert step().endswith(ECHO_ACK.encode())
+    return step
+
+
 @dataclass(frozen=True, slots=True)
 class MessageCase:
     """One load in this process."""
@@ -168,6 +187,8 @@ _all = [
     MessageCase("broadcast", f"delivery to one of {RECIPIENTS}", 4000, _broadcast, RECIPIENTS),
     MessageCase("room", f"delivery to one of {RECIPIENTS} in a room, of {2 * RECIPIENTS}", 4000, _room, RECIPIENTS),
     MessageCase("poll", "POST of an event and GET of its ack, over ASGI", 300, _poll),
+    MessageCase("http-poll", "the same, as bytes of HTTP", 300, partial(_poll_bytes, polls="server")),
+    MessageCase("http-poll-asgi", "the same, with polls='asgi'", 300, partial(_poll_bytes, polls="asgi")),
     MessageCase("binary", "event with 1 kB of bytes and its ack", 1000, _binary),
     MessageCase("middleware", "echo through one middleware", 800, partial(_echo, middleware=[_pass_on])),
     MessageCase("middleware-3", "echo through three", 800, partial(_echo, middleware=[_pass_on] * 3)),

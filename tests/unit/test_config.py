@@ -68,6 +68,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "cors_allowed_origins": None,
         "cors_allowed_headers": None,
         "http_compression": None,
+        "polls": "server",
         "subprotocols": None,
         "cookie": None,
         "pin": None,

@@ -17,8 +17,9 @@ from asocketio import SocketIOApp
 from asocketio.servers.losses import AT_ONCE, Losses
 from asocketio.testing import settle
 from tests.clients.http import upgrade_request
+from tests.clients.http_connection import HTTPConnection, get
 from tests.support.worlds import Recorder
-from tests.unit.servers.test_pipeline import Connection, get
+from tests.unit.servers.test_pipeline import made
 
 
 class Lost:
@@ -146,7 +147,7 @@ def test_clients_that_leave_together_are_all_closed(loop: Any, opened: bytes) ->
 
 
 async def test_a_thousand_polls_that_break_leave_others_their_turns() -> None:
-    clients = [Connection(HttpToolsProtocol) for _ in range(4 * AT_ONCE)]
+    clients = [HTTPConnection(HttpToolsProtocol, made(polls="asgi")) for _ in range(4 * AT_ONCE)]
     for client in clients:
         sid = await client.session()
         client.comes(get(f"/socket.io/?EIO=4&transport=polling&sid={sid}"))

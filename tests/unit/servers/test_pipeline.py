@@ -9,17 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from asocketio import BaseNamespace, SocketIOApp
-from asocketio.servers.uvicorn import WebSocketProtocol
-from asocketio.servers.uvicorn_http import HEAD, PIPELINE, http_protocol
+from asocketio.servers.uvicorn_http import HEAD, PIPELINE
 from asocketio.testing import settle
 from tests.clients.http import upgrade_request
-from tests.clients.memory_connection import MemoryTransport
+from tests.clients.http_connection import HTTPConnection, chunked, get, post
 
 CHUNK = 65_536
 SENT = 4_000_000
@@ -45,59 +42,8 @@ async def wrapped(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": answer})
 
 
-class Connection:
-    """One connection in memory, whose client reads when it is told to."""
-
-    def __init__(self, base: Any, app: Any = None) -> None:
-        self.app = app or SocketIOApp(wrapped, namespaces={"/": BaseNamespace})
-        config = Config(
-            self.app, log_config=None, lifespan="off", ws=WebSocketProtocol, proxy_headers=False, log_level="critical"
-        )
-        config.load()
-        self.state = ServerState()
-        self.http: Any = http_protocol(base)(config=config, server_state=self.state, app_state={})
-        self.transport = MemoryTransport()
-        self.transport.protocol = self.http
-        self.http.connection_made(self.transport)
-
-    def comes(self, data: bytes) -> None:
-        self.transport.protocol.data_received(data)
-
-    @property
-    def written(self) -> bytes:
-        return b"".join(self.transport.writes)
-
-    async def ask(self, data: bytes) -> bytes:
-        """The answer to one request."""
-        before = len(self.written)
-        self.comes(data)
-        await settle()
-        return self.written[before:]
-
-    async def session(self) -> str:
-        """The id of a session that polls."""
-        answer = await self.ask(get("/socket.io/?EIO=4&transport=polling"))
-        found = re.search(rb'"sid":"([^"]+)', answer)
-        assert found is not None
-        return found[1].decode()
-
-    @property
-    def parsed_early(self) -> int:
-        """Requests that are objects already."""
-        return len(self.http.pipeline)
-
-
-def get(target: str) -> bytes:
-    return f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
-
-
-def post(target: str, body: bytes) -> bytes:
-    return f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def chunked(target: str, *parts: bytes) -> bytes:
-    head = f"POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    return head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+def made(**settings: Any) -> SocketIOApp:
+    return SocketIOApp(wrapped, namespaces={"/": BaseNamespace}, **settings)
 
 
 @pytest.fixture(params=[H11Protocol, HttpToolsProtocol], ids=["h11", "httptools"])
@@ -105,11 +51,11 @@ def base(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def nothing(connection: Connection) -> str:
+async def nothing(connection: HTTPConnection) -> str:
     return ""
 
 
-SPAMS: dict[str, tuple[Callable[[Connection], Awaitable[str]], Callable[[str], bytes]]] = {
+SPAMS: dict[str, tuple[Callable[[HTTPConnection], Awaitable[str]], Callable[[str], bytes]]] = {
     "a route of the application": (nothing, lambda _: get("/x")),
     "a route that reads to the end": (nothing, lambda _: get("/whole")),
     "a route that does not read": (nothing, lambda _: post("/unread", b"x" * 100)),
@@ -120,15 +66,15 @@ SPAMS: dict[str, tuple[Callable[[Connection], Awaitable[str]], Callable[[str], b
     "no such session": (nothing, lambda _: get("/socket.io/?EIO=4&transport=polling&sid=x")),
     "handshakes of 0.9": (nothing, lambda _: get("/socket.io/1/nothing/")),
     "preflights": (nothing, lambda _: b"OPTIONS /socket.io/ HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "polls": (Connection.session, lambda sid: get(f"/socket.io/?EIO=4&transport=polling&sid={sid}")),
-    "posts": (Connection.session, lambda sid: post(f"/socket.io/?EIO=4&transport=polling&sid={sid}", b"3")),
+    "polls": (HTTPConnection.session, lambda sid: get(f"/socket.io/?EIO=4&transport=polling&sid={sid}")),
+    "posts": (HTTPConnection.session, lambda sid: post(f"/socket.io/?EIO=4&transport=polling&sid={sid}", b"3")),
     "heads only": (nothing, lambda _: b"POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
 }
 
 
 @pytest.mark.parametrize("kind", SPAMS)
 async def test_who_sends_requests_and_reads_no_answer_is_not_read(base: Any, kind: str) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     prepare, spell = SPAMS[kind]
     spam = spell(await prepare(connection))
     data = (spam * (CHUNK // len(spam) + 1))[: CHUNK // len(spam) * len(spam)]
@@ -154,7 +100,7 @@ async def test_who_sends_requests_and_reads_no_answer_is_not_read(base: Any, kin
 
 
 async def test_all_are_answered_in_their_order_by_who_reads(base: Any) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     spam = [get(f"/{number}") if number % 3 else post(f"/{number}", b"x" * number) for number in range(2000)]
     connection.comes(b"".join(spam))
     while len(connection.state.tasks):  # noqa: ASYNC110
@@ -178,7 +124,7 @@ MIXED = (
 )
 
 
-async def answers(connection: Connection, data: list[bytes]) -> bytes:
+async def answers(connection: HTTPConnection, data: list[bytes]) -> bytes:
     for each in data:
         connection.comes(each)
         await asyncio.sleep(0)
@@ -190,10 +136,10 @@ async def answers(connection: Connection, data: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 511, 2048, 4000, 100_000])
 async def test_the_answers_do_not_depend_on_how_the_bytes_come(base: Any, size: int) -> None:
-    alone = b"".join([(await Connection(base).ask(each)) for each in MIXED[1:]])
+    alone = b"".join([(await HTTPConnection(base, made()).ask(each)) for each in MIXED[1:]])
     stream = b"".join(MIXED)
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
-    got = await answers(Connection(base), pieces)
+    got = await answers(HTTPConnection(base, made()), pieces)
     assert without_dates(got).endswith(without_dates(alone))
     assert got.count(b"HTTP/1.1 200") == len(MIXED)
 
@@ -203,7 +149,7 @@ def without_dates(data: bytes) -> bytes:
 
 
 async def test_a_websocket_that_is_asked_for_too_early_waits_for_the_answer_before(base: Any) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     connection.comes(get("/slow") + upgrade_request())
     assert connection.transport.protocol is connection.http
     async with asyncio.timeout(3):
@@ -217,7 +163,7 @@ async def test_a_websocket_that_is_asked_for_too_early_waits_for_the_answer_befo
 
 async def test_a_websocket_behind_a_body_never_gets_its_answer(base: Any) -> None:
     """What cannot be told apart in time ends the connection; no answer is written into a websocket."""
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     connection.comes(post("/slow", b"x" * 10) + upgrade_request())
     async with asyncio.timeout(3):
         while not (connection.transport.closing or b"101 Switching" in connection.written):  # noqa: ASYNC110
@@ -230,7 +176,7 @@ async def test_a_websocket_behind_a_body_never_gets_its_answer(base: Any) -> Non
 
 
 async def test_a_connection_that_is_lost_forgets_what_waited(base: Any) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     connection.comes(post("/slow", b"x") + get("/a") * 10)
     connection.comes(get("/slow") + get("/b") * 3000)
     assert connection.parsed_early if base is HttpToolsProtocol else True
@@ -245,7 +191,7 @@ async def test_a_connection_that_is_lost_forgets_what_waited(base: Any) -> None:
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 1000, 100_000])
 async def test_a_head_that_does_not_end_is_refused(base: Any, size: int) -> None:
     """However it comes; also the second one of a connection."""
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     await connection.ask(get("/x"))
     data = b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000
     sent = 0
@@ -260,7 +206,7 @@ async def test_a_head_that_does_not_end_is_refused(base: Any, size: int) -> None
 
 async def test_reading_goes_on_while_little_waits(base: Any) -> None:
     """So that the end of a client is noticed while its poll waits."""
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     sid = await connection.session()
     await connection.ask(post(f"/socket.io/?EIO=4&transport=polling&sid={sid}", b"40"))
     await connection.ask(get(f"/socket.io/?EIO=4&transport=polling&sid={sid}"))
@@ -302,7 +248,7 @@ LINES = {
 @pytest.mark.parametrize("query", ["EIO=4", "EIO=3"])
 @pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
 async def test_lines_of_one_field_are_one_list(base: Any, query: str, lines: list[tuple[str, str]]) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     assert (await connection.ask(websocket_request(query, *lines))).startswith(b"HTTP/1.1 101 ")
     connection.transport.lose()
     await settle()
@@ -316,7 +262,7 @@ async def test_so_are_those_of_a_websocket_of_another_application(base: Any, lin
         await send({"type": "websocket.accept"})
         await receive()
 
-    connection = Connection(base, other)
+    connection = HTTPConnection(base, other)
     assert (await connection.ask(websocket_request("", *lines))).startswith(b"HTTP/1.1 101 ")
     connection.transport.lose()
     await settle()
@@ -332,6 +278,6 @@ async def test_so_are_those_of_a_websocket_of_another_application(base: Any, lin
     ],
 )
 async def test_lines_that_ask_for_no_websocket_make_none(base: Any, lines: list[tuple[str, str]]) -> None:
-    connection = Connection(base)
+    connection = HTTPConnection(base, made())
     assert (await connection.ask(websocket_request("EIO=4", *lines))).startswith(b"HTTP/1.1 400 ")
     await connection.app.close()
