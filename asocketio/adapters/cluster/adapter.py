@@ -3,112 +3,221 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import NoReturn
+from functools import partial
+from typing import Any
 
 from asocketio.adapters.ack_collector import AckCollector
-from asocketio.adapters.base import Adapter, Target
-from asocketio.adapters.cluster.engine import ClusterChange, Engine
-from asocketio.adapters.cluster.messages import Body, Broadcast, Message
+from asocketio.adapters.base import Adapter, Recipient, Target
+from asocketio.adapters.cluster.engine import Engine
+from asocketio.adapters.cluster.inbox import Inbox
+from asocketio.adapters.cluster.members import Members
+from asocketio.adapters.cluster.messages import (
+    Body,
+    Broadcast,
+    Disconnect,
+    Fetch,
+    Fetched,
+    Join,
+    Leave,
+    ServerAnswer,
+    ServerEvent,
+)
 from asocketio.adapters.cluster.publisher import Publisher
-from asocketio.config import Config
-from asocketio.errors import MalformedMessage, Overflow, SocketIOError, UsageError
+from asocketio.adapters.cluster.requests import Questions, new_request_id
 from asocketio.protocol.packet import Packet
-from asocketio.runtime.clock import Clock
-from asocketio.runtime.log import ThrottledLog
+from asocketio.runtime.awaitables import COMPLETED
 
 __all__ = ["ClusterAdapter"]
 
 
 class ClusterAdapter(Adapter):
-    """The rooms of all servers whose engines are on one bus."""
+    """The rooms of all servers whose engines are on one bus. Before `start` and after `stop` it is alone."""
 
     _publisher: Publisher
+    _questions: Questions
+    _inbox: Inbox
+    _members: Members | None
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self._runs = False
+        self._entered: dict[str, Awaitable[None]] = {}
+        """The namespaces that this server is in; what each is may be awaited until messages arrive."""
 
     def start(self) -> None:
         super().start()
-        self._publisher = Publisher(self.engine, self.host, self._lost)
+        engine = self.engine
+        self._entered.clear()
+        self._publisher = Publisher(engine, self.host, self._lost)
+        self._members = None
+        if engine.membership == "heartbeats":
+            self._members = Members(
+                lambda: self.host.clock, self._publisher.publish, self._server_joined, self._server_left
+            )
+        self._questions = Questions(engine, self._publisher, self._others)
+        self._inbox = Inbox(self, engine.uid, self._publisher, self._questions, self._members)
         self._publisher.start()
-        self.engine.start(self)
-        self.engine.enter("")
+        engine.start(self._inbox)
+        self._runs = True
+        for namespace in ("", *(namespace for namespace, _ in self.server_events)):
+            self._enter(namespace)
 
     async def stop(self) -> None:
+        self._runs = False
+        self._inbox.respondent.stop()
+        await self._questions.stop()
+        if self._members is not None:
+            self._members.stop()
         await self._publisher.stop()
         await self.engine.stop()
+
+    def _others(self, namespace: str) -> set[str]:
+        return set(self.engine.members(namespace)) if self._members is None else self._members.of(namespace)
+
+    # Clients come and go: this server hears of namespaces, and rooms, where somebody is.
+
+    def add(self, client: Recipient) -> None:
+        super().add(client)
+        self._enter(client.namespace)
+        if self.engine.follows_rooms:
+            self.engine.enter_room(client.namespace, client.sid)
+
+    def remove(self, client: Recipient) -> None:
+        namespace, rooms = client.namespace, list(client.rooms or ())
+        super().remove(client)
+        if not self._runs:
+            return
+        if self.engine.follows_rooms:
+            for room in rooms:
+                self._leave_room(namespace, room)
+            self._leave_room(namespace, client.sid)
+        self._leave_if_idle(namespace)
+
+    def join(self, client: Recipient, room: str) -> None:
+        is_new = self.engine.follows_rooms and not self.local.has_any(client.namespace, frozenset((room,)))
+        super().join(client, room)
+        if is_new:
+            self.engine.enter_room(client.namespace, room)
+
+    def leave(self, client: Recipient, room: str) -> None:
+        was_in = self.engine.follows_rooms and room in (client.rooms or ())
+        super().leave(client, room)
+        if was_in:
+            self._leave_room(client.namespace, room)
+
+    def _leave_room(self, namespace: str, room: str) -> None:
+        if not self.local.has_any(namespace, frozenset((room,))):
+            self.engine.leave_room(namespace, room)
+
+    def hear_servers(self, namespace: str) -> None:
+        if self._runs:
+            self._enter(namespace)
+
+    def _enter(self, namespace: str) -> Awaitable[None]:
+        entered = self._entered.get(namespace)
+        if entered is None:
+            entered = self._entered[namespace] = self.engine.enter(namespace)
+            if self._members is not None:
+                self._members.enter(namespace)
+        return entered
+
+    def _leave_if_idle(self, namespace: str) -> None:
+        """Leave a namespace in which there is nobody, and nothing is awaited."""
+        if namespace == "" or namespace in self.local.namespaces or namespace not in self._entered:
+            return
+        if any(namespace == where for where, _ in self.server_events) or self._questions.is_asked_in(namespace):
+            return
+        del self._entered[namespace]
+        if self._members is not None:
+            self._members.leave(namespace)
+        self.engine.leave(namespace)
 
     # Verbs.
 
     def broadcast(self, packet: Packet, target: Target, *, volatile: bool = False) -> Awaitable[None]:
         self.deliver(packet, target, volatile=volatile)
-        return self._publish(target.namespace, Broadcast(packet, target, volatile))
+        return self._publish(target, Broadcast(packet, target, volatile))
 
-    def _publish(self, namespace: str, body: Body) -> Awaitable[None]:
-        return self._publisher.put(self.engine.encode(Message(self.engine.uid, namespace, body)))
+    def join_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        self.join_here(target, rooms)
+        return self._publish(target, Join(target, rooms))
 
-    def ask(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> NoReturn:
-        raise NotImplementedError
+    def leave_all(self, target: Target, rooms: frozenset[str]) -> Awaitable[None]:
+        self.leave_here(target, rooms)
+        return self._publish(target, Leave(target, rooms))
 
-    def join_all(self, target: Target, rooms: frozenset[str]) -> NoReturn:
-        raise NotImplementedError
+    def disconnect_all(self, target: Target, *, close: bool) -> Awaitable[None]:
+        self.disconnect_here(target, close=close)
+        return self._publish(target, Disconnect(target, close))
 
-    def leave_all(self, target: Target, rooms: frozenset[str]) -> NoReturn:
-        raise NotImplementedError
+    def server_emit(self, packet: Packet) -> Awaitable[None]:
+        return self._publish(Target(packet.endpoint), ServerEvent(packet.name, packet.args))
 
-    def disconnect_all(self, target: Target, *, close: bool) -> NoReturn:
-        raise NotImplementedError
+    def _publish(self, target: Target, body: Body) -> Awaitable[None]:
+        if target.local or not self._runs:
+            return COMPLETED
+        return self._publisher.publish(target.namespace, body)
 
-    def fetch(self, target: Target, answers: AckCollector) -> NoReturn:
-        raise NotImplementedError
+    # Questions.
 
-    def fetch_sids(self, target: Target, answers: AckCollector) -> NoReturn:
-        raise NotImplementedError
-
-    def server_emit(self, packet: Packet) -> NoReturn:
-        raise NotImplementedError
-
-    def server_call(self, packet: Packet, answers: AckCollector) -> NoReturn:
-        raise NotImplementedError
-
-    # What the engine says.
-
-    @property
-    def config(self) -> Config:
-        return self.host.config
-
-    @property
-    def clock(self) -> Clock:
-        return self.host.clock
-
-    @property
-    def throttled_log(self) -> ThrottledLog:
-        return self.host.throttled_log
-
-    def receive(self, message: Message) -> None:
-        if message.uid == self.engine.uid:
+    def ask(self, packet: Packet, target: Target, acks: AckCollector, *, volatile: bool = False) -> None:
+        here = partial(self.ask_here, packet, target, acks, volatile=volatile)
+        if target.local or not self._runs:
+            here()
             return
-        body = message.body
-        if isinstance(body, Broadcast):
-            try:
-                self.deliver(body.packet, body.target, volatile=body.volatile)
-            except (UsageError, Overflow) as error:
-                self._log_failure(message, error)
+        request_id = new_request_id()
+        body = Broadcast(packet, target, volatile, request_id, acks.seconds, hears_gone=True)
+        self._ask(target.namespace, body, request_id, acks, here=here)
 
-    def _log_failure(self, message: Message, error: SocketIOError) -> None:
-        kind = type(message.body).__name__
-        self.host.throttled_log.warning("cluster", "a %s of the server %.40r: %s", kind, message.uid, error)
+    def fetch(self, target: Target, answers: AckCollector) -> None:
+        answers.add(self.fetch_here(target))
+        if not target.local and self._runs:
+            request_id = new_request_id()
+            self._ask(target.namespace, Fetch(target, request_id), request_id, answers, _sockets)
 
-    def refuse(self, error: MalformedMessage) -> None:
-        self.host.throttled_log.warning("bus", "dropped what came on the cluster's bus: %s", error)
+    def fetch_sids(self, target: Target, answers: AckCollector) -> None:
+        answers.add(self.fetch_sids_here(target))
+        if not target.local and self._runs:
+            request_id = new_request_id()
+            self._ask(target.namespace, Fetch(target, request_id, only_sids=True), request_id, answers, _sids)
 
-    def member_gone(self, uid: str) -> None:
+    def server_call(self, packet: Packet, answers: AckCollector) -> None:
+        if self._runs:
+            request_id = new_request_id()
+            body = ServerEvent(packet.name, packet.args, request_id)
+            self._ask(packet.endpoint, body, request_id, answers, _value)
+
+    def _ask(
+        self, namespace: str, body: Body, request_id: str, answers: AckCollector, read: Any = None, *, here: Any = None
+    ) -> None:
+        entered = self._enter(namespace)
+        try:
+            self._questions.ask(namespace, body, request_id, answers, read, here=here, entered=entered)
+        finally:
+            answers.when_closed(partial(self._leave_if_idle, namespace))
+
+    # News.
+
+    def _server_joined(self, uid: str, namespace: str) -> None:
         pass
 
-    def changed(self, change: ClusterChange) -> None:
-        if change.what == "up":
-            self._publisher.wake()
+    def _server_left(self, uid: str, namespace: str) -> None:
+        self._questions.member_gone(uid, namespace)
 
     def _lost(self, count: int) -> None:
-        self.host.throttled_log.warning("publish", "%d broadcasts did not go to the other servers", count)
+        self.host.throttled_log.warning(
+            "publish", "%d messages did not go to the other servers: over max_publish_queue wait to be sent", count
+        )
+
+
+def _sockets(answer: Fetched) -> Any:
+    return answer.sockets
+
+
+def _sids(answer: Fetched) -> Any:
+    return [info.sid for info in answer.sockets]
+
+
+def _value(answer: ServerAnswer) -> Any:
+    return answer.value

@@ -148,7 +148,7 @@ class Engine(ABC):
     # What this server wants to hear of. Called before what needs it, and not twice.
 
     def enter(self, namespace: str) -> Awaitable[None]:
-        """This server is in the namespace now. What it returns may be awaited until messages arrive."""
+        """This server is in the namespace now. What it returns may be awaited until messages arrive, more than once."""
         return COMPLETED
 
     def leave(self, namespace: str) -> None:  # noqa: B027

@@ -9,7 +9,8 @@ from typing import Any
 
 from asocketio.adapters.base import Host
 from asocketio.adapters.cluster.engine import Engine, Outgoing
-from asocketio.errors import BusDown
+from asocketio.adapters.cluster.messages import Body, Broadcast, Message
+from asocketio.errors import BusDown, Overflow
 from asocketio.runtime.awaitables import COMPLETED, Waiters
 
 __all__ = ["Publisher"]
@@ -66,6 +67,23 @@ class Publisher:
         task.cancel()
         await asyncio.wait([task])
         self._room.wake()
+
+    def encode(self, namespace: str, body: Body, to: str | None = None) -> Outgoing:
+        """A message of this server, for `put`.
+
+        Raises:
+            UsageError: something in it has no form on the bus.
+            Overflow: an event is over ``max_outbox``: no client could have it.
+        """
+        outgoing = self._engine.encode(Message(self._engine.uid, namespace, body, to))
+        if isinstance(body, Broadcast) and outgoing.size > self._host.config.max_outbox:
+            most = self._host.config.max_outbox
+            raise Overflow(f"a packet of {outgoing.size} bytes, at most {most} are allowed (max_outbox)", "out")
+        return outgoing
+
+    def publish(self, namespace: str, body: Body, to: str | None = None) -> Awaitable[None]:
+        """`encode` a message, and `put` it."""
+        return self.put(self.encode(namespace, body, to))
 
     def put(self, outgoing: Outgoing) -> Awaitable[None]:
         """Queue a message. What it returns may be awaited until there is room for more."""
