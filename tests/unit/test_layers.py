@@ -46,6 +46,7 @@ THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 
 OPTIONAL: dict[str, set[str]] = {
     "protocol.fast_json": {"msgspec", "orjson"},
+    "adapters.redis.places": {"redis"},
     "protocol.msgpack_parser": {"msgpack"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},
