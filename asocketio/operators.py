@@ -392,7 +392,6 @@ class Namespace(BroadcastOperator):
             if key in handlers:
                 raise UsageError(f"on_server_event({event!r}): there is a function for it in {self.namespace or '/'!r}")
             handlers[key] = function
-            self.server.adapter.hear_servers(self.namespace)
             return function
 
         return register

@@ -204,9 +204,6 @@ class Adapter(ABC):
         if self.recovery is not None and client.trail is not None and not client.trail.is_saved:
             client.trail.leave(room, self.recovery.position)
 
-    def hear_servers(self, namespace: str) -> None:  # noqa: B027  (most are alone)
-        """The program handles events of other servers in this namespace, see ``server_events``."""
-
     # Verbs.
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,25 @@ from asocketio.adapters.cluster.messages import (
     ServerAnswer,
     ServerEvent,
 )
+from asocketio.adapters.cluster.presence import Presence
 from asocketio.adapters.cluster.publisher import Publisher
 from asocketio.adapters.cluster.requests import Questions, new_request_id
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.awaitables import COMPLETED
 
 __all__ = ["ClusterAdapter"]
+
+
+class _ServerEvents(dict[tuple[str, str], Callable[..., Any]]):
+    """The functions for events of other servers; ``hear`` is told of the namespace of each new one."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def __setitem__(self, key: tuple[str, str], function: Callable[..., Any]) -> None:
+        super().__setitem__(key, function)
+        self._hear(key[0])
 
 
 class ClusterAdapter(Adapter):
@@ -37,18 +50,17 @@ class ClusterAdapter(Adapter):
     _questions: Questions
     _inbox: Inbox
     _members: Members | None
+    _presence: Presence
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self.server_events = _ServerEvents(self._hear_servers)
         self._runs = False
-        self._entered: dict[str, Awaitable[None]] = {}
-        """The namespaces that this server is in; what each is may be awaited until messages arrive."""
 
     def start(self) -> None:
         super().start()
         engine = self.engine
-        self._entered.clear()
         self._publisher = Publisher(engine, self.host, self._lost)
         self._members = None
         if engine.membership == "heartbeats":
@@ -56,12 +68,13 @@ class ClusterAdapter(Adapter):
                 lambda: self.host.clock, self._publisher.publish, self._server_joined, self._server_left
             )
         self._questions = Questions(engine, self._publisher, self._others)
+        self._presence = Presence(engine, self.local, self._members, self._is_needed)
         self._inbox = Inbox(self, engine.uid, self._publisher, self._questions, self._members)
         self._publisher.start()
         engine.start(self._inbox)
         self._runs = True
         for namespace in ("", *(namespace for namespace, _ in self.server_events)):
-            self._enter(namespace)
+            self._presence.enter(namespace)
 
     async def stop(self) -> None:
         self._runs = False
@@ -75,27 +88,28 @@ class ClusterAdapter(Adapter):
     def _others(self, namespace: str) -> set[str]:
         return set(self.engine.members(namespace)) if self._members is None else self._members.of(namespace)
 
-    # Clients come and go: this server hears of namespaces, and rooms, where somebody is.
+    def _is_needed(self, namespace: str) -> bool:
+        is_heard = any(namespace == where for where, _ in self.server_events)
+        return namespace == "" or is_heard or self._questions.is_asked_in(namespace)
+
+    def _hear_servers(self, namespace: str) -> None:
+        if self._runs:
+            self._presence.enter(namespace)
+
+    # Clients come and go: this server hears of the namespaces and rooms in which somebody is.
 
     def add(self, client: Recipient) -> None:
         super().add(client)
-        self._enter(client.namespace)
-        if self.engine.follows_rooms:
-            self.engine.enter_room(client.namespace, client.sid)
+        self._presence.added(client)
 
     def remove(self, client: Recipient) -> None:
-        namespace, rooms = client.namespace, list(client.rooms or ())
+        rooms = list(client.rooms or ())
         super().remove(client)
-        if not self._runs:
-            return
-        if self.engine.follows_rooms:
-            for room in rooms:
-                self._leave_room(namespace, room)
-            self._leave_room(namespace, client.sid)
-        self._leave_if_idle(namespace)
+        if self._runs:
+            self._presence.removed(client, rooms)
 
     def join(self, client: Recipient, room: str) -> None:
-        is_new = self.engine.follows_rooms and not self.local.has_any(client.namespace, frozenset((room,)))
+        is_new = self.engine.follows_rooms and not self._presence.is_in(client.namespace, room)
         super().join(client, room)
         if is_new:
             self.engine.enter_room(client.namespace, room)
@@ -104,34 +118,7 @@ class ClusterAdapter(Adapter):
         was_in = self.engine.follows_rooms and room in (client.rooms or ())
         super().leave(client, room)
         if was_in:
-            self._leave_room(client.namespace, room)
-
-    def _leave_room(self, namespace: str, room: str) -> None:
-        if not self.local.has_any(namespace, frozenset((room,))):
-            self.engine.leave_room(namespace, room)
-
-    def hear_servers(self, namespace: str) -> None:
-        if self._runs:
-            self._enter(namespace)
-
-    def _enter(self, namespace: str) -> Awaitable[None]:
-        entered = self._entered.get(namespace)
-        if entered is None:
-            entered = self._entered[namespace] = self.engine.enter(namespace)
-            if self._members is not None:
-                self._members.enter(namespace)
-        return entered
-
-    def _leave_if_idle(self, namespace: str) -> None:
-        """Leave a namespace in which there is nobody, and nothing is awaited."""
-        if namespace == "" or namespace in self.local.namespaces or namespace not in self._entered:
-            return
-        if any(namespace == where for where, _ in self.server_events) or self._questions.is_asked_in(namespace):
-            return
-        del self._entered[namespace]
-        if self._members is not None:
-            self._members.leave(namespace)
-        self.engine.leave(namespace)
+            self._presence.left(client.namespace, room)
 
     # Verbs.
 
@@ -191,11 +178,15 @@ class ClusterAdapter(Adapter):
     def _ask(
         self, namespace: str, body: Body, request_id: str, answers: AckCollector, read: Any = None, *, here: Any = None
     ) -> None:
-        entered = self._enter(namespace)
+        entered = self._presence.enter(namespace)
         try:
             self._questions.ask(namespace, body, request_id, answers, read, here=here, entered=entered)
         finally:
             answers.when_closed(partial(self._leave_if_idle, namespace))
+
+    def _leave_if_idle(self, namespace: str) -> None:
+        if self._runs:
+            self._presence.leave_if_idle(namespace)
 
     # News.
 
