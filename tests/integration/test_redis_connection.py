@@ -43,7 +43,7 @@ class Ear:
         self.heard: list[tuple[bytes, bytes]] = []
         self.changes: list[ClusterChange] = []
 
-    def hear(self, channel: bytes, data: bytes) -> None:
+    def hear(self, name: bytes, channel: bytes, data: bytes) -> None:
         self.heard.append((channel, data))
 
     @property

@@ -18,7 +18,7 @@ from asocketio.protocol.msgpack_reader import read_of_server
 from asocketio.protocol.msgpack_writer import write
 from asocketio.protocol.packet import GLOBAL_NS
 
-__all__ = ["decode", "decode_body", "encode", "encode_body"]
+__all__ = ["DEPTH", "decode", "decode_body", "encode", "encode_body", "read_fields", "read_namespace", "to_json"]
 
 DEPTH = MAX_DEPTH + 10
 """Of a message: the values of programs stand some levels deep in it."""
@@ -64,7 +64,7 @@ def decode(data: bytes, most: int = MOST) -> Message:
     Raises:
         MalformedMessage: it is none.
     """
-    fields = _read(data, most)
+    fields = read_fields(data, most)
     if type(fields) is not dict:
         raise MalformedMessage(f"a message that is no map but {type(fields).__name__}")
     uid, nsp = fields.get("uid"), fields.get("nsp")
@@ -80,7 +80,7 @@ def decode_body(number: Any, data: bytes, namespace: str, most: int = MOST) -> B
     Raises:
         MalformedMessage: it is none.
     """
-    return read_body(number, _read(data, most), namespace)
+    return read_body(number, read_fields(data, most), namespace)
 
 
 def read_namespace(nsp: Any) -> str:
@@ -105,17 +105,17 @@ def _json_body(body: Body) -> tuple[int, str | None]:
     parts: list[str] = []
     for key, value in data.items():
         if key == "packet" and isinstance(body, Broadcast):
-            text = _dumps(value["data"])
+            text = to_json(value["data"])
             text = None if text is None else f'{{"type":2,"data":{text}}}'
         else:
-            text = _dumps(value)
+            text = to_json(value)
         if text is None:
             return number, None
         parts.append(f'"{key}":{text}')
     return number, "{" + ",".join(parts) + "}"
 
 
-def _dumps(value: Any) -> str | None:
+def to_json(value: Any) -> str | None:
     """``value`` as JSON; None where it is to be MessagePack."""
     try:
         text, attachments = _json.dumps(value)
@@ -143,7 +143,12 @@ def _finite(value: Any, depth: int) -> tuple[Any] | None:
     return (dict(zip(value, plain, strict=True)) if isinstance(value, dict) else plain,)
 
 
-def _read(data: bytes, most: int) -> Any:
+def read_fields(data: bytes, most: int) -> Any:
+    """The value in at most so many bytes of JSON or MessagePack.
+
+    Raises:
+        MalformedMessage: they are neither.
+    """
     if len(data) > most:
         raise MalformedMessage(f"a message of {len(data)} bytes, at most {most} are read")
     try:

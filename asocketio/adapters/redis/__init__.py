@@ -2,3 +2,7 @@
 
 May import what ``adapters`` may, and redis-py (``asocketio[redis]``) in `places`.
 """
+
+from asocketio.adapters.redis.adapters import RedisAdapter
+
+__all__ = ["RedisAdapter"]

@@ -37,15 +37,15 @@ STEADY = 10.0
 class Connection:
     """Two supervised connections to Redis, from `start` to `stop`.
 
-    ``hear`` is called with channel and data of each message; ``changed`` when Redis is away, and when it is back with
-    all subscriptions.
+    ``hear`` is called with what was subscribed to, channel and data of each message; ``changed`` when Redis is away,
+    and when it is back with all subscriptions.
     """
 
     def __init__(
         self,
         place: Place,
         ping_channel: str,
-        hear: Callable[[bytes, bytes], None],
+        hear: Callable[[bytes, bytes, bytes], None],
         changed: Callable[[ClusterChange], None],
     ) -> None:
         self.place = place
@@ -277,9 +277,9 @@ class Connection:
         if error is not None and self._listener is not None:
             self._listener.fail(error)
 
-    def _message(self, channel: bytes, data: bytes) -> None:
-        if channel != self._ping_channel:
-            self._hear(channel, data)
+    def _message(self, name: bytes, channel: bytes, data: bytes) -> None:
+        if name != self._ping_channel:
+            self._hear(name, channel, data)
         elif data == self._ping_text and self._heard is not None and not self._heard.done():
             self._heard.set_result(None)
 

@@ -28,7 +28,7 @@ try:
 except ImportError:  # pip install asocketio[redis]
     aioredis = None
 
-__all__ = ["Place", "is_answer", "place_of", "reason_of"]
+__all__ = ["Place", "is_answer", "is_lasting", "place_of", "reason_of"]
 
 CONNECTS_WITHIN = 5.0
 """Seconds for opening a connection, and for each answer while it is opened."""
@@ -232,6 +232,12 @@ _WORDS = (
 def is_answer(error: BaseException) -> bool:
     """Whether what redis-py raises is an answer of the server: the connection goes on."""
     return isinstance(error, exceptions.ResponseError | exceptions.BusyLoadingError)
+
+
+def is_lasting(error: BaseException) -> bool:
+    """Whether Redis would refuse the same command again: for what the user may do, or what it is."""
+    passing = ("loading", "readonly", "read only", "maxmemory", "oom", "masterdown", "clusterdown", "tryagain", "moved")
+    return is_answer(error) and not _is_any(passing, f"{type(error).__name__} {error}")
 
 
 def reason_of(error: BaseException) -> str:

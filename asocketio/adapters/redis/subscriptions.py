@@ -20,10 +20,11 @@ MOST_AT_ONCE = 1000
 class Subscriptions:
     """The wanted channels and patterns, and which of them are confirmed on the connection of now.
 
-    ``hear`` is told each message; ``send`` sends commands where there is a connection.
+    ``hear`` is told each message: what was subscribed to, the channel, and what came; ``send`` sends commands where
+    there is a connection.
     """
 
-    def __init__(self, hear: Callable[[bytes, bytes], None], send: Callable[[Sequence[Command]], None]) -> None:
+    def __init__(self, hear: Callable[[bytes, bytes, bytes], None], send: Callable[[Sequence[Command]], None]) -> None:
         self._hear = hear
         self._send = send
         self._waiters = Waiters()
@@ -89,9 +90,9 @@ class Subscriptions:
             return answer
         kind = answer[0]
         if kind == b"message" or kind == b"smessage":
-            self._hear(answer[1], answer[2])
+            self._hear(answer[1], answer[1], answer[2])
         elif kind == b"pmessage":
-            self._hear(answer[2], answer[3])
+            self._hear(answer[1], answer[2], answer[3])
         elif kind in _STARTS:
             self._open.discard(answer[1])
             self._waiters.wake()
