@@ -54,7 +54,7 @@ async def settled(apps: list[SocketIOApp], namespace: str = "/") -> None:
     """Wait until all of them hear each other."""
     for app in apps:
         engine = app.server.adapter.engine
-        while await engine.count("" if namespace == "/" else namespace) < len(apps) - 1:
+        while await engine.count("" if namespace == "/" else namespace) < len(apps) - 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -113,12 +113,12 @@ async def test_rooms_are_those_of_all_servers(redis: RedisServer) -> None:
     async with cluster(redis) as members:
         operator = members[0].app.of("/")
         await operator.to(members[2].sid).join("night")
-        while await operator.to("night").count() != 1:
+        while await operator.to("night").count() != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await members[1].app.of("/").to("night").emit("news", 1)
         assert await members[2].namespace.receive() == ("news", 1)
         await operator.to("night").leave("night")
-        while await operator.to("night").count():
+        while await operator.to("night").count():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await operator.to(members[2].sid).disconnect()
         assert await members[2].namespace.disconnected()
