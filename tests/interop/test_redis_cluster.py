@@ -17,7 +17,7 @@ from tests.support.redis import RedisServer, newest_redis, redis_version
 from tests.support.servers import Server
 
 DEADLINE = 240.0  # seconds for all checks of one cluster
-KINDS = ("classic", "classic-specific")
+KINDS = ("classic", "classic-specific", "sharded", "sharded-static", "sharded-dynamic-private", "streams")
 
 
 @pytest.fixture

@@ -3,6 +3,6 @@
 May import what ``adapters`` may, and redis-py (``asocketio[redis]``) in `places`.
 """
 
-from asocketio.adapters.redis.adapters import RedisAdapter
+from asocketio.adapters.redis.adapters import RedisAdapter, RedisStreamsAdapter, ShardedRedisAdapter
 
-__all__ = ["RedisAdapter"]
+__all__ = ["RedisAdapter", "RedisStreamsAdapter", "ShardedRedisAdapter"]

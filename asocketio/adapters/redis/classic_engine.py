@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from collections import OrderedDict
@@ -32,6 +31,7 @@ from asocketio.adapters.redis.classic import (
 from asocketio.adapters.redis.connection import Connection
 from asocketio.adapters.redis.link import Command
 from asocketio.adapters.redis.places import Place
+from asocketio.adapters.redis.process_uid import ProcessUid
 from asocketio.adapters.redis.publishing import publish
 from asocketio.adapters.redis.unnamed import Unnamed
 from asocketio.errors import MalformedMessage
@@ -59,18 +59,14 @@ class ClassicEngine(Engine):
         self._place = place
         self._key = key
         self._has_room = has_room
-        self._process = 0
-        self._uid = ""
+        self._process_uid = ProcessUid(lambda: "".join(secrets.choice(_LETTERS) for _ in range(6)))
         self._channels: dict[str, Channels] = {}
         self._readers: dict[bytes, tuple[str, Read]] = {}
         """By what is subscribed to: the namespace, and what reads its messages."""
 
     @property
     def uid(self) -> str:
-        if self._process != os.getpid():  # a server may make its application before it forks
-            self._process = os.getpid()
-            self._uid = "".join(secrets.choice(_LETTERS) for _ in range(6))
-        return self._uid
+        return self._process_uid.get()
 
     def start(self, host: EngineHost) -> None:
         self._host = host

@@ -47,10 +47,13 @@ class Connection:
         ping_channel: str,
         hear: Callable[[bytes, bytes, bytes], None],
         changed: Callable[[ClusterChange], None],
+        *,
+        ping_command: str = "SUBSCRIBE",
     ) -> None:
         self.place = place
         self.clock = Clock()
         self._ping_channel = ping_channel.encode()
+        self._ping_command = ping_command
         self._changed = changed
         self._hear = hear
         self.subscriptions = Subscriptions(self._message, self._send_subscribing)
@@ -68,7 +71,7 @@ class Connection:
         """Begin to connect. What was subscribed in a former event loop is forgotten."""
         self._lines = lines
         self.subscriptions.reset()
-        self.subscriptions.subscribe("SUBSCRIBE", self._ping_channel)
+        self.subscriptions.subscribe(self._ping_command, self._ping_channel)
         self._commands = self._listener = None
         self._down_since = None
         self._in_doubt = 0

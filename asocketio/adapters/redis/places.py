@@ -222,6 +222,7 @@ _WORDS = (
     (("LOADING", "loading the dataset"), "it is loading its data"),
     (("READONLY", "read only replica", "is now a slave"), "it is a read-only replica"),
     (("OOM", "maxmemory"), "it is out of memory"),
+    (("unknown command",), "it does not know a command; sharded pub/sub needs Redis 7, and streams Redis 5"),
     (("MASTERDOWN",), "it is a replica that has lost its master"),
     (("CLUSTERDOWN",), "the Redis Cluster is down"),
     (("No master found",), "the sentinels know no such master now"),

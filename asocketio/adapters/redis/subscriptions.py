@@ -53,7 +53,7 @@ class Subscriptions:
             self._wanted[name] = command
         if self._has_link:
             self._open.update(new)
-            self._send([(command, *new)])
+            self._send(_commands(command, new))
         return Confirmation(self, new)
 
     def unsubscribe(self, *names: bytes) -> None:
@@ -73,8 +73,7 @@ class Subscriptions:
         for name, command in self._wanted.items():
             by_command.setdefault(command, []).append(name)
         for command, names in by_command.items():
-            for at in range(0, len(names), MOST_AT_ONCE):
-                self._send([(command, *names[at : at + MOST_AT_ONCE])])
+            self._send(_commands(command, names))
 
     def lose(self) -> None:
         """The connection is gone."""
@@ -102,6 +101,10 @@ class Subscriptions:
         """Wait until each of ``names`` is confirmed, or wanted no more."""
         while not all(name not in self._wanted or (self._has_link and name not in self._open) for name in names):
             await self._waiters.wait()
+
+
+def _commands(command: str, names: Sequence[bytes]) -> list[Command]:
+    return [(command, *names[at : at + MOST_AT_ONCE]) for at in range(0, len(names), MOST_AT_ONCE)]
 
 
 class Confirmation:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,9 +16,16 @@ from starlette.routing import Route
 
 from asocketio import BaseNamespace, SocketIOApp
 from asocketio.adapters.cluster.adapter import ClusterAdapter
-from asocketio.adapters.redis import RedisAdapter
+from asocketio.adapters.redis import RedisAdapter, RedisStreamsAdapter, ShardedRedisAdapter
 
-KINDS: dict[str, Callable[..., ClusterAdapter]] = {"classic": RedisAdapter, "classic-specific": RedisAdapter}
+KINDS: dict[str, Callable[..., ClusterAdapter]] = {
+    "classic": RedisAdapter,
+    "classic-specific": RedisAdapter,
+    "sharded": ShardedRedisAdapter,
+    "sharded-static": partial(ShardedRedisAdapter, subscription_mode="static"),
+    "sharded-dynamic-private": partial(ShardedRedisAdapter, subscription_mode="dynamic-private"),
+    "streams": RedisStreamsAdapter,
+}
 NAME = os.environ.get("NAME", "python")
 seen: list[Any] = []
 

@@ -33,6 +33,7 @@ function connect(name, nsp = "/") {
   socket.heard = [];
   socket.onAny((event, ...args) => {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
+    if (kind === "streams" && /^\d+-\d+$/.test(args.at(-1))) args.pop(); // where to go on after a loss, of Node
     if (event !== "ready") socket.heard.push([event, ...args.map(pack)]);
     if (ack && socket.answer) ack(socket.answer(...args));
   });

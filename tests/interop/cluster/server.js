@@ -21,7 +21,7 @@ async function adapter(kind, url) {
   listener.on("error", (error) => console.error(String(error)));
   await listener.connect();
   if (kind.startsWith("sharded")) {
-    return createShardedAdapter(client, listener, { subscriptionMode: kind.split("-")[1] || "dynamic" });
+    return createShardedAdapter(client, listener, { subscriptionMode: kind.slice("sharded-".length) || "dynamic" });
   }
   return createAdapter(client, listener, { publishOnSpecificResponseChannel: kind === "classic-specific" });
 }
