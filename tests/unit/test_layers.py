@@ -30,7 +30,7 @@ FLOORS: list[list[str]] = [
     ["operators"],
     ["namespace"],
     ["manage"],
-    ["app"],
+    ["app", "emitter"],
     ["", "__main__", "testing"],
 ]
 """Folders, and the modules of the root, from the ground up: each may import its own, and what stands on a lower floor.

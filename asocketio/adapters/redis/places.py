@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,19 +16,25 @@ from asocketio.errors import BusDown, UsageError
 
 aioredis: Any
 exceptions: Any
+redis: Any
+sync_sentinel: Any
 NoBackoff: Any
 Retry: Any
 Sentinel: Any
+SyncRetry: Any
 try:
+    import redis
     from redis import asyncio as aioredis
     from redis import exceptions
+    from redis import sentinel as sync_sentinel
     from redis.asyncio.retry import Retry
     from redis.asyncio.sentinel import Sentinel
     from redis.backoff import NoBackoff
+    from redis.retry import Retry as SyncRetry
 except ImportError:  # pip install asocketio[redis]
     aioredis = None
 
-__all__ = ["Place", "is_answer", "is_lasting", "place_of", "reason_of"]
+__all__ = ["Place", "is_answer", "is_lasting", "place_of", "reason_of", "sync_client"]
 
 CONNECTS_WITHIN = 5.0
 """Seconds for opening a connection, and for each answer while it is opened."""
@@ -60,6 +66,39 @@ def place_of(url: str | None, sentinels: Sequence[str] | None = None, *, cluster
     if isinstance(sentinels, str) or not sentinels:
         raise UsageError(f"sentinels={sentinels!r}: expected a list, for example ['10.0.0.1:26379', '10.0.0.2:26379']")
     return SentinelPlace(url, sentinels)
+
+
+def sync_client(
+    url: str | None, sentinels: Sequence[str] | None, *, cluster: bool, seconds: float
+) -> tuple[str, Callable[[], Any]]:
+    """The name of the place for the log, and what makes a client of redis-py without an event loop.
+
+    Raises:
+        UsageError: as `place_of`.
+    """
+    name = place_of(url, sentinels, cluster=cluster).name
+    url = url or f"redis://{MASTER}"
+    options = {
+        "protocol": 2,
+        "retry": SyncRetry(NoBackoff(), 0),
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+    }
+    if cluster:
+        return name, lambda: redis.RedisCluster.from_url(url, **options)
+    if sentinels is None:
+        return name, lambda: redis.Redis.from_url(url, **options)
+
+    def of_sentinels() -> Any:
+        pool = redis.ConnectionPool.from_url(url, **options)
+        found = {key: value for key, value in pool.connection_kwargs.items() if key not in ("host", "port")}
+        found["ssl"] = issubclass(pool.connection_class, redis.SSLConnection)
+        asked = [each if "://" in each else f"redis://{each}" for each in sentinels or ()]
+        manager = sync_sentinel.Sentinel([])
+        manager.sentinels = [redis.Redis.from_url(each, **options) for each in asked]
+        return manager.master_for(pool.connection_kwargs.get("host", MASTER), **found)
+
+    return name, of_sentinels
 
 
 class Place(ABC):
@@ -216,7 +255,8 @@ def _shown_host(url: str) -> str:
 # ---- what goes wrong -------------------------------------------------------------------------------------------------
 
 _WORDS = (
-    (("WRONGPASS", "invalid username-password", "NOAUTH", "Authentication required", "invalid password"),
+    (("WRONGPASS", "invalid username-password", "NOAUTH", "Authentication required", "invalid password",
+      "AUTH <password>"),
      "it does not take this user and password"),
     (("NOPERM", "no permissions"), "its ACL does not allow this user what is needed"),
     (("LOADING", "loading the dataset"), "it is loading its data"),
