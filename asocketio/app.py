@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
+from asocketio.adapters.cluster_view import Cluster
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
@@ -140,6 +141,11 @@ class SocketIOApp:
             declared = [name or "/" for name in self.namespaces.declared]
             raise UsageError(f"there is no namespace {namespace!r:.100}; declared are {declared}")
         return Namespace(self.server, name)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The servers that this one is one of: their names, and whether they can be reached."""
+        return self.server.adapter.cluster
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.

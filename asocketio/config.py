@@ -129,6 +129,9 @@ class Config(Limits):
     (``cookie=``, which carries a secret of its own then)."""
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None = None
     """Called with each exception of a handler, job or callback, and ``sid``, ``namespace`` and ``event``."""
+    on_cluster_change: Callable[[Any], object] | None = None
+    """Called, plain or async, with a `ClusterChange` when the other servers of a cluster cannot be reached, and when
+    they can again; when messages were dropped; when a server comes or goes."""
     middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]] = ()
     """Coroutine functions ``(call, call_next)`` round each connect, event and disconnect of all clients."""
     metrics: Metrics | None = None
@@ -206,6 +209,7 @@ class Settings(_LimitSettings, total=False):
     cookie: str | None
     pin: Literal["address", "cookie"] | None
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
+    on_cluster_change: Callable[[Any], object] | None
     middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]]
     metrics: Metrics | None
 
@@ -293,6 +297,8 @@ def _check_hooks(config: Config) -> None:
     hook = config.on_exception
     if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
         raise UsageError(f"on_exception={hook!r}: expected a plain function (exception, about)")
+    if config.on_cluster_change is not None and not callable(config.on_cluster_change):
+        raise UsageError(f"on_cluster_change={config.on_cluster_change!r}: expected a function of one argument")
     check_middleware("middleware", config.middleware)
     if config.metrics is not None and not isinstance(config.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"metrics={config.metrics!r}: expected an instance of asocketio.metrics.Metrics")

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
+from asocketio.adapters.cluster_view import Cluster
 from asocketio.adapters.local_rooms import LocalRooms, RoomNames
 from asocketio.adapters.recovery import RecoveryStore
 from asocketio.adapters.socket_info import SocketInfo
@@ -155,6 +156,8 @@ class Adapter(ABC):
     def __init__(self) -> None:
         self.local: LocalRooms[Recipient] = LocalRooms()
         """The clients of this process, and their rooms."""
+        self.cluster = Cluster()
+        """What programs see of the other servers."""
         self.server_events: dict[tuple[str, str], Callable[..., Any]] = {}
         """By namespace and name: what this server does with an event of another one."""
 

@@ -70,7 +70,8 @@ async def world_of(adapters: list[Adapter | None], way: Way, cls: type[BaseNames
     apps = [SocketIOApp(namespaces={"/": cls}, adapter=adapter) for adapter in adapters]
     async with AsyncExitStack() as stack:
         for app in apps:
-            await stack.enter_async_context(TestClient(app))  # each server runs from the start
+            client = await stack.enter_async_context(TestClient(app))  # each server runs from the start
+            await client.advance(1)  # and has heard of the others
         yield World(apps, stack, way)
 
 

@@ -74,6 +74,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "cookie": None,
         "pin": None,
         "on_exception": None,
+        "on_cluster_change": None,
         "middleware": (),
         "metrics": None,
     }
@@ -330,7 +331,12 @@ def test_what_the_error_of_a_setting_proposes_is_taken(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({name: object()})
     found = EXAMPLES.findall(str(caught.value))
-    assert found or name in ("metrics", "middleware", "on_exception")  # which are objects of the program
+    assert found or name in (
+        "metrics",
+        "middleware",
+        "on_exception",
+        "on_cluster_change",
+    )  # which are objects of the program
     for setting, named, value in found:
         assert setting in ("", name)
         more = {"cookie": "io"} if name == "pin" else {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from asocketio.adapters.ack_collector import AckCollector
 from asocketio.adapters.base import Adapter, Recipient, Target
-from asocketio.adapters.cluster.engine import Engine
+from asocketio.adapters.cluster.engine import ClusterChange, Engine
 from asocketio.adapters.cluster.inbox import Inbox
 from asocketio.adapters.cluster.members import Members
 from asocketio.adapters.cluster.messages import (
@@ -22,13 +22,20 @@ from asocketio.adapters.cluster.messages import (
     ServerAnswer,
     ServerEvent,
 )
+from asocketio.adapters.cluster.news import News
 from asocketio.adapters.cluster.presence import Presence
 from asocketio.adapters.cluster.publisher import Publisher
 from asocketio.adapters.cluster.requests import Questions, new_request_id
+from asocketio.adapters.cluster_view import Cluster
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.awaitables import COMPLETED
 
 __all__ = ["ClusterAdapter"]
+
+PATIENCE = 5.0
+"""Seconds for which the other servers are waited for when they are asked for their names."""
+_NOBODY = frozenset({"\0nobody"})
+"""A room without clients: a question about it is answered all the same."""
 
 
 class _ServerEvents(dict[tuple[str, str], Callable[..., Any]]):
@@ -51,25 +58,26 @@ class ClusterAdapter(Adapter):
     _inbox: Inbox
     _members: Members | None
     _presence: Presence
+    _news: News
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self.cluster = _Cluster(self)
         self.server_events = _ServerEvents(self._hear_servers)
         self._runs = False
 
     def start(self) -> None:
         super().start()
         engine = self.engine
-        self._publisher = Publisher(engine, self.host, self._lost)
+        self._news = News(self.host)
+        self._publisher = Publisher(engine, self.host, self._news.dropped)
         self._members = None
         if engine.membership == "heartbeats":
-            self._members = Members(
-                lambda: self.host.clock, self._publisher.publish, self._server_joined, self._server_left
-            )
+            self._members = Members(lambda: self.host.clock, self._publisher.publish, self._member_changed)
         self._questions = Questions(engine, self._publisher, self._others)
         self._presence = Presence(engine, self.local, self._members, self._is_needed)
-        self._inbox = Inbox(self, engine.uid, self._publisher, self._questions, self._members)
+        self._inbox = Inbox(self, engine.uid, self._publisher, self._questions, self._members, self._news)
         self._publisher.start()
         engine.start(self._inbox)
         self._runs = True
@@ -188,18 +196,54 @@ class ClusterAdapter(Adapter):
         if self._runs:
             self._presence.leave_if_idle(namespace)
 
-    # News.
+    # Who is there.
 
-    def _server_joined(self, uid: str, namespace: str) -> None:
-        pass
+    @property
+    def is_healthy(self) -> bool:
+        """The engine has its bus."""
+        return self._runs and self._news.is_up
 
-    def _server_left(self, uid: str, namespace: str) -> None:
-        self._questions.member_gone(uid, namespace)
+    async def find_others(self) -> set[str]:
+        """The uids of the other servers: those that are known, or those that answer within `PATIENCE`."""
+        if not self._runs:
+            return set()
+        if self.engine.membership != "counted":
+            return self._others("")
+        answers, request_id = AckCollector(0), new_request_id()
+        self._ask("", Fetch(Target("", _NOBODY), request_id, only_sids=True), request_id, answers, _sids)
+        answers.all_asked()
+        timer = self.host.clock.call_later(PATIENCE, answers.end)
+        try:
+            await answers.wait()
+            return self._questions.heard(request_id)
+        finally:
+            timer.cancel()
+            answers.close()
 
-    def _lost(self, count: int) -> None:
-        self.host.throttled_log.warning(
-            "publish", "%d messages did not go to the other servers: over max_publish_queue wait to be sent", count
-        )
+    def _member_changed(self, what: Literal["joined", "left"], uid: str, namespace: str) -> None:
+        if what == "left":
+            self._questions.member_gone(uid, namespace)
+        if namespace == "":
+            self._news.changed(ClusterChange(what, member=uid))
+
+
+class _Cluster(Cluster):
+    """``app.cluster`` of a `ClusterAdapter`."""
+
+    def __init__(self, adapter: ClusterAdapter) -> None:
+        super().__init__()
+        self._adapter = adapter
+
+    @property
+    def name(self) -> str:
+        return self._adapter.engine.uid
+
+    @property
+    def healthy(self) -> bool:
+        return self._adapter.is_healthy
+
+    async def members(self) -> frozenset[str]:
+        return frozenset((self.name, *await self._adapter.find_others()))
 
 
 def _sockets(answer: Fetched) -> Any:

@@ -14,6 +14,7 @@ from asocketio.adapters.cluster.messages import (
     Message,
     ServerEvent,
 )
+from asocketio.adapters.cluster.news import News
 from asocketio.adapters.cluster.publisher import Publisher
 from asocketio.adapters.cluster.requests import ANSWERS, Questions
 from asocketio.adapters.cluster.respondent import Respondent
@@ -29,7 +30,13 @@ class Inbox:
     """The `EngineHost` of a `ClusterAdapter`. What others say never raises here."""
 
     def __init__(
-        self, adapter: Adapter, uid: str, publisher: Publisher, questions: Questions, members: Members | None
+        self,
+        adapter: Adapter,
+        uid: str,
+        publisher: Publisher,
+        questions: Questions,
+        members: Members | None,
+        news: News,
     ) -> None:
         self._adapter = adapter
         self._uid = uid
@@ -37,8 +44,7 @@ class Inbox:
         self._questions = questions
         self._members = members
         self.respondent = Respondent(adapter, publisher)
-        self.is_up = True
-        """The engine has its bus."""
+        self._news = news
 
     @property
     def config(self) -> Config:
@@ -55,6 +61,7 @@ class Inbox:
     def receive(self, message: Message) -> None:
         if message.uid == self._uid or message.to not in (None, self._uid):
             return
+        self._adapter.host.metrics.cluster("received", 1)
         if self._members is not None:
             self._members.hear(message.uid, message.namespace, message.body)
         try:
@@ -84,16 +91,16 @@ class Inbox:
             self._questions.take(message)
 
     def refuse(self, error: MalformedMessage) -> None:
-        self.throttled_log.warning("bus", "dropped what came on the cluster's bus: %s", error)
+        self._news.malformed(error)
 
     def member_gone(self, uid: str) -> None:
         if self._members is None:
             self._questions.member_gone(uid)
+            self._news.changed(ClusterChange("left", member=uid))
         else:
             self._members.forget(uid)
 
     def changed(self, change: ClusterChange) -> None:
-        if change.what in ("up", "down"):
-            self.is_up = change.what == "up"
-        if self.is_up:
+        self._news.changed(change)
+        if change.what == "up":
             self._publisher.wake()

@@ -5,7 +5,9 @@ Source: npm socket.io-adapter 2.5.8, ``ClusterAdapterWithHeartbeat``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from asocketio.adapters.cluster.messages import Body, Close, Heartbeat
 from asocketio.runtime.clock import Clock, Timer
@@ -16,10 +18,17 @@ INTERVAL = 5.0
 """Seconds from one heartbeat of this server to the next."""
 TIMEOUT = 10.0
 """A server that has said nothing for so many seconds has gone."""
+GATHERING = 0.5
+"""Seconds in which the others answer the first heartbeat of a server. Nobody is asked before."""
 MOST = 10_000
 """Servers that are known in one namespace."""
 EMITTER = "emitter"
 """The uid of all that only publish: programs without a server."""
+
+
+def _resolve(gathered: asyncio.Future[None]) -> None:
+    if not gathered.done():
+        gathered.set_result(None)
 
 
 class Members:
@@ -32,14 +41,12 @@ class Members:
         self,
         clock: Callable[[], Clock],
         send: Callable[[str, Body, str | None], object],
-        joined: Callable[[str, str], None],
-        left: Callable[[str, str], None],
+        changed: Callable[[Literal["joined", "left"], str, str], None],
     ) -> None:
         self._clock = clock
         self._send = send
-        self._joined = joined
-        """Told of a server, and of the namespace that it has come into."""
-        self._left = left
+        self._changed = changed
+        """Told of a server, and of the namespace that it has come into, or left."""
         self._last: dict[str, dict[str, float]] = {}
         self._timer: Timer | None = None
         self._due = 0.0
@@ -49,12 +56,15 @@ class Members:
         for namespace in list(self._last):
             self.leave(namespace)
 
-    def enter(self, namespace: str) -> None:
-        """Tell the others in a namespace of this server, and ask who they are."""
+    def enter(self, namespace: str) -> Awaitable[None]:
+        """Tell the others in a namespace of this server, and ask who they are. Awaited, they had time to say so."""
         self._last[namespace] = {}
         self._send(namespace, Heartbeat(is_first=True), None)
         if self._timer is None:
             self._arm()
+        gathered = asyncio.get_running_loop().create_future()
+        self._clock().call_later(GATHERING, _resolve, gathered)
+        return gathered
 
     def leave(self, namespace: str) -> None:
         """Tell the others that this server goes."""
@@ -83,7 +93,7 @@ class Members:
         if isinstance(body, Heartbeat) and body.is_first:
             self._send(namespace, Heartbeat(), None)
         if is_new:
-            self._joined(uid, namespace)
+            self._changed("joined", uid, namespace)
 
     def forget(self, uid: str) -> None:
         """A server has gone, in all namespaces."""
@@ -92,7 +102,7 @@ class Members:
 
     def _remove(self, uid: str, namespace: str) -> None:
         if self._last[namespace].pop(uid, None) is not None:
-            self._left(uid, namespace)
+            self._changed("left", uid, namespace)
 
     def _arm(self) -> None:
         self._due = self._clock().now() + INTERVAL

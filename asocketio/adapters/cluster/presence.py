@@ -33,9 +33,10 @@ class Presence:
         """Be in a namespace. What it returns may be awaited until messages arrive."""
         entered = self._entered.get(namespace)
         if entered is None:
-            entered = self._entered[namespace] = self._engine.enter(namespace)
+            entered = self._engine.enter(namespace)
             if self._members is not None:
-                self._members.enter(namespace)
+                entered = self._members.enter(namespace)  # takes longer than an engine should
+            self._entered[namespace] = entered
         return entered
 
     def leave_if_idle(self, namespace: str) -> None:

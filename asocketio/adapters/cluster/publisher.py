@@ -138,6 +138,7 @@ class Publisher:
             except Exception as error:  # an engine's mistake must not end all publishing
                 self._lost(len(batch))
                 self._host.throttled_log.error("engine", "%r raised %r", self._engine, error, error=error)
+            self._host.metrics.cluster("published", sent)
             for _, outgoing in batch[:sent]:
                 self.size -= outgoing.size + OVERHEAD
             if sent < len(batch):

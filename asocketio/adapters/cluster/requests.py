@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from asocketio.adapters.ack_collector import AckCollector
-from asocketio.adapters.cluster.engine import Engine
+from asocketio.adapters.cluster.engine import Engine, Outgoing
 from asocketio.adapters.cluster.messages import (
     Ack,
     Answer,
@@ -56,6 +56,12 @@ class Question:
         self.heard: set[str] = set()
         self.finished: set[tuple[str, str | None]] = set()
         """The answers that are in, by server and client: they may come twice."""
+
+    def expect(self, others: set[str]) -> None:
+        """These other servers are asked."""
+        self.expected = others
+        for uid in others:
+            self.answers.expect_server(uid)
 
     def count(self, others: int) -> None:
         """So many other servers are asked."""
@@ -143,20 +149,21 @@ class Questions:
         if here is not None:
             here()
         question = Question(answers, read)
-        if self._engine.membership == "counted":
-            answers.expect_server(_COUNTING)
-        else:
-            question.expected = self._members(namespace)
+        is_ready = entered is COMPLETED or (isinstance(entered, asyncio.Future) and entered.done())
+        is_counted = self._engine.membership == "counted"
+        if is_ready and not is_counted:
+            question.expect(self._members(namespace))
             if not question.expected:
                 return
-            for uid in question.expected:
-                answers.expect_server(uid)
+        else:
+            question.expected = None if is_counted else set()
+            answers.expect_server(_COUNTING)
         self._open[request_id] = namespace, question
         answers.when_closed(lambda: self._forget(request_id))
-        if entered is COMPLETED:
+        if is_ready:
             self._publisher.put(outgoing)
-        if entered is not COMPLETED or question.expected is None:
-            self._spawn(self._count(namespace, question, entered, None if entered is COMPLETED else outgoing))
+        if is_counted or not is_ready:
+            self._spawn(self._begin(namespace, question, entered, None if is_ready else outgoing))
 
     def take(self, message: Message) -> None:
         """An answer has come. One that is late, or that nobody here asked for, is ignored."""
@@ -167,6 +174,11 @@ class Questions:
             return
         found[1].take(message.uid, body)
 
+    def heard(self, request_id: str) -> set[str]:
+        """The servers that have said something to an open question, where only their number was known."""
+        found = self._open.get(request_id)
+        return set() if found is None else set(found[1].heard)
+
     def member_gone(self, uid: str, namespace: str | None = None) -> None:
         """Nobody waits for the answer of a server that has left; in all namespaces, or in one."""
         for where, question in list(self._open.values()):
@@ -176,8 +188,14 @@ class Questions:
     def _forget(self, request_id: str) -> None:
         self._open.pop(request_id, None)
 
-    async def _count(self, namespace: str, question: Question, entered: Awaitable[None], outgoing: Any) -> None:
+    async def _begin(
+        self, namespace: str, question: Question, entered: Awaitable[None], outgoing: Outgoing | None
+    ) -> None:
+        """Wait until answers can come, and until it is known whose."""
         await entered
+        if question.expected is not None:
+            question.expect(self._members(namespace))
+            question.answers.server_answered(_COUNTING)
         if outgoing is not None:
             self._publisher.put(outgoing)
         if question.expected is None:
