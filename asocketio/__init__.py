@@ -1,6 +1,8 @@
 """Socket.IO for every ASGI framework: gevent-socketio's programming model on asyncio."""
 
 from asocketio.adapters.base import Adapter, Target
+from asocketio.adapters.cluster.adapter import ClusterAdapter
+from asocketio.adapters.cluster.engine import ClusterChange, Engine
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.app import SocketIOApp, of
 from asocketio.config import Config
@@ -34,9 +36,12 @@ __all__ = [
     "BroadcastOperator",
     "CallNext",
     "CannotCarry",
+    "ClusterAdapter",
+    "ClusterChange",
     "Config",
     "ConnectionRefused",
     "Disconnected",
+    "Engine",
     "EventRefused",
     "HandshakeError",
     "HandshakeInfo",

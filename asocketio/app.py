@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
+from asocketio.adapters.cluster_view import Cluster
 from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
@@ -76,10 +77,11 @@ class SocketIOApp:
     With ``namespaces`` it manages the sockets at once; without, each new socket calls ``app``
     once, as an HTTP GET, and a view in it awaits `socketio_manage`. With both, and ``guard=True``, that view only
     decides, by `socketio_accept`, and the socket then lives by itself. ``namespaces`` are classes by name or pattern,
-    see `NamespaceTable`. ``adapter`` keeps the rooms; without it they are those of this process. ``parsers`` are what
-    clients of generation 4 may speak, or ``parser`` is what all of them speak. ``lifespan`` is an
-    async context manager, called with this object: it is entered at the start and left at the end, round that of
-    ``app``, and may yield state for requests. ``client_files`` is a folder with the client's scripts, to be served at
+    see `NamespaceTable`. ``adapter`` keeps the rooms; without it they are those of this process. It may be the URL of
+    a Redis: then they are those of all servers on it, see `asocketio.adapters.redis.RedisAdapter`. ``parsers`` are
+    what clients of generation 4 may speak, or ``parser`` is what all of them speak. ``lifespan`` is an async context
+    manager, called with this object: it is entered at the start and left at the end, round that of ``app``, and may
+    yield state for requests. ``client_files`` is a folder with the client's scripts, to be served at
     ``/socket.io/socket.io.js``. ``settings`` are the fields of `Config`.
 
     Raises:
@@ -93,7 +95,7 @@ class SocketIOApp:
         namespaces: NamespaceClasses | None = None,
         path: str = "socket.io",
         guard: bool = False,
-        adapter: Adapter | None = None,
+        adapter: Adapter | str | None = None,
         lifespan: LifespanFunction | None = None,
         client_files: str | os.PathLike[str] | None = None,
         parsers: Sequence[ParserName] = JSON_ONLY,
@@ -142,6 +144,11 @@ class SocketIOApp:
             declared = [name or "/" for name in self.namespaces.declared]
             raise UsageError(f"there is no namespace {namespace!r:.100}; declared are {declared}")
         return Namespace(self.server, name)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The servers that this one is one of: their names, and whether they can be reached."""
+        return self.server.adapter.cluster
 
     async def close(self) -> None:
         """End every socket and take no new ones. Returns when their handlers and views have ended.
@@ -474,14 +481,13 @@ def _check_arguments(app: object, namespaces: object, path: object, guard: bool,
         raise UsageError(f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager")
 
 
-def _check_adapter(adapter: Adapter | None) -> Adapter:
+def _check_adapter(adapter: Adapter | str | None) -> Adapter:
     if adapter is None:
         return MemoryAdapter()
     if isinstance(adapter, str):
-        raise UsageError(
-            f"adapter={adapter!r}: there is no adapter for this URL yet; give an Adapter instance, or none for the "
-            "rooms of one process"
-        )
+        from asocketio.adapters.redis import RedisAdapter  # redis-py is loaded where it is used
+
+        return RedisAdapter(adapter)
     if not isinstance(adapter, Adapter):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"adapter={adapter!r}: expected an instance of a subclass of asocketio.Adapter")
     return adapter

@@ -89,6 +89,9 @@ class Limits(Timing):
     """Events that are kept for all clients that may have missed them; each client that is away counts as one."""
     recovery_bytes: int = 16_000_000
     """Bytes of memory that these take, together."""
+    max_publish_queue: int = 16_000_000
+    """Bytes that wait to be sent to the other servers of a cluster; each message counts 200 more. Beyond, the oldest
+    broadcasts are dropped, for the clients of other servers only. A larger message of another server is refused."""
     max_sessions_per_address: int | None = None
     """The same for one client address. ``None``: no limit, for behind a proxy all may have the same one."""
     rate_limits: Mapping[str, tuple[int, float]] | None = None
@@ -129,6 +132,9 @@ class Config(Limits):
     (``cookie=``, which carries a secret of its own then)."""
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None = None
     """Called with each exception of a handler, job or callback, and ``sid``, ``namespace`` and ``event``."""
+    on_cluster_change: Callable[[Any], object] | None = None
+    """Called, plain or async, with a `ClusterChange` when the other servers of a cluster cannot be reached, and when
+    they can again; when messages were dropped; when a server comes or goes."""
     middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]] = ()
     """Coroutine functions ``(call, call_next)`` round each connect, event and disconnect of all clients."""
     metrics: Metrics | None = None
@@ -188,6 +194,7 @@ class _LimitSettings(_TimingSettings, total=False):
     recovery: float | None
     recovery_events: int
     recovery_bytes: int
+    max_publish_queue: int
     max_sessions_per_address: int | None
     rate_limits: Mapping[str, tuple[int, float]] | None
     concurrency: int
@@ -206,6 +213,7 @@ class Settings(_LimitSettings, total=False):
     cookie: str | None
     pin: Literal["address", "cookie"] | None
     on_exception: Callable[[BaseException, Mapping[str, str]], object] | None
+    on_cluster_change: Callable[[Any], object] | None
     middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]]
     metrics: Metrics | None
 
@@ -229,6 +237,7 @@ _COUNTS = (
     "max_sessions",
     "recovery_events",
     "recovery_bytes",
+    "max_publish_queue",
     "concurrency",
 )
 
@@ -294,6 +303,8 @@ def _check_hooks(config: Config) -> None:
     hook = config.on_exception
     if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
         raise UsageError(f"on_exception={hook!r}: expected a plain function (exception, about)")
+    if config.on_cluster_change is not None and not callable(config.on_cluster_change):
+        raise UsageError(f"on_cluster_change={config.on_cluster_change!r}: expected a function of one argument")
     check_middleware("middleware", config.middleware)
     if config.metrics is not None and not isinstance(config.metrics, Metrics):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"metrics={config.metrics!r}: expected an instance of asocketio.metrics.Metrics")

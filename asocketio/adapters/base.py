@@ -13,12 +13,14 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from asocketio.adapters.ack_collector import AckCollector
+from asocketio.adapters.cluster_view import Cluster
 from asocketio.adapters.local_rooms import LocalRooms, RoomNames
 from asocketio.adapters.recovery import RecoveryStore
 from asocketio.adapters.socket_info import SocketInfo
 from asocketio.adapters.trails import Saved, Trail
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
+from asocketio.metrics import Metrics
 from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.clock import Clock
@@ -108,6 +110,8 @@ class Host(typing.Protocol):
     """Runs functions of the program."""
     clock: Clock
     """The time of its event loop."""
+    metrics: Metrics
+    """Is told what happens."""
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.
@@ -152,6 +156,8 @@ class Adapter(ABC):
     def __init__(self) -> None:
         self.local: LocalRooms[Recipient] = LocalRooms()
         """The clients of this process, and their rooms."""
+        self.cluster = Cluster()
+        """What programs see of the other servers."""
         self.server_events: dict[tuple[str, str], Callable[..., Any]] = {}
         """By namespace and name: what this server does with an event of another one."""
 

@@ -108,5 +108,9 @@ class Metrics:
         ``failed``: it raised, and not because its client has gone (`Disconnected`).
         """
 
+    def cluster(self, what: str, count: int) -> None:
+        """Messages between this server and the others of its cluster: ``"published"``, ``"received"``, ``"dropped"``
+        (the queue was full), or ``"malformed"`` (what came, and is no message)."""
+
     def lagged(self, seconds: float) -> None:
         """The event loop came to a timer ``seconds`` late. Called about once a second while there are sockets."""

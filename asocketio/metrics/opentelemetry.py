@@ -54,6 +54,9 @@ class OpenTelemetryMetrics(Metrics):
     def refused(self, reason: str) -> None:
         self._instruments.refused.add(1, (reason,))
 
+    def cluster(self, what: str, count: int) -> None:
+        self._instruments.cluster.add(count, (what,))
+
     def limited(self, setting: str) -> None:
         self._instruments.limited.add(1, (setting,))
 
@@ -133,6 +136,8 @@ class _Instruments:
         self.closed = total("closed", "{socket}", "Sockets ended, by the transport that they ended on", reasons)
         self.refused = total("refused", "{request}", "Requests refused before a socket", ("socketio.reason",))
         self.limited = total("limited", "{limit}", "Clients that met a limit", ("socketio.setting",))
+        text = "Messages from and to other servers"
+        self.cluster = total("cluster.messages", "{message}", text, ("socketio.what",))
         self.received = total("received.frames", "{frame}", "Frames received", _WHO)
         self.received_size = total("received.size", "By", "Size of frames received; text in characters", _WHO)
         self.sent = total("sent.packets", "{packet}", "Packets queued for clients", _WHO)

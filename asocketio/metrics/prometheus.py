@@ -61,6 +61,9 @@ class PrometheusMetrics(Metrics):
     def refused(self, reason: str) -> None:
         self._series.refused.labels(reason).inc()
 
+    def cluster(self, what: str, count: int) -> None:
+        self._series.cluster.labels(what).inc(count)
+
     def limited(self, setting: str) -> None:
         self._series.limited.labels(setting).inc()
 
@@ -111,6 +114,7 @@ class _Series(Collector):
         self.closed = counter("closed", "Sockets ended, by the transport that they ended on.", (*_WHO, "reason"))
         self.refused = counter("refused", "Requests refused before they reached a socket.", ("reason",))
         self.limited = counter("limited", "Clients that met a limit, by the setting.", ("setting",))
+        self.cluster = counter("cluster_messages", "Messages from and to other servers.", ("what",))
         self.received = counter("received_frames", "Frames received.", _WHO)
         self.received_bytes = counter("received_bytes", "Size of frames received; text in characters.", _WHO)
         self.sent = counter("sent_packets", "Packets queued for clients.", _WHO)

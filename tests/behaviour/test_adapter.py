@@ -90,8 +90,8 @@ async def test_an_app_that_is_closed_stops_its_adapter_once() -> None:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        ("redis://localhost:6379", "there is no adapter for this URL yet; give an Adapter instance"),
-        ("", "there is no adapter for this URL yet"),
+        ("amqp://localhost", "expected redis://host:port, rediss://host:port or unix://path"),
+        ("", "expected redis://host:port"),
         (MemoryAdapter, "expected an instance of a subclass of asocketio.Adapter"),
         (object(), "expected an instance of a subclass of asocketio.Adapter"),
     ],

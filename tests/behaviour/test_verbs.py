@@ -13,6 +13,7 @@ from asocketio import AckTimeout, Adapter, BaseNamespace, Disconnected, SocketIO
 from asocketio.operators import BroadcastOperator, RemoteSocket
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.support.adapters import Bus, LateAdapter
+from tests.support.cluster import ENGINES, cluster_of
 from tests.support.worlds import Recorder, Way, serve, until
 
 
@@ -60,6 +61,7 @@ class World:
 CLUSTERS: dict[str, Callable[[], list[Adapter | None]]] = {
     "alone": lambda: [None],
     "late": lambda: [LateAdapter(bus) for bus in [Bus()] for _ in range(2)],
+    **{name: lambda kind=kind: [*cluster_of(kind)] for name, kind in ENGINES.items()},  # type: ignore[misc]
 }
 
 
@@ -68,7 +70,8 @@ async def world_of(adapters: list[Adapter | None], way: Way, cls: type[BaseNames
     apps = [SocketIOApp(namespaces={"/": cls}, adapter=adapter) for adapter in adapters]
     async with AsyncExitStack() as stack:
         for app in apps:
-            await stack.enter_async_context(TestClient(app))  # each server runs from the start
+            client = await stack.enter_async_context(TestClient(app))  # each server runs from the start
+            await client.advance(1)  # and has heard of the others
         yield World(apps, stack, way)
 
 

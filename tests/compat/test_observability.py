@@ -155,6 +155,7 @@ def tell(metrics: Metrics) -> None:
     metrics.closed("4", "polling", "ping timeout")
     metrics.refused("Forbidden")
     metrics.limited("max_outbox")
+    metrics.cluster("published", 1)
     metrics.received("4", "polling", 1)
     metrics.sent("4", "polling", 1)
     metrics.handled("/", "say", 0.1, True)

@@ -27,6 +27,7 @@ COUNTS = [
         "max_pending_acks",
         "recovery_events",
         "recovery_bytes",
+        "max_publish_queue",
     ),
     "concurrency",
 ]
@@ -57,6 +58,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "recovery": None,
         "recovery_events": 10_000,
         "recovery_bytes": 16_000_000,
+        "max_publish_queue": 16_000_000,
         "max_sessions_per_address": None,
         "rate_limits": None,
         "send_timeout": 30.0,
@@ -73,6 +75,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "cookie": None,
         "pin": None,
         "on_exception": None,
+        "on_cluster_change": None,
         "middleware": (),
         "metrics": None,
     }
@@ -329,7 +332,12 @@ def test_what_the_error_of_a_setting_proposes_is_taken(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         Config.of({name: object()})
     found = EXAMPLES.findall(str(caught.value))
-    assert found or name in ("metrics", "middleware", "on_exception")  # which are objects of the program
+    assert found or name in (
+        "metrics",
+        "middleware",
+        "on_exception",
+        "on_cluster_change",
+    )  # which are objects of the program
     for setting, named, value in found:
         assert setting in ("", name)
         more = {"cookie": "io"} if name == "pin" else {}

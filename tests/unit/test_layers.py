@@ -30,7 +30,7 @@ FLOORS: list[list[str]] = [
     ["operators"],
     ["namespace"],
     ["manage"],
-    ["app"],
+    ["app", "emitter"],
     ["", "__main__", "testing"],
 ]
 """Folders, and the modules of the root, from the ground up: each may import its own, and what stands on a lower floor.
@@ -46,6 +46,7 @@ THIRD_PARTY = {"anyio", "uvicorn", "websockets"}
 
 OPTIONAL: dict[str, set[str]] = {
     "protocol.fast_json": {"msgspec", "orjson"},
+    "adapters.redis.places": {"redis"},
     "protocol.msgpack_parser": {"msgpack"},
     "metrics.prometheus": {"prometheus_client"},
     "metrics.opentelemetry": {"opentelemetry"},

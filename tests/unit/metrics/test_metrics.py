@@ -471,7 +471,7 @@ def test_every_series_says_what_it_is_and_begins_with_the_prefix() -> None:
         registry = CollectorRegistry()
         PrometheusMetrics(registry, prefix=prefix)
         families = list(registry.collect())
-        assert len(families) == 17
+        assert len(families) == 18
         assert all(family.name.startswith(begin) and family.documentation.endswith(".") for family in families)
         assert f"{begin}waiting_packets" in {family.name for family in families}
 
