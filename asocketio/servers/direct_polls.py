@@ -36,6 +36,9 @@ __all__ = ["DirectPoll", "DirectPolls", "HTTPConnection", "PollTable", "find_pol
 EXTENSION = "asocketio.polls"
 """Where a server puts its `PollTable` into ``scope["extensions"]``."""
 
+PATHS = 1000
+"""Paths that are known. Clients choose some of them, where the app is below a path with parameters."""
+
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto")
 _PLAIN_BODY = BodyFormat()
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -68,11 +71,13 @@ class PollTable:
 
     def admit(self, scope: Scope, socket: Socket, find: Find) -> None:
         """Serve the polls of a session that ``scope`` opens; ``find`` finds it, as long as it is there."""
-        path = scope["raw_path"].removeprefix(self._root)
-        socket.handshake.raw_path = self._paths.setdefault(path, path)
+        path = scope.get("raw_path", b"").removeprefix(self._root)
+        if path not in self.finders and (len(self.finders) >= PATHS or b"%" in path):
+            return
         finders = self.finders.setdefault(path, [])
         if find not in finders:
             finders.append(find)
+        socket.handshake.raw_path = self._paths.setdefault(path, path)
 
     def find(self, request: PollRequest) -> Socket | None:
         """The session of a request."""
@@ -85,7 +90,7 @@ class PollTable:
     def introduced(self, app: Any) -> ASGIApp:
         """The server's application, whose scopes tell of this table."""
         if self._passed is None:
-            self.served = getattr(app, "app", app) if type(app) is ProxyHeadersMiddleware else app
+            self.served = _inside(app)
 
             async def introduce(scope: Scope, receive: Receive, send: Send) -> None:
                 scope.setdefault("extensions", {})[EXTENSION] = self
@@ -118,6 +123,11 @@ def find_polls(scope: Scope) -> PollTable | None:
 
 async def _nothing(*_: Any) -> Any:
     """An application, or a part of its call, that does nothing."""
+
+
+def _inside(app: Any) -> object:
+    """The application that uvicorn was given, without what it puts round it."""
+    return app.app if isinstance(app, ProxyHeadersMiddleware) else app
 
 
 def _written(headers: Headers) -> bytes:

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from asocketio import BaseNamespace, SocketIOApp, UsageError
 from asocketio.asgi.types import Receive, Scope, Send
+from asocketio.servers.direct_polls import PollTable
 from asocketio.testing import settle
 from tests.clients.http import upgrade_request
 from tests.clients.http_connection import HTTPConnection, chunked
@@ -387,3 +388,26 @@ async def test_who_has_no_middleware_is_told_nothing(base: Any, caplog: pytest.L
     with caplog.at_level("INFO", logger="asocketio"):
         await HTTPConnection(base, SocketIOApp(namespaces={"/": Echo})).session()
     assert "served below ASGI" not in caplog.text
+
+
+async def test_paths_that_clients_make_up_are_not_kept_without_end(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asocketio.servers.direct_polls.PATHS", 3)
+    calls: list[str] = []
+    inner = SocketIOApp(namespaces={"/": Echo})
+
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        calls.append(scope["path"])
+        await inner({**scope, "root_path": scope["path"].removesuffix("/socket.io/")}, receive, send)
+
+    server = HTTPConnection(base, mounted)
+    for number in range(6):
+        for path in (f"/{number}/socket.io/", f"/{number}/%73ocket.io/"):
+            target = f"{path}?EIO=4&transport=polling"
+            answer = await server.ask(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            found = re.search(rb'"sid":"([^"]+)', answer)
+            assert found is not None
+            calls.clear()
+            said = f"POST {target}&sid={found[1].decode()} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n40"
+            assert (await server.ask(said.encode())).endswith(b"ok")
+            assert bool(calls) == (number >= 3 or "%" in path)
+    assert len(PollTable.of(server.config).finders) == 3
