@@ -21,9 +21,8 @@ from asocketio.session.handlers import Handlers
 __all__ = ["CheckedConfig"]
 
 _WORKERS = (
-    "%d workers: a client must stay on one process, and rooms are those of one process. Polling clients will meet "
-    "another worker and be refused (Session ID unknown). Run one process for each port, behind a balancer that keeps "
-    "a client on one (docs/deployment.md), or serve transports=('websocket',) alone"
+    "%d workers: requests reach the worker that has their session, but rooms, and what is sent to them, are those of "
+    "one process (docs/workers.md)"
 )
 
 

@@ -74,6 +74,8 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "on_exception": None,
         "middleware": (),
         "metrics": None,
+        "workers": None,
+        "worker": None,
     }
 
 

@@ -321,7 +321,7 @@ def test_workers_are_warned_of(
         monkeypatch.setenv("WEB_CONCURRENCY", variable)
     CheckedConfig("chat:app", log_config=None, **settings)
     (record,) = caplog.records
-    assert record.getMessage().startswith("2 workers: a client must stay on one process, and rooms are those of one")
+    assert record.getMessage().startswith("2 workers: requests reach the worker that has their session, but rooms, ")
 
 
 def test_one_worker_is_no_cause_for_a_word(caplog: pytest.LogCaptureFixture) -> None:
