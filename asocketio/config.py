@@ -89,6 +89,9 @@ class Limits(Timing):
     """Events that are kept for all clients that may have missed them; each client that is away counts as one."""
     recovery_bytes: int = 16_000_000
     """Bytes of memory that these take, together."""
+    max_publish_queue: int = 16_000_000
+    """Bytes that wait to be sent to the other servers of a cluster; each message counts 200 more. Beyond, the oldest
+    broadcasts are dropped, for the clients of other servers only. A larger message of another server is refused."""
     max_sessions_per_address: int | None = None
     """The same for one client address. ``None``: no limit, for behind a proxy all may have the same one."""
     rate_limits: Mapping[str, tuple[int, float]] | None = None
@@ -192,6 +195,7 @@ class _LimitSettings(_TimingSettings, total=False):
     recovery: float | None
     recovery_events: int
     recovery_bytes: int
+    max_publish_queue: int
     max_sessions_per_address: int | None
     rate_limits: Mapping[str, tuple[int, float]] | None
     concurrency: int
@@ -234,6 +238,7 @@ _COUNTS = (
     "max_sessions",
     "recovery_events",
     "recovery_bytes",
+    "max_publish_queue",
     "concurrency",
 )
 

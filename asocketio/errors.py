@@ -18,6 +18,8 @@
     ├─ Disconnected           what sending, or awaiting an ack, meets after the end
     ├─ AckTimeout             also a ``TimeoutError``
     ├─ Overflow               a client that floods, or does not keep up
+    ├─ MalformedMessage       what comes on a cluster's bus and is no message of another server
+    ├─ BusDown                the bus of a cluster cannot be reached
     └─ UsageError             a mistake of the program that uses this package
         └─ CannotCarry        a value that this client's generation knows no form of
 """
@@ -30,6 +32,7 @@ __all__ = [
     "AckTimeout",
     "BadMethod",
     "BadRequest",
+    "BusDown",
     "CannotCarry",
     "ConnectionRefused",
     "Disconnected",
@@ -37,6 +40,7 @@ __all__ = [
     "Forbidden",
     "HandshakeError",
     "HeadTooLarge",
+    "MalformedMessage",
     "MalformedPacket",
     "MalformedPayload",
     "Overflow",
@@ -252,6 +256,18 @@ class Overflow(SocketIOError):
     def __init__(self, message: str, side: str) -> None:
         super().__init__(message)
         self.side = side
+
+
+class MalformedMessage(SocketIOError):
+    """What came on the bus of a cluster is no message of another server."""
+
+
+class BusDown(SocketIOError):
+    """The bus of a cluster cannot be reached. Of the messages that were to be sent it has, or may have, ``sent``."""
+
+    def __init__(self, message: str, sent: int = 0) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class UsageError(SocketIOError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any, Literal, Self, TypeVar
 
-from asocketio.adapters.ack_collector import AckCollector
+from asocketio.adapters.ack_collector import AckCollector, shared_number
 from asocketio.adapters.base import Recipient, Target
 from asocketio.adapters.socket_info import SocketInfo
 from asocketio.errors import AckTimeout, Disconnected, UsageError
@@ -20,7 +20,7 @@ from asocketio.protocol.handshake_info import HandshakeInfo
 from asocketio.protocol.packet import EVENT, Packet
 from asocketio.protocol.parser import check_name
 from asocketio.runtime.awaitables import COMPLETED
-from asocketio.session.acks import shared_number, unpack
+from asocketio.session.acks import unpack
 from asocketio.session.interfaces import SessionServer
 from asocketio.session.member import Member
 from asocketio.session.signatures import accepted
@@ -439,7 +439,7 @@ async def _collect(
     read: Callable[[list[Any]], list[Any]],
 ) -> list[Any]:
     """Let the adapter ask, and wait for all answers, at most so many seconds. ``read`` makes the result of them."""
-    seconds = CALL_TIMEOUT if given is None else checked_seconds(given)
+    seconds = answers.seconds = CALL_TIMEOUT if given is None else checked_seconds(given)
     try:
         ask()
         answers.all_asked()

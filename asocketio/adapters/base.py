@@ -19,6 +19,7 @@ from asocketio.adapters.socket_info import SocketInfo
 from asocketio.adapters.trails import Saved, Trail
 from asocketio.config import Config
 from asocketio.errors import CannotCarry, Overflow, UsageError
+from asocketio.metrics import Metrics
 from asocketio.protocol.base import Encoded, Protocol, check_size
 from asocketio.protocol.packet import Packet
 from asocketio.runtime.clock import Clock
@@ -108,6 +109,8 @@ class Host(typing.Protocol):
     """Runs functions of the program."""
     clock: Clock
     """The time of its event loop."""
+    metrics: Metrics
+    """Is told what happens."""
 
     def check(self, packet: Packet) -> None:
         """Check a packet that nobody receives, so that mistakes show before somebody does.

@@ -317,13 +317,13 @@ def _restored(value: list[Any] | dict[str, Any], attachments: list[bytes], taken
     return attachments[number]
 
 
-def refuse_depth(text: str) -> None:
-    """Raise `MalformedPacket` where brackets nest deeper than `MAX_DEPTH`, or a long text is nothing but brackets.
+def refuse_depth(text: str, max_depth: int = MAX_DEPTH) -> None:
+    """Raise `MalformedPacket` where brackets nest deeper than ``max_depth``, or a long text is nothing but brackets.
 
     A list within a list takes 88 bytes for the two of its brackets; other JSON becomes less than 40 times its text.
     """
-    if _too_deep(text):
-        raise MalformedPacket(f"JSON nested deeper than {MAX_DEPTH}")
+    if _too_deep(text, max_depth):
+        raise MalformedPacket(f"JSON nested deeper than {max_depth}")
     most = _MOST_LISTS * max(len(text), _LONG)
     if text.count("[") > most and _STRINGS.sub("", text).count("[") > most:
         raise MalformedPacket(f"JSON of {len(text)} characters that are nearly all brackets")
@@ -333,11 +333,11 @@ _LONG = 1000
 _MOST_LISTS = 0.44  # of the characters; each has a second bracket
 
 
-def _too_deep(text: str) -> bool:
+def _too_deep(text: str, max_depth: int = MAX_DEPTH) -> bool:
     """Whether brackets nest deeper than `MAX_DEPTH`, at least up to the first that does not fit."""
     if text.find("[", 1) < 0 and text.find("{", 1) < 0:
         return False  # a long text in a list: thirty times quicker than to count
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if text.count("[") + text.count("{") <= max_depth:
         return False
     marks = _marks(text)
     if b'"' in marks or b"\\" in marks:  # a text has brackets or escapes in it
@@ -347,7 +347,7 @@ def _too_deep(text: str) -> bool:
         left = left.replace(b"[]", b"").replace(b"{}", b"")
         if not left:
             return False
-    return max(accumulate(map(_STEPS.__getitem__, marks)), default=0) > MAX_DEPTH
+    return max(accumulate(map(_STEPS.__getitem__, marks)), default=0) > max_depth
 
 
 def _marks(text: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from asocketio.errors import MalformedPacket, PayloadTooLarge
 from asocketio.protocol.json_codec import MAX_DEPTH
 
-__all__ = ["read"]
+__all__ = ["read", "read_of_server"]
 
 _LONGEST_DAY = 100_000_000
 """Days before and after 1970 that JavaScript counts."""
@@ -34,8 +34,24 @@ def read(data: bytes, max_binaries: float = float("inf"), max_binary_bytes: floa
             NaN, Infinity, a key that is no text; or there are over ``max_binaries`` binary values.
         PayloadTooLarge: the binary values are over ``max_binary_bytes`` together.
     """
+    return _whole(data, max_binaries, max_binary_bytes, MAX_DEPTH, _SCALARS)
+
+
+def read_of_server(data: bytes, max_depth: int) -> Any:
+    """As `read`, what another server has written for servers, with any number of binary values.
+
+    Besides, as clients would have it in JSON: a timestamp of MessagePack (ext type -1) is the text of its date, NaN and
+    Infinity are None.
+    """
+    return _whole(data, float("inf"), float("inf"), max_depth, _OF_SERVERS)
+
+
+Scalars = dict[int, Callable[[bytes, int], tuple[Any, int]]]
+
+
+def _whole(data: bytes, max_binaries: float, max_binary_bytes: float, max_depth: int, scalars: Scalars) -> Any:
     try:
-        value, end = _read(data, max_binaries, max_binary_bytes)
+        value, end = _read(data, max_binaries, max_binary_bytes, max_depth, scalars)
     except (IndexError, error):
         raise MalformedPacket(f"MessagePack that is cut off: {data[:20]!r}") from None
     except UnicodeDecodeError as wrong:
@@ -47,7 +63,9 @@ def read(data: bytes, max_binaries: float = float("inf"), max_binary_bytes: floa
     return value
 
 
-def _read(data: bytes, max_binaries: float, max_binary_bytes: float) -> tuple[Any, int]:
+def _read(
+    data: bytes, max_binaries: float, max_binary_bytes: float, max_depth: int, scalars: Scalars
+) -> tuple[Any, int]:
     """The value, and where it ends. A loop, not a recursion: ``left`` items of the innermost container are to come."""
     at, left, keyed = 0, 1, False
     items: list[Any] = []
@@ -65,15 +83,15 @@ def _read(data: bytes, max_binaries: float, max_binary_bytes: float) -> tuple[An
                 items.append(data[at + 1 : end].decode())
                 at = end
             elif (byte < 0xA0 and byte & 15) or 0xDC <= byte < 0xE0:
-                if len(outer) == MAX_DEPTH:
-                    raise MalformedPacket(f"MessagePack nested deeper than {MAX_DEPTH}")
+                if len(outer) == max_depth:
+                    raise MalformedPacket(f"MessagePack nested deeper than {max_depth}")
                 outer.append((items, left, keyed))
                 keyed = byte in _MAPS
                 at, left = (at + 1, byte & 15) if byte < 0xA0 else _counted(data, at, byte)
                 left <<= keyed
                 items = []
             else:
-                value, at = _SCALARS[byte](data, at)
+                value, at = scalars[byte](data, at)
                 items.append(value)
                 if type(value) is bytes:
                     binaries += 1
@@ -212,7 +230,7 @@ def _empty(kind: Callable[[], Any]) -> Callable[[bytes, int], tuple[Any, int]]:
     return lambda data, at: (kind(), at + 1)
 
 
-_SCALARS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
+_SCALARS: Scalars = {
     **{byte: _constant(value) for byte, value in _CONSTANTS.items()},
     **{byte: _constant(byte - 256) for byte in range(0xE0, 0x100)},
     **{0xC4 + power: _sized(1 << power) for power in range(3)},
@@ -224,6 +242,57 @@ _SCALARS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
     0xD4: _undefined,
     0xD7: _date,
     **dict.fromkeys((0xC1, 0xD5, 0xD6, 0xD8), _refused),
+}
+
+
+def _any_real(layout: str) -> Callable[[bytes, int], tuple[Any, int]]:
+    struct = Struct(f">{layout}")
+    unpack, size = struct.unpack_from, 1 + struct.size
+
+    def any_real(data: bytes, at: int) -> tuple[Any, int]:
+        value = unpack(data, at + 1)[0]
+        return (None if value - value else value), at + size
+
+    return any_real
+
+
+def _timestamp(
+    size: int, otherwise: Callable[[bytes, int], tuple[Any, int]]
+) -> Callable[[bytes, int], tuple[Any, int]]:
+    """A timestamp in ``size`` bytes; ``otherwise`` reads what has another ext type (the specification, "Timestamp")."""
+    kind = 2 if size == 12 else 1  # behind the first byte, or behind a length
+
+    def timestamp(data: bytes, at: int) -> tuple[Any, int]:
+        if data[at + kind] != 0xFF or (size == 12 and data[at + 1] != 12):
+            return otherwise(data, at)
+        begin, end = at + kind + 1, at + kind + 1 + size
+        if size == 12:
+            nanoseconds, seconds = _NANOSECONDS.unpack_from(data, begin)
+        else:
+            number = int.from_bytes(_exactly(data, begin, end))
+            nanoseconds, seconds = divmod(number, 1 << 34) if size == 8 else (0, number)
+        if nanoseconds > 999_999_999:
+            raise MalformedPacket("MessagePack with a date of over a second's nanoseconds")
+        return _iso(seconds * 1000 + nanoseconds // 1_000_000), end
+
+    return timestamp
+
+
+def _exactly(data: bytes, begin: int, end: int) -> bytes:
+    found = data[begin:end]
+    if len(found) < end - begin:
+        raise IndexError
+    return found
+
+
+_NANOSECONDS = Struct(">Iq")
+_OF_SERVERS: Scalars = {
+    **_SCALARS,
+    0xC7: _timestamp(12, _SCALARS[0xC7]),
+    0xCA: _any_real("f"),
+    0xCB: _any_real("d"),
+    0xD6: _timestamp(4, _SCALARS[0xD6]),
+    0xD7: _timestamp(8, _SCALARS[0xD7]),
 }
 
 

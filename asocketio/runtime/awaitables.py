@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 __all__ = ["COMPLETED", "Completed", "Waiters"]
@@ -49,6 +49,11 @@ class Waiters:
             self._futures.pop(future, None)
             if not self._futures:
                 self._futures = None
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition()`` holds, which is looked at after each `wake`."""
+        while not condition():
+            await self.wait()
 
     def wake(self, word: Any = None) -> None:
         """Let all of them go on, in the order in which they came."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from asocketio.errors import Disconnected, Overflow
 
-__all__ = ["Acks", "Answer", "shared_number", "unpack"]
+__all__ = ["Acks", "Answer", "unpack"]
 
 Answer = Callable[[list[Any] | None, BaseException | None], None]
 """Called once: with the arguments of the ack, or with what came instead of it."""
@@ -21,7 +20,7 @@ class Acks:
     """Numbers map to those who wait for the answer. An answer counts only from the namespace that was asked.
 
     They tell a client nothing of others: they are its own, counted from 1, or random where one event asks several
-    (`shared_number`).
+    (`asocketio.adapters.ack_collector.shared_number`).
     """
 
     __slots__ = ("_asked", "_limit", "_reason", "_waiting")
@@ -84,15 +83,6 @@ class Acks:
             entry = self._waiting.pop(number, None)
             if entry is not None:
                 entry[1](None, Disconnected(reason))
-
-
-_SHARED = 10**14
-"""The least number of an event that asks several clients; no client is ever asked as often by itself."""
-
-
-def shared_number() -> int:
-    """A number for an ack of many clients: random, and below 10 to the 15th, for old clients read 16 digits of it."""
-    return _SHARED + secrets.randbelow(9 * _SHARED)
 
 
 def unpack(args: list[Any]) -> Any:

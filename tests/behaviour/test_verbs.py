@@ -13,6 +13,7 @@ from asocketio import AckTimeout, Adapter, BaseNamespace, Disconnected, SocketIO
 from asocketio.operators import BroadcastOperator, RemoteSocket
 from asocketio.testing import ClientRefused, TestClient, settle
 from tests.support.adapters import Bus, LateAdapter
+from tests.support.cluster import ENGINES, cluster_of
 from tests.support.worlds import Recorder, Way, serve, until
 
 
@@ -60,6 +61,7 @@ class World:
 CLUSTERS: dict[str, Callable[[], list[Adapter | None]]] = {
     "alone": lambda: [None],
     "late": lambda: [LateAdapter(bus) for bus in [Bus()] for _ in range(2)],
+    **{name: lambda kind=kind: [*cluster_of(kind)] for name, kind in ENGINES.items()},  # type: ignore[misc]
 }
 
 

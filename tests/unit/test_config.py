@@ -27,6 +27,7 @@ COUNTS = [
         "max_pending_acks",
         "recovery_events",
         "recovery_bytes",
+        "max_publish_queue",
     ),
     "concurrency",
 ]
@@ -57,6 +58,7 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "recovery": None,
         "recovery_events": 10_000,
         "recovery_bytes": 16_000_000,
+        "max_publish_queue": 16_000_000,
         "max_sessions_per_address": None,
         "rate_limits": None,
         "send_timeout": 30.0,

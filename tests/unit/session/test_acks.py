@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from asocketio.adapters.ack_collector import shared_number
 from asocketio.errors import Disconnected, Overflow
-from asocketio.session.acks import Acks, Answer, shared_number, unpack
+from asocketio.session.acks import Acks, Answer, unpack
 
 Answers = list[tuple[str, list[Any] | None, BaseException | None]]
 
