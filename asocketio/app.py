@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
-from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.client_files import ClientFiles
@@ -57,7 +56,7 @@ from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandsh
 from asocketio.transports.refusal import refuse
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
 from asocketio.workers.events import Forwarded
-from asocketio.workers.worker import Worker
+from asocketio.workers.worker import Worker, default_adapter
 
 __all__ = ["SocketIOApp", "of"]
 
@@ -106,7 +105,7 @@ class SocketIOApp:
         self.path = "/" + path.strip("/")
         self.guard = guard
         self.namespaces = None if namespaces is None else NamespaceTable(namespaces)
-        self.server = Server(self.config, _check_adapter(adapter))
+        self.server = Server(self.config, _check_adapter(adapter, self.config))
         self._protocols = protocols_of(self.config, parsers, parser, self.server.custom_json)
         self.lifespan = lifespan
         self._lifespan_seen = False
@@ -471,9 +470,9 @@ def _check_arguments(app: object, namespaces: object, path: object, guard: bool,
         raise UsageError(f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager")
 
 
-def _check_adapter(adapter: Adapter | None) -> Adapter:
+def _check_adapter(adapter: Adapter | None, config: Config) -> Adapter:
     if adapter is None:
-        return MemoryAdapter()
+        return default_adapter(config)
     if isinstance(adapter, str):
         raise UsageError(
             f"adapter={adapter!r}: there is no adapter for this URL yet; give an Adapter instance, or none for the "

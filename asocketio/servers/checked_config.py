@@ -20,19 +20,9 @@ from asocketio.session.handlers import Handlers
 
 __all__ = ["CheckedConfig"]
 
-_WORKERS = (
-    "%d workers: requests reach the worker that has their session, but rooms, and what is sent to them, are those of "
-    "one process (docs/workers.md)"
-)
-
 
 class CheckedConfig(uvicorn.Config):
     """uvicorn's. Each process that loads the application (``--reload``, ``--workers``) gets it, and checks there."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        if self.workers > 1:
-            logging.getLogger("asocketio").warning(_WORKERS, self.workers)
 
     def load_app(self) -> Any:
         with _told():

@@ -24,7 +24,7 @@ from asocketio.workers.events import (
     encode,
     encode_opening,
 )
-from asocketio.workers.link import Link, LinkLost
+from asocketio.workers.link import Frame, Link, LinkLost
 
 __all__ = ["Arrival", "Tunnel"]
 
@@ -135,16 +135,12 @@ class Arrival:
         self._gone: Message
         self.forwarded: Forwarded
 
-    async def open(self) -> None:
-        """Read the request.
+    def open(self, frame: Frame) -> None:
+        """Take the first frame, which is the request.
 
         Raises:
             MalformedFrame: it is none.
-            LinkLost: there is none.
         """
-        frame = await self._link.read()
-        if frame is None:
-            raise LinkLost("a sibling connected and said nothing")
         if frame.kind != OPEN:
             raise MalformedFrame(f"a frame of kind {frame.kind} before a request")
         self.forwarded = decode_opening(frame)

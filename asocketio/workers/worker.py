@@ -11,18 +11,23 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from asocketio.adapters.base import Adapter
+from asocketio.adapters.cluster.adapter import ClusterAdapter
+from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.types import Receive, Scope, Send
+from asocketio.config import Config
 from asocketio.errors import Unavailable, UnknownSession, UsageError
 from asocketio.runtime.log import log
 from asocketio.server import Server
 from asocketio.transports.polling import Poll
+from asocketio.workers.engine import MESH, WorkersEngine
 from asocketio.workers.events import Forwarded, MalformedFrame
-from asocketio.workers.link import Link, LinkLost, connect
+from asocketio.workers.link import Frame, Link, LinkLost, connect
 from asocketio.workers.names import NAME, name_in
 from asocketio.workers.siblings import Claim, SiblingFolder, has_supervisor, named_key, supervised_key
 from asocketio.workers.tunnel import Arrival, Tunnel
 
-__all__ = ["WORKER_ENV", "ServeForwarded", "Worker"]
+__all__ = ["WORKER_ENV", "ServeForwarded", "Worker", "default_adapter"]
 
 WORKER_ENV = "ASOCKETIO_WORKER"
 """The variable that names a worker, as ``worker=`` does."""
@@ -32,6 +37,13 @@ PAGE = "docs/workers.md"
 
 ServeForwarded = Callable[[Forwarded, Receive, Send], Awaitable[None]]
 """Serves the request of a session that is here."""
+
+
+def default_adapter(config: Config) -> Adapter:
+    """Where the rooms are without ``adapter=``: in this process, or in all workers where there may be several."""
+    alone = sys.platform == "win32" or (config.workers is None and not has_supervisor())
+    # What clients that are away have missed is kept by one process.
+    return MemoryAdapter() if alone or config.recovery is not None else ClusterAdapter(WorkersEngine())
 
 
 class Worker:
@@ -46,6 +58,9 @@ class Worker:
         self._path = path
         self._number = number
         self._serve = serve
+        adapter = server.adapter
+        engine = adapter.engine if isinstance(adapter, ClusterAdapter) else None
+        self._engine = engine if isinstance(engine, WorkersEngine) else None
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop in which it has started."""
         self._folder: SiblingFolder | None = None
@@ -109,6 +124,8 @@ class Worker:
 
         # Others may connect before this has returned: the socket listens already.
         self._listener = await loop.create_unix_server(accept, sock=claim.listener)
+        if self._engine is not None and self._folder is not None:
+            self._engine.join(self._folder, claim.name)
 
     # What is for a sibling.
 
@@ -166,13 +183,25 @@ class Worker:
         task.add_done_callback(self._arrivals.discard)
 
     async def _answer(self, link: Link) -> None:
-        arrival = Arrival(link, self._release_poll)
         try:
             async with asyncio.timeout(OPENING_TIMEOUT):
-                await arrival.open()
+                frame = await link.read()
+        except TimeoutError:
+            frame = None
+        if frame is None:
+            link.close()
+        elif frame.kind == MESH and self._engine is not None:
+            self._engine.serve(link, frame)
+        else:
+            await self._serve_request(link, frame)
+
+    async def _serve_request(self, link: Link, frame: Frame) -> None:
+        arrival = Arrival(link, self._release_poll)
+        try:
+            arrival.open(frame)
             await self._call(arrival)
             await arrival.end()
-        except (LinkLost, TimeoutError) as error:
+        except LinkLost as error:
             log.debug("a sibling's link has ended: %r", error)
         except MalformedFrame as error:
             self._server.throttled_log.error("sibling", "a sibling sent what cannot be read: %s", error)

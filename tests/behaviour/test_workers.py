@@ -335,7 +335,7 @@ class Dying:
 
     async def _read(self, link: Link) -> None:
         opening = await link.read()
-        if opening is not None:  # else somebody who wanted to know whether it lives
+        if opening is not None and opening.kind == OPEN:
             self.requests.append((link, opening.payload))
 
 

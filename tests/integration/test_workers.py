@@ -20,7 +20,7 @@ from tests.support.servers import WORKERS, Server
 CASES = Path(__file__).resolve().parent.parent / "interop" / "workers.js"
 RUN = CASES.with_name("run.js")
 DEADLINE = 120.0
-EVERYWHERE = ["everybody_is_answered", "a_large_event_passes"]
+EVERYWHERE = ["everybody_is_answered", "everybody_hears_everybody_once", "a_large_event_passes"]
 RESTARTING = ("uvicorn", "gunicorn", "asocketio")
 """Those that start another worker where one has died. hypercorn and granian end then."""
 WAYS = [

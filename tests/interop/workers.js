@@ -26,6 +26,20 @@ async function a_large_event_passes(t) {
   await Promise.all(sockets.slice(0, 4).map(async (socket) => same(await t.ask(socket, "echo", text), [text])));
 }
 
+async function everybody_hears_everybody_once(t) {
+  const sockets = await clients(t);
+  for (const socket of sockets) {
+    socket.heard = [];
+    socket.on("said", (text) => socket.heard.push(text));
+  }
+  await Promise.all(sockets.map((socket) => t.ask(socket, "join", t.unique)));
+  same(await t.ask(sockets[0], "count", t.unique), [CLIENTS]);
+  await Promise.all(sockets.map((socket, i) => t.ask(socket, "say", t.unique, String(i))));
+  const all = sockets.map((_, i) => String(i)).sort();
+  await t.until("all have heard all", () => sockets.every((socket) => socket.heard.length >= CLIENTS));
+  for (const socket of sockets) same(socket.heard.slice().sort(), all);
+}
+
 // Kills one worker. Its clients come back; those whose connections were not its own notice nothing.
 async function a_worker_that_is_killed(t) {
   const sockets = await clients(t);
@@ -50,4 +64,4 @@ async function settled(t, socket) {
   await t.until("answers again", () => echoed).finally(() => clearInterval(timer));
 }
 
-module.exports = { everybody_is_answered, a_large_event_passes, a_worker_that_is_killed };
+module.exports = { everybody_is_answered, everybody_hears_everybody_once, a_large_event_passes, a_worker_that_is_killed };
