@@ -16,7 +16,7 @@ import pytest
 from asocketio import BaseNamespace, SocketIOApp, UsageError
 from asocketio.testing import TestClock, settle
 from asocketio.workers import worker as workers
-from asocketio.workers.events import EVENT, LAST_BODY, OPEN
+from asocketio.workers.events import EVENT, LAST_BODY, OPEN, Forwarded, encode_opening
 from asocketio.workers.link import Link, connect
 from asocketio.workers.names import name_in
 from asocketio.workers.siblings import SiblingFolder, named_key
@@ -407,6 +407,29 @@ async def test_a_worker_that_answers_what_cannot_be_read(dying: Dying, started: 
     await until(lambda: dying.requests)
     dying.requests[0][0].write(kind, b"?")
     assert (await done(poll)).status == 400
+
+
+async def test_an_answer_is_not_lost_where_the_other_worker_still_writes(started: Pair) -> None:
+    """A Unix socket that is closed with something unread in it is reset, and what was sent by it is gone."""
+    client = await started.client()
+    await posted(client, '420["echo",1]')
+    socket = started.owner.server.sockets[client.sid]
+    await until(lambda: socket.writer.outbox)
+    link = await connect(SiblingFolder(named_key("test", "/socket.io")).path_of("wk00"))
+    link._transport.pause_reading()
+    scope = {
+        "type": "http", "method": "GET", "path": "/socket.io/", "headers": [],
+        "query_string": f"EIO=4&transport=polling&sid={client.sid}".encode(),
+    }  # fmt: skip
+    link.write(*encode_opening(Forwarded(client.sid, scope, "/", [])))
+    await until(lambda: not socket.writer.outbox)
+    for _ in range(10):
+        await settle()
+    link.write(LAST_BODY, b"")
+    link.write(EVENT, b'{"type":"http.disconnect"}')
+    link._transport.resume_reading()
+    assert [await link.read() for _ in range(2)][1] == (LAST_BODY, b"430[1]")
+    link.close()
 
 
 # ---- bad input --------------------------------------------------------------------------------------------------
