@@ -14,7 +14,6 @@ from typing import Any, Unpack
 
 from asocketio.adapters.base import Adapter
 from asocketio.adapters.cluster_view import Cluster
-from asocketio.adapters.memory import MemoryAdapter
 from asocketio.asgi.acceptance import Acceptance
 from asocketio.asgi.admission import address_of, check_pin, pin_of
 from asocketio.asgi.client_files import ClientFiles
@@ -24,7 +23,6 @@ from asocketio.asgi.not_found import log_wrong_path
 from asocketio.asgi.request import (
     EngineRequest,
     encodes_twice,
-    guess_responder,
     is_ours,
     parse_request,
     path_below,
@@ -46,7 +44,7 @@ from asocketio.runtime.signals import chain_signals
 from asocketio.runtime.tuning import tune
 from asocketio.runtime.worker_lock import run_once, worker_lock
 from asocketio.server import Server
-from asocketio.servers.direct_polls import find_polls
+from asocketio.servers.direct_polls import let_server_poll
 from asocketio.servers.front import TakeoverHandshake, find_front, take_over
 from asocketio.servers.message_limit import MessageLimit
 from asocketio.servers.shutdown import close_at_shutdown
@@ -58,7 +56,10 @@ from asocketio.transports.base import HandshakeTransport
 from asocketio.transports.compressed_poll import CompressingPoll
 from asocketio.transports.polling import UPGRADE_RACE_DELAY, Poll, PollingHandshake
 from asocketio.transports.posts import Post
+from asocketio.transports.refusal import refuse
 from asocketio.transports.websocket import RoamingWebSocket, UpgradingWebSocket, WebSocketHandshake, deny
+from asocketio.workers.events import Forwarded
+from asocketio.workers.worker import Worker, adapter_of
 
 __all__ = ["SocketIOApp", "of"]
 
@@ -108,13 +109,13 @@ class SocketIOApp:
         self.path = "/" + path.strip("/")
         self.guard = guard
         self.namespaces = None if namespaces is None else NamespaceTable(namespaces)
-        self.server = Server(self.config, _check_adapter(adapter))
+        self.server = Server(self.config, adapter_of(adapter, self.config))
         self._protocols = protocols_of(self.config, parsers, parser, self.server.custom_json)
         self.lifespan = lifespan
         self._lifespan_seen = False
-        self._told_of_polls = False
         self._number = next(_numbers)
         """The same in all workers of a server: they make their apps in the same order."""
+        self._worker = Worker(self.server, self.path, self._number, self._serve_forwarded)
         self.client_files = None if client_files is None else ClientFiles(client_files)
         self._message_limit = MessageLimit(self.config.max_payload)
         self._signalled: asyncio.AbstractEventLoop | None = None
@@ -164,6 +165,7 @@ class SocketIOApp:
         elif self.server.loop is not None:
             self.server.bind()
         self.server.closing = True
+        self._worker.begin_stop()
         sockets = list(self.server.sockets.values())
         began, pause = monotonic(), self.config.close_window / max(len(sockets), SPREAD_THRESHOLD)
         for number, socket in enumerate(sockets):
@@ -179,6 +181,7 @@ class SocketIOApp:
             await self.server.wait_idle()
         if scope.cancelled_caught:
             log.error("%d sockets did not end within four times close_grace", self.server.active_sessions)
+        await self._worker.stop(self.config.close_grace)
         await self.server.stop_jobs()
         await self.server.stop_adapter()
 
@@ -220,6 +223,7 @@ class SocketIOApp:
         self.server.bind(_test_clock(scope))
         self.server.closing, self._closer = False, None
         self.server.start_adapter()
+        await self._worker.start()
         self._message_limit.compare(receive)
         tune(asyncio.get_running_loop(), lambda: self.server.active_sessions)
         self._introduce(scope.get("app"))
@@ -261,35 +265,43 @@ class SocketIOApp:
             elif not request.sid:
                 check_fetch_metadata(scope, self.config)
             if request.sid:
-                await self._revisit(
-                    request, self.server.get(request.sid, request.protocol), scope, receive, send, headers
-                )
+                await self._find_and_revisit(request, below, scope, receive, send, headers)
             elif self.server.closing:
                 raise Unavailable("a new socket while the server is closing")
             else:
                 await self._open(request, scope, receive, send, headers)
         except HandshakeError as error:
-            about = "" if isinstance(error, UnknownSession) else str(error)
-            self.server.throttled_log.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
-            self.server.metrics.refused(error.message)
-            if error.retry_after is not None:
-                headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
             await self._refuse(error, below, scope, receive, send, headers)
 
     async def _refuse(
         self, error: HandshakeError, below: str, scope: Scope, receive: Receive, send: Send, headers: Headers
     ) -> None:
-        who = guess_responder(scope, below)
-        body = who.protocol.refusal(error, who.body_format, scope.get("method", "GET"))
-        if scope["type"] == "http":
-            headers = [*headers, (b"content-type", body.kind), (b"x-content-type-options", b"nosniff")]
-            await respond(send, body.status, body.content, headers)
-        elif isinstance(error, UnknownSession) and who.protocol.allows_transport_switch:
-            acceptance = Acceptance.of(scope, self.config)
-            await RoamingWebSocket(receive, send, acceptance).turn_away([body.content.decode()])
+        about = "" if isinstance(error, UnknownSession) else str(error)
+        self.server.throttled_log.warning(type(error).__name__, "%s: %s", error.message, error, about=about)
+        self.server.metrics.refused(error.message)
+        await refuse(error, below, scope, receive, send, headers, self.config)
+
+    async def _find_and_revisit(
+        self, request: EngineRequest, below: str, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """A request of a session, which this process has, or a sibling."""
+        socket = self.server.find(request.sid)
+        if socket is not None and socket.protocol.generation == request.protocol.generation:
+            await self._revisit(request, socket, scope, receive, send, headers)
         else:
-            headers = [*headers, (b"content-type", b"text/html"), (b"connection", b"close")]
-            await deny(scope, send, error.status, error.message.encode(), headers)
+            await self._worker.forward(Forwarded(request.sid, scope, below, headers), receive, send)
+
+    async def _serve_forwarded(self, forwarded: Forwarded, receive: Receive, send: Send) -> None:
+        """A request of a session that is here, which a sibling has met and checked."""
+        sid, scope, below, headers = forwarded
+        try:
+            request = parse_request(scope, below, self.config, self._protocols)
+            socket = self.server.find(sid)
+            if socket is None or socket.protocol.generation != request.protocol.generation:
+                raise UnknownSession(f"no session {sid[:6]!r}…, asked for by a sibling: it has ended")
+            await self._revisit(request, socket, scope, receive, send, headers)
+        except HandshakeError as error:
+            await self._refuse(error, below, scope, receive, send, headers)
 
     async def _revisit(
         self, request: EngineRequest, socket: Socket, scope: Scope, receive: Receive, send: Send, headers: Headers
@@ -337,6 +349,7 @@ class SocketIOApp:
         answer_headers: Headers = []
         text_only = request.body_format.text_only
         front, acceptance = find_front(scope), Acceptance.of(scope, self.config, text_only=text_only)
+        await self._worker.start(scope)
         if self.lifespan is not None and not self._lifespan_seen:
             self._lifespan_seen = True
             log.warning("lifespan= was not run: the server, or what this is mounted in, does not tell of its start")
@@ -349,7 +362,7 @@ class SocketIOApp:
             opening = PollingHandshake(request.protocol, request.body_format, receive, send, answer_headers)
         socket = self.server.create(request.protocol, opening, address_of(scope))
         if isinstance(opening, PollingHandshake):
-            self._let_server_poll(scope, socket)
+            let_server_poll(scope, socket, self.server.find, self)
         if encodes_twice(scope):
             socket.use_protocol(request.protocol.encoding_twice)
         socket.handshake.query_string = scope["query_string"]
@@ -367,19 +380,6 @@ class SocketIOApp:
         if accepted is not None and self.namespaces is not None:
             answer_headers += accepted.cookies
             await manage_by_itself(accepted.environ, self.namespaces, accepted.request)
-
-    def _let_server_poll(self, scope: Scope, socket: Socket) -> None:
-        """Tell the server of a session whose polls it may serve by itself, where it can."""
-        table = find_polls(scope)
-        if table is None or self.config.polls != "server":
-            return
-        table.admit(scope, socket, self.server.find)
-        if table.served is not self and not self._told_of_polls:
-            self._told_of_polls = True
-            log.info(
-                "polls of open sessions are served below ASGI: middleware round this SocketIOApp sees only the request "
-                "that opens a session; SocketIOApp(polls='asgi') sends all through it"
-            )
 
     async def _ask_view(self, view: ViewCall, opening: HandshakeTransport, socket: Socket) -> Accepted | None:
         """Call the view. None: it has refused the client, or its call was the life of the socket."""
@@ -479,18 +479,6 @@ def _check_arguments(app: object, namespaces: object, path: object, guard: bool,
         )
     if lifespan is not None and not callable(lifespan):
         raise UsageError(f"lifespan={lifespan!r}: expected a function decorated with contextlib.asynccontextmanager")
-
-
-def _check_adapter(adapter: Adapter | str | None) -> Adapter:
-    if adapter is None:
-        return MemoryAdapter()
-    if isinstance(adapter, str):
-        from asocketio.adapters.redis import RedisAdapter  # redis-py is loaded where it is used
-
-        return RedisAdapter(adapter)
-    if not isinstance(adapter, Adapter):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"adapter={adapter!r}: expected an instance of a subclass of asocketio.Adapter")
-    return adapter
 
 
 def _test_clock(scope: Scope) -> Clock | None:

@@ -139,6 +139,12 @@ class Config(Limits):
     """Coroutine functions ``(call, call_next)`` round each connect, event and disconnect of all clients."""
     metrics: Metrics | None = None
     """Is told what happens, see `asocketio.metrics`."""
+    workers: str | None = None
+    """Processes of this user on this host that were given the same name here are workers of one server. ``None``:
+    those that one supervisor started (``--workers``)."""
+    worker: str | None = None
+    """The name of this worker, with which the ids of its sessions begin: four letters, digits, ``-`` or ``_``, for the
+    map of a proxy. The variable ``ASOCKETIO_WORKER`` does the same. ``None``: a random one, where there are several."""
 
     def __post_init__(self) -> None:
         _check_timing(self)
@@ -146,6 +152,7 @@ class Config(Limits):
         _check_choices(self)
         _check_access(self)
         _check_hooks(self)
+        _check_workers(self.workers, self.worker)
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Config:
@@ -216,6 +223,8 @@ class Settings(_LimitSettings, total=False):
     on_cluster_change: Callable[[Any], object] | None
     middleware: Sequence[Callable[[Any, Any], Awaitable[Any]]]
     metrics: Metrics | None
+    workers: str | None
+    worker: str | None
 
 
 # What other servers call them.
@@ -241,6 +250,8 @@ _COUNTS = (
     "concurrency",
 )
 
+
+_WORKER = re.compile(r"[A-Za-z0-9_-]{4}")
 
 _SECONDS = {"close_window": "1.0", "close_timeout": "60.0"}
 """Examples where 25 seconds would be none."""
@@ -295,6 +306,13 @@ def _check_access(config: Config) -> None:
         raise UsageError(f"pin={config.pin!r}: expected 'address', or 'cookie' with cookie='io', or None")
     if config.cookie is not None and not _is_name(config.cookie):
         raise UsageError(f"cookie={config.cookie!r}: expected a plain name such as 'io', or None")
+
+
+def _check_workers(workers: object, worker: object) -> None:
+    if workers is not None and not (isinstance(workers, str) and workers):
+        raise UsageError(f"workers={workers!r}: expected a name that the processes of one server share, or None")
+    if worker is not None and not (isinstance(worker, str) and _WORKER.fullmatch(worker)):
+        raise UsageError(f"worker={worker!r}: expected four letters, digits, '-' or '_', for example 'wk00', or None")
 
 
 def _check_hooks(config: Config) -> None:

@@ -12,7 +12,7 @@ from asocketio.adapters.base import Adapter
 from asocketio.adapters.recording import record
 from asocketio.asgi.admission import Admission
 from asocketio.config import Config
-from asocketio.errors import UnknownSession, UsageError
+from asocketio.errors import UsageError
 from asocketio.metrics import Gauges, Metrics
 from asocketio.protocol.custom_json import SharedProtocols
 from asocketio.protocol.packet import Packet
@@ -76,6 +76,8 @@ class Server:
         self.metrics = config.metrics or Metrics()
         """Always there; without the setting it does nothing."""
         self.admission = Admission(config, self.metrics)
+        self.worker_name = ""
+        """With it the ids of sessions begin, where there are several workers."""
         self.closing = False
         """All sockets are about to be told so, one after the other."""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -186,7 +188,7 @@ class Server:
     # The life of a session.
 
     def create(self, protocol: ServerProtocol, opening: Carrier, address: str = "") -> Socket:
-        """A new socket with an unguessable id of 120 random bits.
+        """A new socket with an unguessable id: the name of this worker, if it has one, and 120 random bits.
 
         Raises:
             Unavailable: there are too many.
@@ -195,7 +197,8 @@ class Server:
         if self.eager_runner.closed:
             self.eager_runner = EagerRunner(asyncio.get_running_loop())
         cls = Socket if self.config.metrics is None else MeteredSocket
-        socket = cls(self, secrets.token_urlsafe(15), protocol, opening, self.timers.heartbeat(protocol.pings))
+        sessid = self.worker_name + secrets.token_urlsafe(15)
+        socket = cls(self, sessid, protocol, opening, self.timers.heartbeat(protocol.pings))
         socket.handshake.address = address
         self.sessions.add(socket)
         self.timers.await_connect(socket)
@@ -210,17 +213,6 @@ class Server:
         """
         self.timers.deadlines.fire_due()  # nobody must find a session whose time was up before
         return self.sessions.find(sid)
-
-    def get(self, sid: str, protocol: ServerProtocol) -> Socket:
-        """The socket of the session ``sid``, for a request of a generation.
-
-        Raises:
-            UnknownSession: there is none, it is over, or it speaks another generation.
-        """
-        socket = self.find(sid)
-        if socket is None or socket.protocol.generation != protocol.generation:
-            raise UnknownSession(f"no session {sid[:6]!r}…: it has ended, or it lives in another process")
-        return socket
 
     def opened(self, socket: Socket) -> None:
         """The handshake is about to be answered."""

@@ -76,7 +76,7 @@ def pytest_collection_finish() -> None:
 
 
 def _use_second_implementations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asocketio.app.MemoryAdapter", CountingAdapter)
+    monkeypatch.setattr("asocketio.workers.worker.MemoryAdapter", CountingAdapter)
     for module in ("asocketio.app", "asocketio.manage"):
         monkeypatch.setattr(f"{module}.NamespaceTable", PatternNamespaces)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import multiprocessing
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from asocketio.errors import UsageError
+from asocketio.runtime.supervisor import find_supervisor, runtime_folder, start_of
 
 __all__ = ["WorkerLock", "run_once", "worker_lock"]
 
@@ -63,19 +62,18 @@ class WorkerLock:
 def worker_lock(name: str) -> WorkerLock | None:
     """The lock ``name`` that the workers of one server share; None where this process is no worker.
 
-    Workers are known below a supervisor: that of ``multiprocessing`` (uvicorn, the ``asocketio`` command, hypercorn),
-    or gunicorn's.
+    Workers are known below a supervisor, see `find_supervisor`.
 
     Raises:
         UsageError: this system has no such locks.
     """
-    parent = _supervisor()
+    parent = find_supervisor()
     if parent is None:
         return None
     if sys.platform == "win32":
         raise UsageError("once=True among several workers needs locks that this system does not have: run one worker")
-    key = f"{parent} {_start_of(parent)} {os.getcwd()} {name}"
-    return WorkerLock(_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.lock")
+    key = f"{parent} {start_of(parent)} {os.getcwd()} {name}"
+    return WorkerLock(runtime_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.lock")
 
 
 async def run_once(lock: WorkerLock | None, function: Callable[..., Any], *args: Any) -> None:
@@ -95,29 +93,3 @@ async def _run(function: Callable[..., Any], *args: Any) -> None:
     result = function(*args)
     if hasattr(result, "__await__"):
         await result
-
-
-def _supervisor() -> int | None:
-    """The process that started this worker and its siblings; None where there is none."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        return parent.pid
-    return os.getppid() if "gunicorn.arbiter" in sys.modules else None
-
-
-def _start_of(pid: int) -> str:
-    """When a process started, where the system tells: ids of processes are used again."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5), field 22
-    except OSError:
-        return ""
-
-
-def _folder() -> Path:
-    """A folder of this user's alone."""
-    folder = Path(tempfile.gettempdir()) / f"asocketio-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise UsageError(f"{folder} belongs to somebody else, or others may write to it: remove it")
-    return folder

@@ -20,20 +20,9 @@ from asocketio.session.handlers import Handlers
 
 __all__ = ["CheckedConfig"]
 
-_WORKERS = (
-    "%d workers: a client must stay on one process, and rooms are those of one process. Polling clients will meet "
-    "another worker and be refused (Session ID unknown). Run one process for each port, behind a balancer that keeps "
-    "a client on one (docs/deployment.md), or serve transports=('websocket',) alone"
-)
-
 
 class CheckedConfig(uvicorn.Config):
     """uvicorn's. Each process that loads the application (``--reload``, ``--workers``) gets it, and checks there."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        if self.workers > 1:
-            logging.getLogger("asocketio").warning(_WORKERS, self.workers)
 
     def load_app(self) -> Any:
         with _told():

@@ -24,6 +24,7 @@ from asocketio.asgi.types import ASGIApp, Headers, Message, Receive, Scope, Send
 from asocketio.errors import HandshakeError, ProtocolError
 from asocketio.protocol.base import Body, BodyFormat, Frame
 from asocketio.protocol.websocket_frames import NORMAL_CLOSURE
+from asocketio.runtime.log import log
 from asocketio.servers.poll_request import PollRequest, read_head, read_poll
 from asocketio.session.close_reasons import TRANSPORT_ERROR
 from asocketio.session.socket import Socket
@@ -31,7 +32,7 @@ from asocketio.session.states import OPEN
 from asocketio.transports.polling import PollTransport, body_of, taken
 from asocketio.transports.posts import IncomingBody, Post, feed_now, is_refused, split
 
-__all__ = ["DirectPoll", "DirectPolls", "HTTPConnection", "PollTable", "find_polls"]
+__all__ = ["DirectPoll", "DirectPolls", "HTTPConnection", "PollTable", "let_server_poll"]
 
 EXTENSION = "asocketio.polls"
 """Where a server puts its `PollTable` into ``scope["extensions"]``."""
@@ -58,6 +59,8 @@ class PollTable:
         self._passed: ASGIApp | None = None
         self.served: object = None
         """The server's application."""
+        self.told = False
+        """The log says what middleware does not see."""
         self._heads: tuple[Any, bytes] = (None, b"")
         self._proxies = ProxyHeadersMiddleware(_nothing, config.forwarded_allow_ips) if config.proxy_headers else None
 
@@ -115,10 +118,18 @@ class PollTable:
                 raise AssertionError("uvicorn's ProxyHeadersMiddleware waits for something")
 
 
-def find_polls(scope: Scope) -> PollTable | None:
-    """The table of the server, where it has one."""
-    found: PollTable | None = (scope.get("extensions") or {}).get(EXTENSION)
-    return found
+def let_server_poll(scope: Scope, socket: Socket, find: Find, app: object) -> None:
+    """Tell the server of a session of ``app`` whose polls it may serve by itself, where it can."""
+    table: PollTable | None = (scope.get("extensions") or {}).get(EXTENSION)
+    if table is None or socket.config.polls != "server":
+        return
+    table.admit(scope, socket, find)
+    if table.served is not app and not table.told:
+        table.told = True
+        log.info(
+            "polls of open sessions are served below ASGI: middleware round this SocketIOApp sees only the request "
+            "that opens a session; SocketIOApp(polls='asgi') sends all through it"
+        )
 
 
 async def _nothing(*_: Any) -> Any:

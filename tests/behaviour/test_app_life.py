@@ -400,7 +400,7 @@ def test_the_folder_of_locks_is_nobody_elses(tmp_path: Path, monkeypatch: pytest
     from asocketio.runtime import worker_lock
 
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(worker_lock, "_supervisor", lambda: os.getpid())
+    monkeypatch.setattr(worker_lock, "find_supervisor", lambda: os.getpid())
     lock = worker_lock.worker_lock("x")
     assert lock is not None
     folder = lock.path.parent

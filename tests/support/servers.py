@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["ASOCKETIO", "GRANIAN", "HYPERCORN", "ROOT", "SERVERS", "UVICORN", "Server", "free_port"]
+__all__ = ["ASOCKETIO", "GRANIAN", "HYPERCORN", "ROOT", "SERVERS", "UVICORN", "WORKERS", "Server", "free_port"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -51,6 +51,15 @@ GRANIAN: dict[str, tuple[str, ...]] = {
 ASOCKETIO: dict[str, tuple[str, ...]] = {"asocketio": ("asocketio", "{app}", "--host", HOST, "--port", "{port}")}
 SERVERS: dict[str, tuple[str, ...]] = {**UVICORN, **HYPERCORN, **GRANIAN, **ASOCKETIO}
 
+WORKERS: dict[str, tuple[str, ...]] = {
+    "uvicorn": ("uvicorn", "{app}", "--host", HOST, "--port", "{port}", "--workers", "3"),
+    "gunicorn": ("gunicorn", "{app}", "-k", "uvicorn_worker.UvicornWorker", "-b", HOST + ":{port}", "-w", "3"),
+    "hypercorn": ("hypercorn", "{app}", "--bind", HOST + ":{port}", "-w", "3"),
+    "granian": (*GRANIAN["granian"], "--workers", "3"),
+    "asocketio": (*ASOCKETIO["asocketio"], "--workers", "3"),
+}
+"""The same as commands that serve by three workers."""
+
 
 def free_port() -> int:
     """A port nobody listens on, below the range from which outgoing connections take theirs."""
@@ -65,8 +74,8 @@ class Server:
     """One server process, from ``with`` to the end of its block.
 
     ``app`` is an import string such as ``tests.interop.app:app``; ``name`` a key of ``SERVERS``; ``args`` are further
-    arguments of the command line, ``env`` further variables. ``plain`` hides the accelerators from it
-    (``tests.support.forms``). The process leads its own group, as in a shell.
+    arguments of the command line, ``env`` further variables. ``workers``: ``name`` is a key of ``WORKERS``. ``plain``
+    hides the accelerators from it (``tests.support.forms``). The process leads its own group, as in a shell.
     """
 
     def __init__(
@@ -79,7 +88,9 @@ class Server:
         env: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
         plain: bool = False,
+        workers: bool = False,
     ) -> None:
+        self._command = WORKERS[name] if workers else SERVERS[name]
         self.app, self.name, self.args, self.cwd = app, name, tuple(args), cwd
         self._runner = ("-m", "tests.support.forms") if plain else ("-m",)
         self.port = free_port()
@@ -112,7 +123,7 @@ class Server:
             await asyncio.sleep(0.02)
 
     def __enter__(self) -> Self:
-        command = [word.format(app=self.app, port=self.port) for word in SERVERS[self.name]]
+        command = [word.format(app=self.app, port=self.port) for word in self._command]
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(self._path), **self._env}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

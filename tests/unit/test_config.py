@@ -78,6 +78,8 @@ def test_defaults_are_those_of_node_where_it_has_them() -> None:
         "on_cluster_change": None,
         "middleware": (),
         "metrics": None,
+        "workers": None,
+        "worker": None,
     }
 
 
@@ -169,6 +171,18 @@ def test_clients_of_09_hear_something_before_they_give_up(name: str) -> None:
 )
 def test_origins_are_a_list_or_all(value: Any) -> None:
     assert Config.of({"cors_allowed_origins": value}).cors_allowed_origins == value
+
+
+@pytest.mark.parametrize("value", ["", 7, b"shop"])
+def test_workers_have_a_name_in_common(value: Any) -> None:
+    with pytest.raises(UsageError, match="expected a name that the processes of one server share"):
+        Config.of({"workers": value})
+
+
+@pytest.mark.parametrize("value", ["", "wk0", "wk000", "wk/0", "wké0", 7, b"wk00"])
+def test_a_worker_has_a_name_of_four_characters(value: Any) -> None:
+    with pytest.raises(UsageError, match="expected four letters, digits"):
+        Config.of({"worker": value})
 
 
 EXAMPLE = "for example ['https://example.com'], or '*' for all"

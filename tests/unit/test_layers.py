@@ -30,6 +30,7 @@ FLOORS: list[list[str]] = [
     ["operators"],
     ["namespace"],
     ["manage"],
+    ["workers"],
     ["app", "emitter"],
     ["", "__main__", "testing"],
 ]

@@ -313,22 +313,6 @@ def test_what_else_goes_wrong_keeps_its_traceback(program: Any) -> None:
         load("desk_program:app")
 
 
-@pytest.mark.parametrize(("settings", "variable"), [({"workers": 2}, ""), ({}, "2")])
-def test_workers_are_warned_of(
-    settings: Any, variable: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if variable:
-        monkeypatch.setenv("WEB_CONCURRENCY", variable)
-    CheckedConfig("chat:app", log_config=None, **settings)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("2 workers: a client must stay on one process, and rooms are those of one")
-
-
-def test_one_worker_is_no_cause_for_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    CheckedConfig("chat:app", log_config=None, workers=1)
-    assert caplog.records == []
-
-
 # ---- ending -----------------------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ def test_the_lock_has_the_name_of_the_job_and_of_the_supervisor(
     lock, same, other = map(worker_lock.worker_lock, ("job", "job", "other"))
     paths = [None if each is None else each.path for each in (lock, same, other)]
     assert paths[0] == paths[1] != paths[2]
-    monkeypatch.setattr(worker_lock, "_supervisor", lambda: 2**30)  # nothing is known of it
+    monkeypatch.setattr(worker_lock, "find_supervisor", lambda: 2**30)  # nothing is known of it
     unknown = worker_lock.worker_lock("job")
     assert unknown is not None
     assert unknown.path not in paths
