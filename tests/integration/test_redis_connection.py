@@ -109,7 +109,7 @@ async def test_it_comes_back_by_itself_with_all_subscriptions(
         assert ear.whats == ["down", "up"] * 3
         assert all(0 < change.seconds < 60 for change in ear.changes if change.what == "up")
     said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if "Redis is back at redis://127.0.0.1" in line]
+    assert [line for line in said if "Redis at redis://127.0.0.1" in line]
     assert len(said) < 20  # throttled
 
 
