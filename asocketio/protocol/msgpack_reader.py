@@ -22,36 +22,30 @@ _LONGEST_DAY = 100_000_000
 _DAY = 86_400_000  # ms
 
 
-def read(data: bytes, max_binaries: float = float("inf"), max_binary_bytes: float = float("inf")) -> Any:
+Scalars = dict[int, Callable[[bytes, int], tuple[Any, int]]]
+
+
+def read(
+    data: bytes,
+    max_binaries: float = float("inf"),
+    max_binary_bytes: float = float("inf"),
+    max_depth: int = MAX_DEPTH,
+    scalars: Scalars | None = None,
+) -> Any:
     """The one value in ``data``.
 
     Text is str, binary is bytes, a map is a dict whose keys are text. Of ext types only 0 is read, which is how the
     JavaScript clients write ``undefined`` (None), an ``ArrayBuffer`` (bytes) and a ``Date`` (the text that it is in
     JSON). Every other one, the timestamps of MessagePack too, would be a type that no program here asked for.
+    ``scalars`` are other readers of what is no container, by its first byte.
 
     Raises:
-        MalformedPacket: it is not MessagePack, is nested deeper than `MAX_DEPTH`, or holds what JSON has no form for:
+        MalformedPacket: it is not MessagePack, is nested deeper than ``max_depth``, or holds what JSON has no form for:
             NaN, Infinity, a key that is no text; or there are over ``max_binaries`` binary values.
         PayloadTooLarge: the binary values are over ``max_binary_bytes`` together.
     """
-    return _whole(data, max_binaries, max_binary_bytes, MAX_DEPTH, _SCALARS)
-
-
-def read_of_server(data: bytes, max_depth: int) -> Any:
-    """As `read`, what another server has written for servers, with any number of binary values.
-
-    Besides, as clients would have it in JSON: a timestamp of MessagePack (ext type -1) is the text of its date, NaN and
-    Infinity are None.
-    """
-    return _whole(data, float("inf"), float("inf"), max_depth, _OF_SERVERS)
-
-
-Scalars = dict[int, Callable[[bytes, int], tuple[Any, int]]]
-
-
-def _whole(data: bytes, max_binaries: float, max_binary_bytes: float, max_depth: int, scalars: Scalars) -> Any:
     try:
-        value, end = _read(data, max_binaries, max_binary_bytes, max_depth, scalars)
+        value, end = _read(data, max_binaries, max_binary_bytes, max_depth, scalars or _SCALARS)
     except (IndexError, error):
         raise MalformedPacket(f"MessagePack that is cut off: {data[:20]!r}") from None
     except UnicodeDecodeError as wrong:
@@ -61,6 +55,15 @@ def _whole(data: bytes, max_binaries: float, max_binary_bytes: float, max_depth:
     if end < len(data):
         raise MalformedPacket(f"MessagePack with {len(data) - end} bytes behind its end: {data[:20]!r}")
     return value
+
+
+def read_of_server(data: bytes, max_depth: int) -> Any:
+    """As `read`, what another server has written for servers, with any number of binary values.
+
+    Besides, as clients would have it in JSON: a timestamp of MessagePack (ext type -1) is the text of its date, NaN and
+    Infinity are None.
+    """
+    return read(data, max_depth=max_depth, scalars=_OF_SERVERS)
 
 
 def _read(
