@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asocketio.adapters.cluster.engine import ClusterChange
@@ -128,7 +128,7 @@ class Connection:
             raise BusDown(reason_of(error)) from None
         raise BusDown("Redis does not answer in time")
 
-    def subscribe(self, command: str, *names: bytes) -> Awaitable[None]:
+    def subscribe(self, command: str, *names: bytes) -> asyncio.Future[None]:
         """Hear what is published in channels, or by patterns; what it returns may be awaited until that is so."""
         return self.subscriptions.subscribe(command, *names)
 
@@ -255,10 +255,7 @@ class Connection:
             return
         seconds = self.clock.now() - since
         in_doubt, self._in_doubt = self._in_doubt, 0
-        log.warning(
-            "Redis is back at %s after %.1f s: what other servers sent meanwhile is missing here%s", self.place.name,
-            seconds, f", and {in_doubt} messages of this one may not have gone out" if in_doubt else "",
-        )  # fmt: skip
+        log.info("Redis at %s is back, after %.1f s", self.place.name, seconds)
         self._changed(ClusterChange("up", seconds, in_doubt or None))
 
     def _tell_down(self, error: BaseException) -> None:

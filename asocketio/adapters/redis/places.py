@@ -176,8 +176,9 @@ class ClusterPlace(Place):
     async def connect(self) -> Any:
         """One of the masters; of those that are known the next one, so that one that is gone is not asked for ever."""
         known = [(self._first.get("host", "localhost"), self._first.get("port", 6379)), *self._known]
-        for number in range(len(known)):
-            host, port = known[(next(self._turn) + number) % len(known)]
+        first = next(self._turn)
+        for number in range(first, first + len(known)):
+            host, port = known[number % len(known)]
             try:
                 connection = await _opened(self._class(**self._options, host=host, port=port))
             except (exceptions.RedisError, OSError):

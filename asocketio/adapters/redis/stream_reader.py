@@ -9,7 +9,6 @@ from typing import Any
 from asocketio.adapters.redis.connection import ANSWERS_WITHIN, FIRST_PAUSE, LONGEST_PAUSE, OPENS_WITHIN
 from asocketio.adapters.redis.link import Link
 from asocketio.adapters.redis.places import Place, reason_of
-from asocketio.runtime.awaitables import Waiters
 from asocketio.runtime.clock import Clock
 from asocketio.runtime.log import ThrottledLog, log
 
@@ -31,12 +30,14 @@ class StreamReader:
         self._clock = Clock()
         self._last: bytes | None = None
         """The id of the last entry that was read, or of the last one before this server came."""
-        self._waiters = Waiters()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, lines: ThrottledLog) -> None:
         """Begin to read."""
         self._lines = lines
+        self._last = None
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when what is added from then on will be read."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="read a stream of Redis")
 
     async def stop(self) -> None:
@@ -45,11 +46,11 @@ class StreamReader:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        self._waiters.wake()
+        self._set_ready()
 
-    async def ready(self) -> None:
-        """Wait until what is added from now on will be read."""
-        await self._waiters.wait_until(lambda: self._last is not None or self._task is None)
+    def _set_ready(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
 
     async def _run(self) -> None:
         pause = 0.0
@@ -76,7 +77,7 @@ class StreamReader:
         if self._last is None:
             entries = await self._ask(link, "XREVRANGE", self._stream, "+", "-", "COUNT", 1)
             self._last = entries[0][0] if entries else b"0-0"
-            self._waiters.wake()
+            self._set_ready()
             return
         entries = await self._ask(link, "XRANGE", self._stream, "-", "+", "COUNT", 1)
         if entries and self._last != b"0-0" and _key(entries[0][0]) > _key(self._last):

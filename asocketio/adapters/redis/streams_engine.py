@@ -6,10 +6,11 @@ Questions and answers go through channels.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import secrets
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from asocketio.adapters.cluster.engine import Engine, EngineHost, Outgoing
@@ -111,9 +112,8 @@ class StreamsEngine(Engine):
         self._entered.add(namespace)
         main = self._channel(namespace)
         # The main channel comes last: who is counted there has to answer.
-        return Entered(
-            self.connection.subscribe("SUBSCRIBE", f"{main}{self.uid}#".encode(), main.encode()), self.reader
-        )
+        heard = self.connection.subscribe("SUBSCRIBE", f"{main}{self.uid}#".encode(), main.encode())
+        return _when_both(heard, self.reader.ready)
 
     def leave(self, namespace: str) -> None:
         self._entered.discard(namespace)
@@ -144,15 +144,14 @@ class StreamsEngine(Engine):
             self._host.receive(message)
 
 
-class Entered:
-    """Awaited, it waits until channels are heard and the stream is read."""
+def _when_both(first: asyncio.Future[None], second: asyncio.Future[None]) -> asyncio.Future[None]:
+    """Done when both are."""
+    both: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    __slots__ = ("_confirmation", "_reader")
+    def look(_: object) -> None:
+        if first.done() and second.done() and not both.done():
+            both.set_result(None)
 
-    def __init__(self, confirmation: Awaitable[None], reader: StreamReader) -> None:
-        self._confirmation = confirmation
-        self._reader = reader
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        yield from self._confirmation.__await__()
-        yield from self._reader.ready().__await__()
+    first.add_done_callback(look)
+    second.add_done_callback(look)
+    return both

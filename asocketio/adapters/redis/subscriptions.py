@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asocketio.adapters.redis.link import Command
-from asocketio.runtime.awaitables import COMPLETED, Waiters
+from asocketio.runtime.awaitables import Waiters
 
 __all__ = ["Subscriptions"]
 
@@ -28,15 +29,20 @@ class Subscriptions:
         self._hear = hear
         self._send = send
         self._waiters = Waiters()
+        self._unconfirmed: dict[bytes, Confirmation] = {}
+        """By name, what waits for its first confirmation."""
+        self._open: set[bytes] = set()
         self.reset()
 
     def reset(self) -> None:
         """Want nothing, on no connection; nobody waits for it any more."""
         self._wanted: dict[bytes, str] = {}
         """By name: the command that subscribes to it."""
-        self._open: set[bytes] = set()
+        self._open = set()
         """The names that were sent and are not confirmed."""
         self._has_link = False
+        for name in list(self._unconfirmed):
+            self._confirm(name)
         waiters, self._waiters = self._waiters, Waiters()
         waiters.wake()
 
@@ -44,23 +50,28 @@ class Subscriptions:
         """The command that publishes where this name is heard."""
         return _PUBLISHING[self._wanted[name]]
 
-    def subscribe(self, command: str, *names: bytes) -> Awaitable[None]:
+    def subscribe(self, command: str, *names: bytes) -> asyncio.Future[None]:
         """Hear of these names, by one of ``SUBSCRIBE``, ``PSUBSCRIBE`` and ``SSUBSCRIBE``, on each connection."""
         new = [name for name in names if name not in self._wanted]
         if not new:
-            return COMPLETED
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
         for name in new:
             self._wanted[name] = command
         if self._has_link:
             self._open.update(new)
             self._send(_commands(command, new))
-        return Confirmation(self, new)
+        confirmation = Confirmation(new)
+        for name in new:
+            self._unconfirmed[name] = confirmation
+        return confirmation.future
 
     def unsubscribe(self, *names: bytes) -> None:
         """Hear of them no more."""
         for name in names:
             command = self._wanted.pop(name, None)
-            self._open.discard(name)
+            self._confirm(name)
             if command is not None and self._has_link:
                 self._send([(_ENDS[command], name)])
         self._waiters.wake()
@@ -93,28 +104,32 @@ class Subscriptions:
         elif kind == b"pmessage":
             self._hear(answer[1], answer[2], answer[3])
         elif kind in _STARTS:
-            self._open.discard(answer[1])
+            self._confirm(answer[1])
             self._waiters.wake()
         return None
 
-    async def wait_for(self, names: Sequence[bytes]) -> None:
-        """Wait until each of ``names`` is confirmed, or wanted no more."""
-        while not all(name not in self._wanted or (self._has_link and name not in self._open) for name in names):
-            await self._waiters.wait()
+    def _confirm(self, name: bytes) -> None:
+        self._open.discard(name)
+        confirmation = self._unconfirmed.pop(name, None)
+        if confirmation is not None:
+            confirmation.take(name)
+
+
+class Confirmation:
+    """Waits until several names have been confirmed, or are wanted no more."""
+
+    __slots__ = ("_names", "future")
+
+    def __init__(self, names: Sequence[bytes]) -> None:
+        self._names = set(names)
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(self, name: bytes) -> None:
+        """One of them is."""
+        self._names.discard(name)
+        if not self._names and not self.future.done():
+            self.future.set_result(None)
 
 
 def _commands(command: str, names: Sequence[bytes]) -> list[Command]:
     return [(command, *names[at : at + MOST_AT_ONCE]) for at in range(0, len(names), MOST_AT_ONCE)]
-
-
-class Confirmation:
-    """Awaited, it waits for what `Subscriptions.subscribe` asked for. Nobody is warned when it is not awaited."""
-
-    __slots__ = ("_names", "_subscriptions")
-
-    def __init__(self, subscriptions: Subscriptions, names: Sequence[bytes]) -> None:
-        self._subscriptions = subscriptions
-        self._names = names
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._subscriptions.wait_for(self._names).__await__()
