@@ -155,7 +155,7 @@ OWN: list[Body] = [
 ]
 
 
-@pytest.mark.parametrize("body", OWN, ids=str)
+@pytest.mark.parametrize("body", OWN, ids=lambda body: type(body).__name__)
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_node_does_not_know_comes_back(body: Body, packed: bool) -> None:
     assert decode(encode(Message(UID, "", body), packed=packed)) == Message(UID, "", body)
