@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -79,6 +80,13 @@ def _use_second_implementations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asocketio.workers.worker.MemoryAdapter", CountingAdapter)
     for module in ("asocketio.app", "asocketio.manage"):
         monkeypatch.setattr(f"{module}.NamespaceTable", PatternNamespaces)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """An empty folder in which Unix sockets fit: their paths have a hundred characters, and those of tests are long."""
+    with tempfile.TemporaryDirectory(prefix="w") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

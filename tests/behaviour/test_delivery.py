@@ -35,6 +35,7 @@ TRUST = (TESTS.parent / "docs" / "trust.md").read_text(encoding="utf-8")
 CHOICES = {
     "transports", "generations", "cors_allowed_origins", "cors_allowed_headers", "subprotocols", "cookie", "pin",
     "on_exception", "metrics", "middleware", "http_compression", "polls",
+    "workers", "worker", "on_cluster_change",
 }  # fmt: skip
 
 

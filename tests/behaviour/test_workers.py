@@ -67,10 +67,10 @@ class Pair:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+def folder(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(short_path))
     monkeypatch.delenv(workers.WORKER_ENV, raising=False)
-    return tmp_path / f"asocketio-{os.getuid()}"
+    return short_path / f"asocketio-{os.getuid()}"
 
 
 def files(folder: Path) -> list[str]:

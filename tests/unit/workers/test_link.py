@@ -39,8 +39,8 @@ class Ends:
 
 
 @pytest.fixture
-async def ends(tmp_path: Path) -> AsyncIterator[Ends]:
-    found = Ends(str(tmp_path / "s"))
+async def ends(short_path: Path) -> AsyncIterator[Ends]:
+    found = Ends(str(short_path / "s"))
     server = await asyncio.get_running_loop().create_unix_server(lambda: Link(found.made.append), found.path)
     yield found
     server.close()
@@ -163,17 +163,17 @@ async def test_where_the_system_does_not_tell_the_user_the_folder_guards_it(
     here.close()
 
 
-async def test_nobody_listens(tmp_path: Path) -> None:
+async def test_nobody_listens(short_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await connect(str(tmp_path / "none"))
+        await connect(str(short_path / "none"))
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / "dead"))
+        dead.bind(str(short_path / "dead"))
     with pytest.raises(ConnectionRefusedError):
-        await connect(str(tmp_path / "dead"))
+        await connect(str(short_path / "dead"))
 
 
-async def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
-    path = str(tmp_path / "busy")
+async def test_a_full_backlog_is_waited_for(short_path: Path) -> None:
+    path = str(short_path / "busy")
     with socket.socket(socket.AF_UNIX) as busy:
         busy.bind(path)
         busy.listen(0)

@@ -17,9 +17,9 @@ from asocketio.workers.siblings import Claim, SiblingFolder, named_key, supervis
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    return tmp_path / f"asocketio-{os.getuid()}"
+def folder(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(short_path))
+    return short_path / f"asocketio-{os.getuid()}"
 
 
 @pytest.fixture
