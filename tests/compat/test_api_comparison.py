@@ -27,6 +27,8 @@ from asocketio import (
     RoomsMixin,
     SocketIOApp,
 )
+from asocketio.adapters.redis import RedisAdapter
+from asocketio.emitter import Emitter, SyncEmitter
 from asocketio.testing import TestClient
 from tests.support.worlds import Recorder, Way, serve
 
@@ -297,6 +299,7 @@ async def test_every_name_in_the_columns_for_asocketio_is_there() -> None:
                 **vars(builtins),
                 **{name: getattr(me, name) for name in dir(me) if not name.startswith("_")},
                 **{name: getattr(asocketio, name) for name in asocketio.__all__},
+                **{each.__name__: each for each in (Emitter, RedisAdapter, SyncEmitter)},
                 "self": me,
                 "app": app,
                 "adapter": MemoryAdapter(),
