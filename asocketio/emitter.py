@@ -98,16 +98,8 @@ class EmitterOperator(Generic[R]):
         return self._send(Message(UID, self.namespace, body))
 
 
-class Emitter(EmitterOperator[Awaitable[None]]):
-    """Everybody in the global namespace of a cluster, from a program with an event loop and no server.
-
-    ``url``, ``sentinels``, ``cluster`` and ``key`` are as those of `asocketio.adapters.redis.RedisAdapter`, of the
-    servers. With ``kind="streams"`` these have a `RedisStreamsAdapter` with this ``stream`` and ``max_length``. Used by
-    ``async with``, or until `aclose`. Each verb has to be awaited; then Redis has it.
-
-    Raises:
-        UsageError: redis-py is not installed (``asocketio[redis]``), or an argument is wrong.
-    """
+class _ClusterEmitter(EmitterOperator[R]):
+    """What both emitters are; ``_open`` makes what gives Redis its commands."""
 
     __slots__ = ("_commands", "_sender")
 
@@ -122,15 +114,34 @@ class Emitter(EmitterOperator[Awaitable[None]]):
         stream: str = "socket.io",
         max_length: int = 10_000,
     ) -> None:
-        from asocketio.adapters.redis.emitting import AsyncSender  # redis-py is loaded where it is used
-
         self._commands = _commands_of(kind, key, stream, max_length)
-        self._sender = AsyncSender(url, sentinels, cluster=cluster)
+        self._sender: Any = self._open(url, sentinels, cluster)
         super().__init__(self._publish)
 
-    def of(self, namespace: str) -> EmitterOperator[Awaitable[None]]:
+    def of(self, namespace: str) -> EmitterOperator[R]:
         """Everybody in a namespace."""
         return EmitterOperator(self._send, namespace_name(namespace))
+
+    def _open(self, url: str | None, sentinels: Sequence[str] | None, cluster: bool) -> Any:
+        raise NotImplementedError
+
+    def _publish(self, message: Message) -> R:
+        sent: R = self._sender.send(self._commands(message))
+        return sent
+
+
+class Emitter(_ClusterEmitter[Awaitable[None]]):
+    """Everybody in the global namespace of a cluster, from a program with an event loop and no server.
+
+    ``url``, ``sentinels``, ``cluster`` and ``key`` are as those of `asocketio.adapters.redis.RedisAdapter`, of the
+    servers. With ``kind="streams"`` these have a `RedisStreamsAdapter` with this ``stream`` and ``max_length``. Used by
+    ``async with``, or until `aclose`. Each verb has to be awaited; then Redis has it.
+
+    Raises:
+        UsageError: redis-py is not installed (``asocketio[redis]``), or an argument is wrong.
+    """
+
+    __slots__ = ()
 
     async def aclose(self) -> None:
         """Disconnect. The next verb connects anew."""
@@ -144,11 +155,13 @@ class Emitter(EmitterOperator[Awaitable[None]]):
     ) -> None:
         await self.aclose()
 
-    def _publish(self, message: Message) -> Awaitable[None]:
-        return self._sender.send(self._commands(message))
+    def _open(self, url: str | None, sentinels: Sequence[str] | None, cluster: bool) -> Any:
+        from asocketio.adapters.redis.emitting import AsyncSender  # redis-py is loaded where it is used
+
+        return AsyncSender(url, sentinels, cluster=cluster)
 
 
-class SyncEmitter(EmitterOperator[None]):
+class SyncEmitter(_ClusterEmitter[None]):
     """The same for a program without an event loop: Celery, Django, a script.
 
     It may be made at module level: it connects when it is first used, and anew after a fork. Any thread may use it;
@@ -158,28 +171,7 @@ class SyncEmitter(EmitterOperator[None]):
         UsageError: redis-py is not installed (``asocketio[redis]``), or an argument is wrong.
     """
 
-    __slots__ = ("_commands", "_sender")
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        sentinels: Sequence[str] | None = None,
-        cluster: bool = False,
-        kind: Kind = "classic",
-        key: str = "socket.io",
-        stream: str = "socket.io",
-        max_length: int = 10_000,
-    ) -> None:
-        from asocketio.adapters.redis.emitting import SyncSender  # redis-py is loaded where it is used
-
-        self._commands = _commands_of(kind, key, stream, max_length)
-        self._sender = SyncSender(url, sentinels, cluster=cluster)
-        super().__init__(self._publish)
-
-    def of(self, namespace: str) -> EmitterOperator[None]:
-        """Everybody in a namespace."""
-        return EmitterOperator(self._send, namespace_name(namespace))
+    __slots__ = ()
 
     def close(self) -> None:
         """Disconnect. The next verb connects anew."""
@@ -193,22 +185,23 @@ class SyncEmitter(EmitterOperator[None]):
     ) -> None:
         self.close()
 
-    def _publish(self, message: Message) -> None:
-        self._sender.send(self._commands(message))
+    def _open(self, url: str | None, sentinels: Sequence[str] | None, cluster: bool) -> Any:
+        from asocketio.adapters.redis.emitting import SyncSender  # redis-py is loaded where it is used
+
+        return SyncSender(url, sentinels, cluster=cluster)
 
 
 def _commands_of(kind: Kind, key: str, stream: str, max_length: int) -> Callable[[Message], list[Command]]:
     """What Redis is told for a message; nothing where nobody is meant."""
     from asocketio.adapters.redis.classic import Channels, write_message
-    from asocketio.adapters.redis.streams_engine import entry_command
+    from asocketio.adapters.redis.streams_engine import check_max_length, entry_command
 
     if kind not in ("classic", "streams"):
         raise UsageError(f"kind={kind!r}: expected 'classic' or 'streams'")
     for name, value in (("key", key), ("stream", stream)):
         if not isinstance(value, str) or not value:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{name}={value!r}: expected a name, for example {name}='socket.io'")
-    if type(max_length) is not int or max_length < 1:
-        raise UsageError(f"max_length={max_length!r}: expected a number of entries, for example 10_000")
+    check_max_length(max_length)
 
     def commands(message: Message) -> list[Command]:
         if kind == "streams":

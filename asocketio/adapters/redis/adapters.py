@@ -9,7 +9,7 @@ from asocketio.adapters.cluster.adapter import ClusterAdapter
 from asocketio.adapters.redis.classic_engine import ClassicEngine
 from asocketio.adapters.redis.places import place_of
 from asocketio.adapters.redis.sharded_engine import ShardedEngine, SubscriptionMode
-from asocketio.adapters.redis.streams_engine import StreamsEngine
+from asocketio.adapters.redis.streams_engine import StreamsEngine, check_max_length
 from asocketio.errors import UsageError
 
 __all__ = ["RedisAdapter", "RedisStreamsAdapter", "ShardedRedisAdapter"]
@@ -87,8 +87,7 @@ class RedisStreamsAdapter(ClusterAdapter):
     ) -> None:
         check_key("key", key)
         check_key("stream", stream)
-        if type(max_length) is not int or max_length < 1:
-            raise UsageError(f"max_length={max_length!r}: expected a number of entries, for example 10_000")
+        check_max_length(max_length)
         super().__init__(StreamsEngine(place_of(url, sentinels), stream, key, max_length))
 
 

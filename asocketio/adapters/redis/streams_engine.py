@@ -21,9 +21,15 @@ from asocketio.adapters.redis.places import Place
 from asocketio.adapters.redis.process_uid import ProcessUid
 from asocketio.adapters.redis.publishing import publish
 from asocketio.adapters.redis.stream_reader import StreamReader
-from asocketio.errors import MalformedMessage
+from asocketio.errors import MalformedMessage, UsageError
 
-__all__ = ["StreamsEngine", "entry_command", "read_entry"]
+__all__ = ["StreamsEngine", "check_max_length", "entry_command", "read_entry"]
+
+
+def check_max_length(max_length: object) -> None:
+    """Raise `UsageError` where this cannot be the length of a stream."""
+    if type(max_length) is not int or max_length < 1:
+        raise UsageError(f"max_length={max_length!r}: expected a number of entries, for example 10_000")
 
 
 def entry_command(message: Message, stream: str, max_length: int) -> tuple[Any, ...]:
