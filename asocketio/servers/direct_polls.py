@@ -151,7 +151,6 @@ class HTTPConnection(typing.Protocol):
 
     transport: Any
     loop: asyncio.AbstractEventLoop
-    config: Any
     server_state: Any
     client: Any
     scheme: str | None
@@ -179,7 +178,7 @@ class _Checked(NamedTuple):
 class DirectPolls:
     """The polls of one HTTP connection."""
 
-    __slots__ = ("_checked", "_connection", "_keep", "_lines", "_poll", "_table", "_task")
+    __slots__ = ("_checked", "_connection", "_keep", "_line", "_poll", "_table", "_task")
 
     def __init__(self, connection: HTTPConnection, table: PollTable) -> None:
         self._connection = connection
@@ -188,7 +187,8 @@ class DirectPolls:
         self._poll: DirectPoll | None = None
         self._task: asyncio.Task[None] | None = None
         self._keep = True
-        self._lines = ""
+        self._line = "", ""
+        """The method and the target, for the access log."""
 
     @property
     def busy(self) -> bool:
@@ -214,7 +214,7 @@ class DirectPolls:
         if checked.content_length != len(request.rest):
             return False
         if self._connection.access_log:
-            self._lines = f"{request.method} {(request.path + b'?' + request.query).decode()}"
+            self._line = request.method, (request.path + b"?" + request.query).decode()
         if request.method == "GET":
             self._get(socket, checked)
         else:
@@ -228,7 +228,6 @@ class DirectPolls:
             socket.state is not OPEN
             or socket.protocol.generation != request.generation
             or socket.upgrade is not None
-            or config.polls != "server"
             or config.http_compression is not None
             or server.closing
             or server.loop is not self._connection.loop
@@ -326,7 +325,7 @@ class DirectPolls:
         """Write a response. ``head`` are its fields, but for the server's own and the length."""
         connection = self._connection
         if connection.access_log:
-            connection.access_logger.info('%s - "%s %s HTTP/%s" %d', address, *self._lines.split(" ", 1), "1.1", status)
+            connection.access_logger.info('%s - "%s %s HTTP/%s" %d', address, *self._line, "1.1", status)
         close = b"" if self._keep else b"connection: close\r\n"
         connection.transport.write_whole(
             b"HTTP/1.1 %d %b\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
