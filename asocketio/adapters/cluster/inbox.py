@@ -6,6 +6,7 @@ from asocketio.adapters.base import Adapter
 from asocketio.adapters.cluster.engine import ClusterChange
 from asocketio.adapters.cluster.members import Members
 from asocketio.adapters.cluster.messages import (
+    Answer,
     Broadcast,
     Disconnect,
     Fetch,
@@ -16,7 +17,7 @@ from asocketio.adapters.cluster.messages import (
 )
 from asocketio.adapters.cluster.news import News
 from asocketio.adapters.cluster.publisher import Publisher
-from asocketio.adapters.cluster.requests import ANSWERS, Questions
+from asocketio.adapters.cluster.requests import Questions
 from asocketio.adapters.cluster.respondent import Respondent
 from asocketio.config import Config
 from asocketio.errors import MalformedMessage, SocketIOError
@@ -87,7 +88,7 @@ class Inbox:
             self.respondent.fetch(message, body)
         elif isinstance(body, ServerEvent):
             self.respondent.call_server(message, body)
-        elif isinstance(body, ANSWERS):
+        elif isinstance(body, Answer):
             self._questions.take(message)
 
     def refuse(self, error: MalformedMessage) -> None:

@@ -14,19 +14,14 @@ from asocketio.adapters.cluster.messages import (
     Answer,
     Body,
     ClientCount,
-    Fetched,
     Gone,
     Message,
-    ServerAnswer,
 )
 from asocketio.adapters.cluster.publisher import Publisher
 from asocketio.errors import BusDown
 from asocketio.runtime.awaitables import COMPLETED
 
-__all__ = ["ANSWERS", "Questions", "new_request_id"]
-
-ANSWERS = ClientCount | Ack | Gone | Fetched | ServerAnswer
-"""For `isinstance`."""
+__all__ = ["Questions", "new_request_id"]
 
 _COUNTING = object()
 """Stands for the other servers as long as it is not known how many they are."""
@@ -168,7 +163,7 @@ class Questions:
     def take(self, message: Message) -> None:
         """An answer has come. One that is late, or that nobody here asked for, is ignored."""
         body = message.body
-        assert isinstance(body, ANSWERS)
+        assert isinstance(body, Answer)
         found = self._open.get(body.request_id)
         if found is None or found[0] != message.namespace or not found[1].admits(message.uid):
             return

@@ -9,14 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from asocketio.adapters.cluster.engine import Engine, EngineHost, Outgoing
 from asocketio.adapters.cluster.messages import (
-    Ack,
+    Answer,
     Broadcast,
-    ClientCount,
     Fetch,
     Fetched,
-    Gone,
     Message,
-    ServerAnswer,
     ServerEvent,
     is_droppable,
 )
@@ -41,7 +38,6 @@ __all__ = ["ClassicEngine"]
 _LETTERS = string.ascii_letters + string.digits + "_-"
 MOST_FORMS = 1000
 """Requests of older kinds, the latest ones, that are not answered yet."""
-_ANSWERS = ClientCount | Ack | Gone | Fetched | ServerAnswer
 _QUESTIONS = Broadcast | Fetch | ServerEvent
 
 Read = Callable[[str, bytes, bytes], None]
@@ -157,7 +153,7 @@ class ClassicEngine(Engine):
 
     def _read_answer(self, namespace: str, channel: bytes, data: bytes) -> None:
         message = read_answer(data, namespace, self._host.config.max_publish_queue)
-        if message is None or not isinstance(message.body, _ANSWERS):
+        if message is None or not isinstance(message.body, Answer):
             return
         if message.uid:
             self._host.receive(message)
