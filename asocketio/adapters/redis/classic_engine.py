@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import string
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from asocketio.adapters.cluster.engine import Engine, EngineHost, Outgoing
+from asocketio.adapters.cluster.engine import EngineHost, Outgoing
 from asocketio.adapters.cluster.messages import (
     Answer,
     Broadcast,
@@ -28,8 +28,7 @@ from asocketio.adapters.redis.classic import (
 from asocketio.adapters.redis.connection import Connection
 from asocketio.adapters.redis.link import Command
 from asocketio.adapters.redis.places import Place
-from asocketio.adapters.redis.process_uid import ProcessUid
-from asocketio.adapters.redis.publishing import publish
+from asocketio.adapters.redis.redis_engine import RedisEngine
 from asocketio.adapters.redis.unnamed import Unnamed
 from asocketio.errors import MalformedMessage
 
@@ -43,26 +42,18 @@ _QUESTIONS = Broadcast | Fetch | ServerEvent
 Read = Callable[[str, bytes, bytes], None]
 
 
-class ClassicEngine(Engine):
+class ClassicEngine(RedisEngine):
     """Publishes and subscribes as Node does; who is there is counted by Redis.
 
     ``has_room`` tells whether a client of this server is in a room: what is for others is not read.
     """
 
-    membership = "counted"
-
     def __init__(self, place: Place, key: str, has_room: Callable[[str, str], bool]) -> None:
-        self._place = place
-        self._key = key
+        super().__init__(place, key, lambda: "".join(secrets.choice(_LETTERS) for _ in range(6)))
         self._has_room = has_room
-        self._process_uid = ProcessUid(lambda: "".join(secrets.choice(_LETTERS) for _ in range(6)))
         self._channels: dict[str, Channels] = {}
         self._readers: dict[bytes, tuple[str, Read]] = {}
         """By what is subscribed to: the namespace, and what reads its messages."""
-
-    @property
-    def uid(self) -> str:
-        return self._process_uid.get()
 
     def start(self, host: EngineHost) -> None:
         self._host = host
@@ -71,12 +62,8 @@ class ClassicEngine(Engine):
         self._unnamed = Unnamed()
         self._forms: OrderedDict[tuple[str, str], Form] = OrderedDict()
         self._echo = b"\x93\xa6" + self.uid.encode()  # how MessagePack of [uid, packet, opts] begins
-        ping = f"{self._key}-ping#{self.uid}#"
-        self.connection = Connection(self._place, ping, self._hear, host.changed)
+        self.connection = Connection(self._place, self._ping_channel, self._hear, host.changed)
         self.connection.start(host.throttled_log)
-
-    async def stop(self) -> None:
-        await self.connection.stop()
 
     def encode(self, message: Message) -> Outgoing:
         body = message.body
@@ -87,15 +74,12 @@ class ClassicEngine(Engine):
         command: Command | None = ("PUBLISH", self._channels_of(message.namespace).of(message), data) if data else None
         return Outgoing(command, len(data), is_droppable(body))
 
-    async def send(self, batch: Sequence[Outgoing]) -> None:
-        await publish(self.connection, [outgoing.content for outgoing in batch], self._host.throttled_log)
-
     async def count(self, namespace: str) -> int:
         channel = self._channels_of(namespace).request
         return max(await self.connection.count("NUMSUB", channel) - 1, 0)
 
     def enter(self, namespace: str) -> Awaitable[None]:
-        channels = self._channels[namespace] = Channels(self._key, namespace, self.uid)
+        channels = self._channels[namespace] = Channels(self._prefix, namespace, self.uid)
         pattern = channels.pattern.encode()
         # The channel of requests comes last: who is counted has to answer.
         names = [name.encode() for name in (channels.response, channels.own_response, channels.request)]
@@ -115,7 +99,7 @@ class ClassicEngine(Engine):
 
     def _channels_of(self, namespace: str) -> Channels:
         found = self._channels.get(namespace)
-        return Channels(self._key, namespace, self.uid) if found is None else found
+        return Channels(self._prefix, namespace, self.uid) if found is None else found
 
     # What comes.
 

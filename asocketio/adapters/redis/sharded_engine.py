@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Literal
 
-from asocketio.adapters.cluster.engine import Engine, EngineHost, Outgoing
+from asocketio.adapters.cluster.engine import EngineHost, Outgoing
 from asocketio.adapters.cluster.messages import Broadcast, Message, is_droppable
 from asocketio.adapters.cluster.wire import decode, encode
 from asocketio.adapters.redis.connection import Connection
 from asocketio.adapters.redis.places import Place
-from asocketio.adapters.redis.process_uid import ProcessUid
-from asocketio.adapters.redis.publishing import publish
+from asocketio.adapters.redis.redis_engine import RedisEngine
 from asocketio.errors import MalformedMessage
 from asocketio.runtime.awaitables import COMPLETED
 
@@ -23,43 +21,30 @@ _SID_OF_NODE = 20
 """Characters. In the mode ``dynamic`` a name of so many counts as a sid, and its messages go to all servers."""
 
 
-class ShardedEngine(Engine):
+class ShardedEngine(RedisEngine):
     """Each namespace has a channel, and so have the rooms in which clients of this server are.
 
     Sids of this package have 21 characters: for Node they are rooms like others. So each client has a channel, too,
     unless the mode is ``static``.
     """
 
-    membership = "counted"
-
     def __init__(self, place: Place, prefix: str, mode: SubscriptionMode) -> None:
-        self._place = place
-        self._prefix = prefix
+        super().__init__(place, prefix)
         self._mode = mode
-        self._process_uid = ProcessUid(lambda: secrets.token_hex(8))
         self._entered: set[str] = set()
         self.follows_rooms = mode != "static"  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    @property
-    def uid(self) -> str:
-        return self._process_uid.get()
 
     def start(self, host: EngineHost) -> None:
         self._host = host
         self._entered.clear()
-        ping = f"{self._prefix}-ping#{self.uid}#"
-        self.connection = Connection(self._place, ping, self._hear, host.changed, ping_command="SSUBSCRIBE")
+        self.connection = Connection(
+            self._place, self._ping_channel, self._hear, host.changed, ping_command="SSUBSCRIBE"
+        )
         self.connection.start(host.throttled_log)
-
-    async def stop(self) -> None:
-        await self.connection.stop()
 
     def encode(self, message: Message) -> Outgoing:
         data = encode(message)
         return Outgoing(("SPUBLISH", self._channel_of(message), data), len(data), is_droppable(message.body))
-
-    async def send(self, batch: Sequence[Outgoing]) -> None:
-        await publish(self.connection, [outgoing.content for outgoing in batch], self._host.throttled_log)
 
     async def count(self, namespace: str) -> int:
         return max(await self.connection.count("SHARDNUMSUB", self._channel(namespace)) - 1, 0)

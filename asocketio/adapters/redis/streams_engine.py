@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any
 
-from asocketio.adapters.cluster.engine import Engine, EngineHost, Outgoing
+from asocketio.adapters.cluster.engine import EngineHost, Outgoing
 from asocketio.adapters.cluster.messages import Broadcast, Disconnect, Join, Leave, Message, is_droppable
 from asocketio.adapters.cluster.wire import decode, decode_body, encode, encode_body, read_namespace
 from asocketio.adapters.redis.connection import Connection
 from asocketio.adapters.redis.places import Place
-from asocketio.adapters.redis.process_uid import ProcessUid
-from asocketio.adapters.redis.publishing import publish
+from asocketio.adapters.redis.redis_engine import RedisEngine
 from asocketio.adapters.redis.stream_reader import StreamReader
 from asocketio.errors import MalformedMessage, UsageError
 
@@ -66,35 +64,27 @@ def read_entry(fields: dict[bytes, bytes], most: int) -> Message:
     return Message(uid, namespace, decode_body(int(number), data, namespace, most))
 
 
-class StreamsEngine(Engine):
+class StreamsEngine(RedisEngine):
     """Reads a stream from the last entry that it knows, and two channels for each namespace."""
 
-    membership = "counted"
-
     def __init__(self, place: Place, stream: str, prefix: str, max_length: int) -> None:
-        self._place = place
+        super().__init__(place, prefix)
         self._stream = stream
-        self._prefix = prefix
         self._max_length = max_length
-        self._process_uid = ProcessUid(lambda: secrets.token_hex(8))
         self._entered: set[str] = set()
-
-    @property
-    def uid(self) -> str:
-        return self._process_uid.get()
 
     def start(self, host: EngineHost) -> None:
         self._host = host
         self._entered.clear()
         self._own_uid = self.uid.encode()
-        self.connection = Connection(self._place, f"{self._prefix}-ping#{self.uid}#", self._hear, host.changed)
+        self.connection = Connection(self._place, self._ping_channel, self._hear, host.changed)
         self.connection.start(host.throttled_log)
         self.reader = StreamReader(self._place, self._stream, self._take)
         self.reader.start(host.throttled_log)
 
     async def stop(self) -> None:
         await self.reader.stop()
-        await self.connection.stop()
+        await super().stop()
 
     def encode(self, message: Message) -> Outgoing:
         body = message.body
@@ -107,9 +97,6 @@ class StreamsEngine(Engine):
         data = encode(message, packed=True)
         channel = self._channel(message.namespace) + ("" if message.to is None else f"{message.to}#")
         return Outgoing(("PUBLISH", channel, data), len(data))
-
-    async def send(self, batch: Sequence[Outgoing]) -> None:
-        await publish(self.connection, [outgoing.content for outgoing in batch], self._host.throttled_log)
 
     async def count(self, namespace: str) -> int:
         return max(await self.connection.count("NUMSUB", self._channel(namespace)) - 1, 0)
